@@ -1,0 +1,96 @@
+//! The words that some settings take.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[value(name = $word)] #[serde(rename = $word)] $variant),+
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    };
+}
+
+choice!(
+    /// How the network's learning rate changes.
+    LrSchedule {
+        /// Multiplied by `--lr-gamma` every `--lr-step` epochs.
+        Step = "step",
+        /// Half a cosine from `--lr` to 0 over the run.
+        Cosine = "cosine",
+    }
+);
+
+choice!(
+    /// The network's optimizer.
+    Optimizer {
+        /// Stochastic gradient descent with momentum, as `torch.optim.SGD`.
+        Sgd = "sgd",
+        /// As `torch.optim.Adam`, weight decay added to the gradient.
+        Adam = "adam",
+    }
+);
+
+choice!(
+    /// How class centers move.
+    CenterRule {
+        /// Along the center loss's own gradient.
+        Autograd = "autograd",
+        /// The rule of Wen et al., ECCV 2016, equation 4.
+        Wen = "wen",
+    }
+);
+
+choice!(
+    /// What is minimised.
+    Loss {
+        /// Negative log-likelihood of log-softmax plus center loss.
+        Center = "center",
+        /// Negative log-likelihood of log-softmax alone.
+        Softmax = "softmax",
+        /// Cross-entropy of the raw scores; equal to `softmax` but for rounding.
+        CrossEntropy = "cross-entropy",
+    }
+);
+
+choice!(
+    /// The numbers that everything is computed in.
+    Precision {
+        /// 32-bit floating point.
+        F32 = "f32",
+        /// 64-bit floating point, slow, for comparisons.
+        F64 = "f64",
+    }
+);
+
+choice!(
+    /// How sums over the workers are made.
+    Reduction {
+        /// One fixed binary tree over logical shards: the same bits for any number of workers.
+        Ordered = "ordered",
+        /// The engine's own all-reduce: the order, and so the last bits, depend on the workers.
+        Native = "native",
+    }
+);
+
+choice!(
+    /// A picture's file format, also its file name extension.
+    PictureFormat {
+        /// Lossless bitmap.
+        Png = "png",
+        /// Lossy bitmap.
+        Jpg = "jpg",
+        /// Vector graphics.
+        Svg = "svg",
+    }
+);

@@ -1,0 +1,190 @@
+//! The settings with their flags, environment variables and defaults.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::choices::{
+    CenterRule, Loss, LrSchedule, Optimizer, PictureFormat, Precision, Reduction,
+};
+
+/// Every setting of a run. A key of the configuration file, a flag and a `CONCENTRIC_…` variable share a name.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Config {
+    /// Workers to wait for
+    #[arg(long, env = "CONCENTRIC_WORKERS", default_value_t = 1, help_heading = "Cluster")]
+    pub workers: u32,
+    /// Start the workers on this machine
+    #[arg(long, env = "CONCENTRIC_SPAWN", num_args = 0..=1, default_missing_value = "true",
+          default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set,
+          help_heading = "Cluster")]
+    pub spawn: bool,
+    /// Address to serve workers on; port 0 takes any free one
+    #[arg(long, env = "CONCENTRIC_LISTEN", default_value = "127.0.0.1:29400", help_heading = "Cluster")]
+    pub listen: String,
+    /// Let workers on different processors or libtorch versions join an ordered run (bits may then differ)
+    #[arg(long, env = "CONCENTRIC_ALLOW_MIXED_HARDWARE", num_args = 0..=1, default_missing_value = "true",
+          default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set,
+          help_heading = "Cluster")]
+    pub allow_mixed_hardware: bool,
+    /// Seconds that a worker waits for another in one exchange before it gives up
+    #[arg(long, env = "CONCENTRIC_COLLECTIVE_TIMEOUT", default_value_t = 120.0, value_name = "SECONDS",
+          help_heading = "Cluster")]
+    pub collective_timeout: f64,
+
+    /// auto, mnist, fashion-mnist, kmnist, synthetic, a folder of IDX files, or IDX files by path, comma-separated
+    #[arg(long, env = "CONCENTRIC_DATASET", default_value = "auto", help_heading = "Data")]
+    pub dataset: String,
+    /// Folder that downloaded data sets are kept in
+    #[arg(long, env = "CONCENTRIC_DATA_DIR", default_value = "data", help_heading = "Data")]
+    pub data_dir: PathBuf,
+    /// Train on the first K samples only [default: all]
+    #[arg(long, env = "CONCENTRIC_TRAIN_SAMPLES", value_name = "K", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_samples: Option<u64>,
+    /// Test on the first K samples only, 0 for no evaluation [default: all]
+    #[arg(long, env = "CONCENTRIC_TEST_SAMPLES", value_name = "K", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_samples: Option<u64>,
+    /// Samples evaluated together, over all workers
+    #[arg(long, env = "CONCENTRIC_TEST_BATCH_SIZE", default_value_t = 500, help_heading = "Data")]
+    pub test_batch_size: u64,
+    /// Draw a fresh permutation every epoch; false keeps the file's order
+    #[arg(long, env = "CONCENTRIC_SHUFFLE", num_args = 0..=1, default_missing_value = "true",
+          default_value_t = true, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Data")]
+    pub shuffle: bool,
+    /// Mean subtracted from pixels scaled to 0…1
+    #[arg(long, env = "CONCENTRIC_PIXEL_MEAN", default_value_t = 0.1309, help_heading = "Data")]
+    pub pixel_mean: f64,
+    /// Standard deviation that pixels are divided by
+    #[arg(long, env = "CONCENTRIC_PIXEL_STD", default_value_t = 0.3084, help_heading = "Data")]
+    pub pixel_std: f64,
+
+    /// Passes over the training set
+    #[arg(long, env = "CONCENTRIC_EPOCHS", default_value_t = 150, help_heading = "Training")]
+    pub epochs: u64,
+    /// End the run after this many steps in total, as at an epoch's end
+    #[arg(long, env = "CONCENTRIC_MAX_STEPS", value_name = "STEPS", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Samples in a global batch, over all workers
+    #[arg(long, env = "CONCENTRIC_BATCH_SIZE", default_value_t = 100, help_heading = "Training")]
+    pub batch_size: u64,
+    /// Learning rate of the network
+    #[arg(long, env = "CONCENTRIC_LR", default_value_t = 0.001, help_heading = "Training")]
+    pub lr: f64,
+    /// How the network's learning rate changes
+    #[arg(long, env = "CONCENTRIC_LR_SCHEDULE", default_value_t = LrSchedule::Step, help_heading = "Training")]
+    pub lr_schedule: LrSchedule,
+    /// Epochs between two changes of the step schedule
+    #[arg(long, env = "CONCENTRIC_LR_STEP", default_value_t = 20, value_name = "EPOCHS", help_heading = "Training")]
+    pub lr_step: u64,
+    /// Factor of each change of the step schedule
+    #[arg(long, env = "CONCENTRIC_LR_GAMMA", default_value_t = 0.8, value_name = "FACTOR", help_heading = "Training")]
+    pub lr_gamma: f64,
+    /// Steps over which the learning rate rises linearly to its full value
+    #[arg(long, env = "CONCENTRIC_WARMUP_STEPS", default_value_t = 0, value_name = "STEPS", help_heading = "Training")]
+    pub warmup_steps: u64,
+    /// The network's optimizer
+    #[arg(long, env = "CONCENTRIC_OPTIMIZER", default_value_t = Optimizer::Sgd, help_heading = "Training")]
+    pub optimizer: Optimizer,
+    /// Momentum of sgd
+    #[arg(long, env = "CONCENTRIC_MOMENTUM", default_value_t = 0.9, help_heading = "Training")]
+    pub momentum: f64,
+    /// Weight decay, on all of the network's parameters
+    #[arg(long, env = "CONCENTRIC_WEIGHT_DECAY", default_value_t = 0.0005, help_heading = "Training")]
+    pub weight_decay: f64,
+    /// What is minimised
+    #[arg(long, env = "CONCENTRIC_LOSS", default_value_t = Loss::Center, help_heading = "Training")]
+    pub loss: Loss,
+    /// Weight of the center loss, λ
+    #[arg(long, env = "CONCENTRIC_CENTER_WEIGHT", default_value_t = 2.0, value_name = "LAMBDA", help_heading = "Training")]
+    pub center_weight: f64,
+    /// Learning rate of the centers, α
+    #[arg(long, env = "CONCENTRIC_CENTER_LR", default_value_t = 0.5, value_name = "ALPHA", help_heading = "Training")]
+    pub center_lr: f64,
+    /// How centers move: along the loss's gradient, or by the rule of the paper
+    #[arg(long, env = "CONCENTRIC_CENTER_RULE", default_value_t = CenterRule::Autograd, help_heading = "Training")]
+    pub center_rule: CenterRule,
+    /// Dimension of the features
+    #[arg(long, env = "CONCENTRIC_FEATURE_DIM", default_value_t = 2, help_heading = "Training")]
+    pub feature_dim: u64,
+    /// Seed of initialisation and permutations
+    #[arg(long, env = "CONCENTRIC_SEED", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Training")]
+    pub seed: u64,
+    /// Start from these parameters: safetensors, or a PyTorch state dict (.pth, .pt)
+    #[arg(long, env = "CONCENTRIC_INIT_FROM", value_name = "FILE", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+
+    /// Slices of every global batch, part of the run's identity [default: max(4, workers)]
+    #[arg(long, env = "CONCENTRIC_LOGICAL_SHARDS", value_name = "V", help_heading = "Computation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logical_shards: Option<u32>,
+    /// Threads inside the kernels of one logical shard, part of the run's identity [default: max(1, cores / V)]
+    #[arg(long, env = "CONCENTRIC_THREADS", help_heading = "Computation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
+    /// Numbers to compute in
+    #[arg(long, env = "CONCENTRIC_PRECISION", default_value_t = Precision::F32, help_heading = "Computation")]
+    pub precision: Precision,
+    /// How sums over the workers are made
+    #[arg(long, env = "CONCENTRIC_REDUCTION", default_value_t = Reduction::Ordered, help_heading = "Computation")]
+    pub reduction: Reduction,
+
+    /// Folder of this run's results [default: runs/<time>-<dataset>]
+    #[arg(long, env = "CONCENTRIC_RUN_DIR", value_name = "DIR", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_dir: Option<PathBuf>,
+    /// Steps between two checkpoints within an epoch
+    #[arg(long, env = "CONCENTRIC_CHECKPOINT_EVERY", default_value_t = 100, value_name = "STEPS", help_heading = "Results")]
+    pub checkpoint_every: u64,
+    /// Epoch checkpoints to keep, beside the last and the best; 0 keeps all
+    #[arg(long, env = "CONCENTRIC_KEEP", default_value_t = 3, value_name = "COUNT", help_heading = "Results")]
+    pub keep: u64,
+    /// Steps between two lines of metrics
+    #[arg(long, env = "CONCENTRIC_LOG_EVERY", default_value_t = 10, value_name = "STEPS", help_heading = "Results")]
+    pub log_every: u64,
+    /// Format of pictures; several, comma-separated
+    #[arg(long, env = "CONCENTRIC_PICTURE_FORMAT", value_delimiter = ',', default_value = "png",
+          value_name = "FORMAT", help_heading = "Results")]
+    pub picture_format: Vec<PictureFormat>,
+    /// Epochs between two pictures of the features (the last epoch is always drawn)
+    #[arg(long, env = "CONCENTRIC_PICTURE_EVERY", default_value_t = 1, value_name = "EPOCHS", help_heading = "Results")]
+    pub picture_every: u64,
+}
+
+impl Config {
+    /// V, once resolved.
+    pub fn shard_count(&self) -> usize {
+        self.logical_shards.map_or(4.max(self.workers), |count| count) as usize
+    }
+
+    /// Threads inside the kernels of one logical shard, once resolved.
+    pub fn thread_count(&self) -> u32 {
+        self.threads.unwrap_or(1)
+    }
+
+    /// Fills in the defaults that depend on other settings or on the machine, so that they are saved with the run.
+    pub fn resolve(&mut self, cores: usize) {
+        let shards = self.shard_count();
+        self.logical_shards = Some(shards as u32);
+        self.threads.get_or_insert((cores / shards).max(1) as u32);
+    }
+
+    /// The resolved settings as a configuration file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("plain numbers, words and paths can be written as TOML")
+    }
+
+    /// Reads what [`Config::to_toml`] wrote.
+    ///
+    /// # Errors
+    /// A message naming the key that is missing, unknown to this version or of the wrong type.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,162 @@
+//! What is refused before anything starts, and what `--resume` may change.
+
+use toml::Table;
+
+use super::{Config, ConfigError};
+
+/// Settings that a resumed run may change, because they do not shape the result so far.
+const FREE_ON_RESUME: [&str; 15] = [
+    "workers",
+    "spawn",
+    "listen",
+    "allow-mixed-hardware",
+    "collective-timeout",
+    "data-dir",
+    "dataset",
+    "epochs",
+    "max-steps",
+    "run-dir",
+    "checkpoint-every",
+    "keep",
+    "log-every",
+    "picture-format",
+    "picture-every",
+];
+
+impl Config {
+    /// Refuses what can be read but not trained with.
+    ///
+    /// # Errors
+    /// The first setting that is wrong, and what to give instead.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("workers", u64::from(self.workers)),
+            ("epochs", self.epochs),
+            ("batch-size", self.batch_size),
+            ("test-batch-size", self.test_batch_size),
+            ("feature-dim", self.feature_dim),
+            ("lr-step", self.lr_step),
+            ("checkpoint-every", self.checkpoint_every),
+            ("log-every", self.log_every),
+            ("picture-every", self.picture_every),
+            ("logical-shards", self.logical_shards.map_or(1, u64::from)),
+            ("threads", self.threads.map_or(1, u64::from)),
+            ("train-samples", self.train_samples.unwrap_or(1)),
+            ("max-steps", self.max_steps.unwrap_or(1)),
+        ] {
+            require(value > 0, key, || "must be at least 1".to_string())?;
+        }
+        for (key, value, limit) in [
+            ("workers", u64::from(self.workers), 65_536),
+            ("logical-shards", self.shard_count() as u64, 65_536),
+            ("batch-size", self.batch_size, 1 << 24),
+            ("test-batch-size", self.test_batch_size, 1 << 24),
+            ("feature-dim", self.feature_dim, 4096),
+            ("threads", u64::from(self.thread_count()), 1024),
+        ] {
+            require(value <= limit, key, || format!("is {value}, the limit is {limit}"))?;
+        }
+        self.validate_numbers()
+    }
+
+    fn validate_numbers(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("lr", self.lr),
+            ("lr-gamma", self.lr_gamma),
+            ("momentum", self.momentum),
+            ("weight-decay", self.weight_decay),
+            ("center-weight", self.center_weight),
+            ("center-lr", self.center_lr),
+        ] {
+            let valid = value.is_finite() && value >= 0.0;
+            require(valid, key, || format!("is {value}, must be a finite number, 0 or more"))?;
+        }
+        let valid = self.pixel_std.is_finite() && self.pixel_std > 0.0;
+        require(valid, "pixel-std", || format!("is {}, must be above 0", self.pixel_std))?;
+        require(self.pixel_mean.is_finite(), "pixel-mean", || "must be finite".to_string())?;
+        let valid = self.collective_timeout.is_finite() && self.collective_timeout >= 1.0;
+        require(valid, "collective-timeout", || "must be at least 1 second".to_string())?;
+        let formats = &self.picture_format;
+        require(!formats.is_empty(), "picture-format", || "give at least one format".to_string())
+    }
+
+    /// Refuses a resumed run whose result-shaping settings differ from the saved ones.
+    ///
+    /// # Errors
+    /// The first setting that differs, with both values.
+    pub fn validate_resume(&self, saved: &Config) -> Result<(), ConfigError> {
+        let table = |config| Table::try_from(config).expect("settings can be written as TOML");
+        let (given, saved) = (table(self), table(saved));
+        let keys = given.keys().chain(saved.keys().filter(|key| !given.contains_key(*key)));
+        for key in keys.filter(|key| !FREE_ON_RESUME.contains(&key.as_str())) {
+            if given.get(key) != saved.get(key) {
+                let show = |table: &Table| match table.get(key) {
+                    Some(value) => value.to_string(),
+                    None => "not set".to_string(),
+                };
+                return Err(ConfigError::ChangedOnResume {
+                    key: key.clone(),
+                    given: show(&given),
+                    saved: show(&saved),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn require(
+    valid: bool,
+    key: &'static str,
+    message: impl FnOnce() -> String,
+) -> Result<(), ConfigError> {
+    if valid { Ok(()) } else { Err(ConfigError::Invalid { key, message: message() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn config(flags: &[&str]) -> Config {
+        let command = Config::augment_args(Command::new("coordinator"));
+        let matches = command.get_matches_from([&["coordinator"], flags].concat());
+        Config::from_arg_matches(&matches).unwrap()
+    }
+
+    fn check(flags: &[&str], expected: &str) {
+        let message = config(flags).validate().unwrap_err().to_string();
+        assert!(message.contains(expected), "{flags:?}: {message}");
+    }
+
+    #[test]
+    fn zeros_and_nonsense_are_refused() {
+        config(&[]).validate().unwrap();
+        check(&["--workers", "0"], "--workers: must be at least 1");
+        check(&["--epochs", "0"], "--epochs: must be at least 1");
+        check(&["--batch-size", "0"], "--batch-size: must be at least 1");
+        check(&["--train-samples", "0"], "--train-samples");
+        check(&["--logical-shards", "0"], "--logical-shards");
+        check(&["--lr", "nan"], "--lr: is NaN");
+        check(&["--lr=-1"], "--lr: is -1");
+        check(&["--pixel-std", "0"], "--pixel-std");
+    }
+
+    #[test]
+    fn no_test_samples_are_allowed() {
+        config(&["--test-samples", "0"]).validate().unwrap();
+    }
+
+    #[test]
+    fn a_resumed_run_keeps_what_shapes_it() {
+        let saved = config(&["--workers", "4"]);
+        config(&["--workers", "2", "--epochs", "9"]).validate_resume(&saved).unwrap();
+        let message = config(&["--batch-size", "50"]).validate_resume(&saved).unwrap_err();
+        assert!(message.to_string().contains("--batch-size is 50 here but 100"), "{message}");
+        let message = config(&["--max-steps", "5", "--logical-shards", "9"])
+            .validate_resume(&saved)
+            .unwrap_err();
+        assert!(message.to_string().contains("--logical-shards is 9 here but not set"));
+    }
+}

@@ -1,0 +1,166 @@
+//! From what `--dataset` names to samples in memory.
+//!
+//! Called by the coordinator once per run. Looks for files, has them downloaded where they are missing, reads them.
+
+use std::path::{Path, PathBuf};
+
+use super::download::{self, DownloadError, Patience, Request};
+use super::error::DatasetError;
+use super::idx;
+use super::published::{MNIST, Part, Published};
+use super::samples::{Dataset, Samples};
+use super::source::DatasetSource;
+use super::synthetic::{self, Split};
+
+/// Where to look, and how much to take.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Folder of downloaded data sets: each has a folder of its name in it.
+    pub data_dir: PathBuf,
+    /// A folder that holds the four files of MNIST; then nothing is downloaded for it.
+    pub mnist_dir: Option<PathBuf>,
+    /// The first so many samples to train on; `None` for all.
+    pub train_samples: Option<usize>,
+    /// The first so many samples to test on; `None` for all.
+    pub test_samples: Option<usize>,
+    /// Other digits from other seeds, where they are drawn.
+    pub synthetic_seed: u64,
+    /// Addresses, each ending in `/`, in place of the published mirrors.
+    pub mirrors: Option<Vec<String>>,
+}
+
+/// Gets the samples of a run.
+pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, DatasetError> {
+    let dataset = match source {
+        DatasetSource::Auto => return auto(options),
+        DatasetSource::Synthetic => return Ok(draw(options)),
+        DatasetSource::Published(published) => {
+            read_folder(&provide(published, options, Patience::FULL)?)?
+        }
+        DatasetSource::Folder(folder) => read_folder(folder)?,
+        DatasetSource::Files { train, test } => {
+            let read = |[images, labels]: &[PathBuf; 2]| idx::read_pair(images, labels);
+            (
+                read(train)?,
+                test.as_ref().map(read).transpose()?.unwrap_or_default(),
+            )
+        }
+    };
+    Ok(first_of(source.name(), dataset, options))
+}
+
+/// MNIST, or the synthetic digits if MNIST cannot be had; a file that is there but damaged is an error all the same.
+fn auto(options: &LoadOptions) -> Result<Dataset, DatasetError> {
+    match provide(&MNIST, options, Patience::BRIEF) {
+        Ok(folder) => Ok(first_of(
+            MNIST.name.to_owned(),
+            read_folder(&folder)?,
+            options,
+        )),
+        Err(reason) => {
+            tracing::warn!(%reason, "no MNIST to be had: TRAINING ON SYNTHETIC DIGITS, results are not those of MNIST");
+            Ok(draw(options))
+        }
+    }
+}
+
+fn draw(options: &LoadOptions) -> Dataset {
+    let count = |split: Split, wanted: Option<usize>| {
+        wanted.unwrap_or(usize::MAX).min(split.default_count())
+    };
+    let of = |split, wanted| synthetic::draw(options.synthetic_seed, split, count(split, wanted));
+    Dataset {
+        name: DatasetSource::Synthetic.name(),
+        train: of(Split::Train, options.train_samples),
+        test: of(Split::Test, options.test_samples),
+        synthetic: true,
+    }
+}
+
+fn first_of(
+    name: String,
+    (mut train, mut test): (Samples, Samples),
+    options: &LoadOptions,
+) -> Dataset {
+    train.truncate(options.train_samples.unwrap_or(usize::MAX));
+    test.truncate(options.test_samples.unwrap_or(usize::MAX));
+    Dataset {
+        name,
+        train,
+        test,
+        synthetic: false,
+    }
+}
+
+/// The folder of a published data set, its missing files downloaded.
+fn provide(
+    published: &'static Published,
+    options: &LoadOptions,
+    patience: Patience,
+) -> Result<PathBuf, DownloadError> {
+    if let (Some(folder), "mnist") = (&options.mnist_dir, published.name) {
+        return Ok(folder.clone());
+    }
+    let folder = options.data_dir.join(published.name);
+    let published_mirrors = || {
+        published
+            .mirrors
+            .iter()
+            .map(|&mirror| mirror.to_owned())
+            .collect()
+    };
+    let mirrors: Vec<String> = options.mirrors.clone().unwrap_or_else(published_mirrors);
+    for part in [
+        Part::TrainImages,
+        Part::TrainLabels,
+        Part::TestImages,
+        Part::TestLabels,
+    ] {
+        if find(&folder, part).is_none() {
+            download::download(&Request {
+                mirrors: &mirrors,
+                file: &format!("{}.gz", part.file_name()),
+                checksum: published.checksum(part),
+                folder: &folder,
+                patience,
+            })?;
+        }
+    }
+    Ok(folder)
+}
+
+/// Reads the training and test samples of a folder.
+fn read_folder(folder: &Path) -> Result<(Samples, Samples), DatasetError> {
+    let path = |part: Part| {
+        let missing = || DatasetError::Missing {
+            folder: folder.to_owned(),
+            name: part.file_name(),
+        };
+        find(folder, part).ok_or_else(missing)
+    };
+    let train = (path(Part::TrainImages)?, path(Part::TrainLabels)?);
+    let test = (path(Part::TestImages)?, path(Part::TestLabels)?);
+    Ok((
+        idx::read_pair(&train.0, &train.1)?,
+        idx::read_pair(&test.0, &test.1)?,
+    ))
+}
+
+/// The file of a part, plain or compressed, under its usual name or the one with a dot that some archives use.
+fn find(folder: &Path, part: Part) -> Option<PathBuf> {
+    let name = part.file_name();
+    let dotted = name.replace("-idx", ".idx");
+    [
+        name.to_owned(),
+        format!("{name}.gz"),
+        dotted.clone(),
+        format!("{dotted}.gz"),
+    ]
+    .into_iter()
+    .map(|name| folder.join(name))
+    .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,0 +1,28 @@
+//! The samples of a run, from `--dataset` to bytes in memory. A tour:
+//!
+//! - [`source`]: what `--dataset` names;
+//! - [`load`](load()): from that name to a [`Dataset`], downloading or drawing where needed;
+//! - [`samples`]: images and labels in memory;
+//! - [`idx`]: the file format, read strictly;
+//! - [`published`]: which files exist on which mirrors, and their checksums;
+//! - [`download`]: fetching them;
+//! - [`synthetic`]: digits drawn by the program itself;
+//! - [`error`]: what can go wrong, and what to do then.
+//!
+//! Called by the coordinator alone: workers get their samples from it. Nothing here reads the environment.
+
+pub mod download;
+pub mod error;
+pub mod idx;
+mod load;
+pub mod published;
+pub mod samples;
+pub mod source;
+pub mod synthetic;
+#[cfg(test)]
+mod test_server;
+
+pub use error::DatasetError;
+pub use load::{LoadOptions, load};
+pub use samples::{Dataset, Samples};
+pub use source::DatasetSource;

@@ -1,0 +1,196 @@
+//! What `--dataset` names: a known data set, a folder, or files.
+//!
+//! Parsed by the coordinator before anything starts. Looks at no file; [`super::load()`] does.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::error::DatasetError;
+use super::published::{FASHION_MNIST, KMNIST, MNIST, Published};
+
+/// Every name `--dataset` knows.
+pub const NAMES: [&str; 5] = ["auto", "mnist", "fashion-mnist", "kmnist", "synthetic"];
+
+/// Where a run's samples come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DatasetSource {
+    /// MNIST where it is here or can be downloaded, otherwise the synthetic digits, with a warning.
+    Auto,
+    /// One of the published data sets, downloaded where it is not here.
+    Published(&'static Published),
+    /// Digits drawn by the program itself.
+    Synthetic,
+    /// A folder that holds the four files under their usual names.
+    Folder(PathBuf),
+    /// Files by path.
+    Files {
+        /// Images and labels to train on.
+        train: [PathBuf; 2],
+        /// Images and labels to test on.
+        test: Option<[PathBuf; 2]>,
+    },
+}
+
+impl DatasetSource {
+    /// A name fit for a folder: lower-case letters, digits, `-` and `_`.
+    pub fn name(&self) -> String {
+        match self {
+            DatasetSource::Auto => MNIST.name.to_owned(),
+            DatasetSource::Published(published) => published.name.to_owned(),
+            DatasetSource::Synthetic => "synthetic".to_owned(),
+            DatasetSource::Folder(folder) => plain_name(folder),
+            DatasetSource::Files {
+                train: [images, _], ..
+            } => plain_name(images),
+        }
+    }
+}
+
+impl FromStr for DatasetSource {
+    type Err = DatasetError;
+
+    fn from_str(text: &str) -> Result<Self, DatasetError> {
+        if text.contains(',') {
+            return file_list(text);
+        }
+        if text.contains(['/', '\\']) || text.starts_with('.') {
+            return Ok(DatasetSource::Folder(text.into()));
+        }
+        match text.to_lowercase().replace('_', "-").as_str() {
+            "auto" => Ok(DatasetSource::Auto),
+            "mnist" => Ok(DatasetSource::Published(&MNIST)),
+            "fashion-mnist" => Ok(DatasetSource::Published(&FASHION_MNIST)),
+            "kmnist" => Ok(DatasetSource::Published(&KMNIST)),
+            "synthetic" => Ok(DatasetSource::Synthetic),
+            other => Err(DatasetError::UnknownName {
+                given: text.to_owned(),
+                suggestion: nearest(other),
+            }),
+        }
+    }
+}
+
+fn file_list(text: &str) -> Result<DatasetSource, DatasetError> {
+    let paths: Vec<&str> = text.split(',').map(str::trim).collect();
+    let pair = |images: &str, labels: &str| [PathBuf::from(images), PathBuf::from(labels)];
+    match paths[..] {
+        _ if paths.contains(&"") => Err(DatasetError::FileList {
+            given: text.to_owned(),
+        }),
+        [images, labels] => Ok(DatasetSource::Files {
+            train: pair(images, labels),
+            test: None,
+        }),
+        [images, labels, test_images, test_labels] => Ok(DatasetSource::Files {
+            train: pair(images, labels),
+            test: Some(pair(test_images, test_labels)),
+        }),
+        _ => Err(DatasetError::FileList {
+            given: text.to_owned(),
+        }),
+    }
+}
+
+fn nearest(given: &str) -> Option<&'static str> {
+    NAMES
+        .iter()
+        .map(|&name| (strsim::normalized_damerau_levenshtein(given, name), name))
+        .filter(|&(likeness, _)| likeness >= 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// The last part of a path up to its first dot, what is unfit for a folder's name replaced.
+fn plain_name(path: &Path) -> String {
+    let last = path
+        .file_name()
+        .map(|name| name.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    let fit = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    let stem = last
+        .trim_start_matches('.')
+        .split('.')
+        .next()
+        .unwrap_or_default();
+    let name: String = stem
+        .chars()
+        .map(|letter| if fit(letter) { letter } else { '-' })
+        .collect();
+    if name.is_empty() {
+        "custom".to_owned()
+    } else {
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_and_paths() {
+        let files = |train: [&str; 2], test: Option<[&str; 2]>| DatasetSource::Files {
+            train: train.map(PathBuf::from),
+            test: test.map(|pair| pair.map(PathBuf::from)),
+        };
+        let check = |text: &str, expected: DatasetSource, name: &str| {
+            let source: DatasetSource = text.parse().expect("is valid");
+            assert_eq!(
+                (source.name(), source),
+                (name.to_owned(), expected),
+                "{text}"
+            );
+        };
+        check("auto", DatasetSource::Auto, "mnist");
+        check("MNIST", DatasetSource::Published(&MNIST), "mnist");
+        check(
+            "fashion_mnist",
+            DatasetSource::Published(&FASHION_MNIST),
+            "fashion-mnist",
+        );
+        check("kmnist", DatasetSource::Published(&KMNIST), "kmnist");
+        check("synthetic", DatasetSource::Synthetic, "synthetic");
+        check("./mnist", DatasetSource::Folder("./mnist".into()), "mnist");
+        check(
+            "/data/My digits/",
+            DatasetSource::Folder("/data/My digits/".into()),
+            "my-digits",
+        );
+        check(".", DatasetSource::Folder(".".into()), "custom");
+        check("a.idx.gz, b", files(["a.idx.gz", "b"], None), "a");
+        check("a,b,c,d", files(["a", "b"], Some(["c", "d"])), "a");
+    }
+
+    #[test]
+    fn a_misspelt_name_is_told_the_nearest() {
+        let check = |text: &str, expected: Option<&str>| match text.parse::<DatasetSource>() {
+            Err(DatasetError::UnknownName { suggestion, .. }) => {
+                assert_eq!(suggestion, expected, "{text}")
+            }
+            other => panic!("{text}: {other:?}"),
+        };
+        check("minst", Some("mnist"));
+        check("fashionmnist", Some("fashion-mnist"));
+        check("synthetics", Some("synthetic"));
+        check("imagenet", None);
+        check("", None);
+        let message = "minst".parse::<DatasetSource>().unwrap_err().to_string();
+        assert!(
+            message.contains("did you mean `mnist`?") && message.contains("./minst"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_list_has_two_or_four_files() {
+        for text in ["a,", "a,b,c", "a,b,c,d,e", ",,,"] {
+            assert!(
+                matches!(
+                    text.parse::<DatasetSource>(),
+                    Err(DatasetError::FileList { .. })
+                ),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Digits drawn by the program itself, for machines where no data set can be had. A tour:
+//!
+//! - `glyphs`: how each digit is written, as strokes;
+//! - `handwriting`: what differs between writers;
+//! - `render`: from lines to pixels;
+//! - `random`: the numbers behind it.
+//!
+//! Shaped like MNIST (28×28, 60,000 and 10,000 samples, alike in mean and spread), and a pure function of (seed,
+//! split, index): the same bytes on any machine, however many threads draw them. Anyone who trains on these says so.
+//! Measured: a linear classifier gets 83 % from 10,000 samples and 85 % from all, a small convolutional one 98.9 % and
+//! 99.6 % (on MNIST, from 10,000: 91 % and 98.7 %).
+
+mod glyphs;
+mod handwriting;
+mod random;
+mod render;
+
+use self::handwriting::Hand;
+use self::random::Random;
+use self::render::{Canvas, Ink};
+use super::Samples;
+use crate::architecture::{CLASSES, IMAGE_PIXELS};
+
+/// Which of the two disjoint sets of digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// For training, 60,000 by default.
+    Train,
+    /// For testing, 10,000 by default.
+    Test,
+}
+
+impl Split {
+    /// As many samples as MNIST has.
+    pub fn default_count(self) -> usize {
+        match self {
+            Split::Train => 60_000,
+            Split::Test => 10_000,
+        }
+    }
+}
+
+/// Draws the first `count` samples of a split. A smaller count gives a prefix of a larger one.
+pub fn draw(seed: u64, split: Split, count: usize) -> Samples {
+    let mut images = vec![0; count * IMAGE_PIXELS];
+    let mut labels = vec![0; count];
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(4);
+    let share = count.div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let parts = images
+            .chunks_mut(share * IMAGE_PIXELS)
+            .zip(labels.chunks_mut(share));
+        for (part, (images, labels)) in parts.enumerate() {
+            scope.spawn(move || {
+                let pixels = images.chunks_exact_mut(IMAGE_PIXELS);
+                for (offset, (image, label)) in pixels.zip(labels).enumerate() {
+                    let sample = draw_one(seed, split, part * share + offset);
+                    image.copy_from_slice(&sample.0);
+                    *label = sample.1;
+                }
+            });
+        }
+    });
+    Samples { images, labels }
+}
+
+/// One sample: its pixels, row-major, and its digit.
+fn draw_one(seed: u64, split: Split, index: usize) -> ([u8; IMAGE_PIXELS], u8) {
+    let mut random = Random::of_sample(seed, split as u64, index as u64);
+    let digit = random.below(CLASSES);
+    let ways = glyphs::DIGITS[digit];
+    let glyph = ways[random.below(ways.len())];
+    let hand = Hand::draw(&mut random);
+    let ink = Ink::draw(&mut random);
+    let mut canvas = Canvas::new();
+    for stroke in glyph {
+        canvas.add(&hand.write(stroke, &mut random));
+    }
+    (canvas.paint(ink, &mut random), digit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// The same digits on every machine and in every later version: results on them stay comparable.
+    #[test]
+    fn the_first_hundred_are_pinned() {
+        let samples = draw(0, Split::Train, 100);
+        let digest = Sha256::new()
+            .chain_update(&samples.images)
+            .chain_update(&samples.labels)
+            .finalize();
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            digest,
+            "2739a95eb4f11408d1b863d5a272b39679d68183141d664b88b985100dc0172c"
+        );
+    }
+
+    #[test]
+    fn a_prefix_does_not_depend_on_the_count_nor_on_threads() {
+        let mut many = draw(5, Split::Test, 103);
+        let alone: Vec<u8> = (0..103)
+            .flat_map(|index| draw_one(5, Split::Test, index).0)
+            .collect();
+        assert_eq!(many.images, alone);
+        many.truncate(10);
+        assert_eq!(many, draw(5, Split::Test, 10));
+        assert!(draw(5, Split::Test, 0).is_empty());
+    }
+
+    #[test]
+    fn splits_and_seeds_share_no_image() {
+        let sets = [
+            (0, Split::Train),
+            (0, Split::Test),
+            (1, Split::Train),
+            (1, Split::Test),
+        ];
+        let mut seen = std::collections::HashSet::new();
+        for (seed, split) in sets {
+            let samples = draw(seed, split, 300);
+            assert!((0..300).all(|index| seen.insert(samples.image(index).to_vec())));
+        }
+    }
+
+    /// The normalisation of the network input is MNIST's: mean 0.1309, deviation 0.3084.
+    #[test]
+    fn brightness_and_classes_are_like_those_of_mnist() {
+        let samples = draw(0, Split::Train, 5_000);
+        let pixels = || samples.images.iter().map(|&pixel| f64::from(pixel) / 255.0);
+        let count = samples.images.len() as f64;
+        let mean = pixels().sum::<f64>() / count;
+        let deviation = (pixels().map(|v| v * v).sum::<f64>() / count - mean * mean).sqrt();
+        assert!((0.12..0.14).contains(&mean), "{mean}");
+        assert!((0.28..0.32).contains(&deviation), "{deviation}");
+        assert!(
+            samples
+                .class_counts()
+                .iter()
+                .all(|count| (400..600).contains(count))
+        );
+    }
+}

@@ -1,0 +1,23 @@
+//! What coordinator and worker share. A tour, in the order the data takes:
+//!
+//! - [`ids`]: ranks, slots, epochs, steps and logical shards as types of their own;
+//! - [`config`]: every setting of a run, from defaults, file, environment and flags;
+//! - [`dataset`]: IDX files, their download, and the synthetic digits;
+//! - [`plan`]: which sample is consumed where and when, as pure functions;
+//! - [`architecture`]: names and shapes of the network's tensors;
+//! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
+//! - [`wire`]: conversions between these types and the service's messages;
+//! - [`status`]: how errors travel as gRPC status;
+//! - [`telemetry`]: log lines.
+//!
+//! Nothing here links libtorch or opens a socket of the cluster.
+
+pub mod architecture;
+pub mod config;
+pub mod dataset;
+pub mod ids;
+pub mod metrics;
+pub mod plan;
+pub mod status;
+pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,158 @@
+//! Which sample is consumed by which logical shard in which step: pure functions of their arguments.
+//!
+//! The coordinator uses them to stream samples, workers to know what they will receive. An epoch is a permutation
+//! of the training samples, cut into global batches, each cut into V contiguous slices, one per logical shard.
+//! Nothing here knows how many workers there are, but [`shards_of`].
+
+use std::ops::Range;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::ids::{Epoch, LogicalShard, Rank, Step, WorldSize};
+
+/// The order in which an epoch consumes the training samples: a permutation of `0..samples`, uniform and a
+/// function of `seed` and `epoch` alone; the file's order when `shuffle` is off.
+pub fn permutation(samples: usize, seed: u64, epoch: Epoch, shuffle: Shuffle) -> Vec<u32> {
+    let count = u32::try_from(samples).expect("IDX counts are 32-bit");
+    let mut order: Vec<u32> = (0..count).collect();
+    if shuffle == Shuffle::EveryEpoch {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(epoch.0);
+        for last in (1..order.len()).rev() {
+            order.swap(last, below(&mut random, last as u64 + 1) as usize);
+        }
+    }
+    order
+}
+
+/// Whether an epoch draws a fresh permutation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shuffle {
+    /// A fresh permutation every epoch.
+    EveryEpoch,
+    /// The order of the file, every epoch the same.
+    FileOrder,
+}
+
+/// A uniform integer below `bound`, without bias (Lemire, "Fast random integer generation in an interval", 2019).
+fn below(random: &mut ChaCha8Rng, bound: u64) -> u64 {
+    let threshold = bound.wrapping_neg() % bound;
+    loop {
+        let product = u128::from(random.next_u64()) * u128::from(bound);
+        if product as u64 >= threshold {
+            return (product >> 64) as u64;
+        }
+    }
+}
+
+/// How many steps an epoch has: the last batch may be short.
+pub fn steps_per_epoch(samples: usize, batch_size: usize) -> u64 {
+    samples.div_ceil(batch_size) as u64
+}
+
+/// The positions in the epoch's order that step `step` (of the epoch) consumes; empty past the last step.
+pub fn batch(samples: usize, batch_size: usize, step: Step) -> Range<usize> {
+    let start = step.index().saturating_mul(batch_size).min(samples);
+    start..start.saturating_add(batch_size).min(samples)
+}
+
+/// Part `index` of `0..length` cut into `parts` contiguous pieces whose sizes differ by at most one.
+pub fn piece(length: usize, parts: usize, index: usize) -> Range<usize> {
+    let boundary = |i: usize| i * (length / parts) + i.min(length % parts);
+    boundary(index)..boundary(index + 1)
+}
+
+/// The samples of a batch of `batch_length` that a logical shard computes, as positions within the batch.
+pub fn slice(batch_length: usize, logical_shards: usize, shard: LogicalShard) -> Range<usize> {
+    piece(batch_length, logical_shards, shard.index())
+}
+
+/// The samples of a batch that a contiguous range of logical shards computes, as positions within the batch.
+pub fn slices(batch_length: usize, logical_shards: usize, shards: &Range<usize>) -> Range<usize> {
+    if shards.is_empty() {
+        return 0..0;
+    }
+    piece(batch_length, logical_shards, shards.start).start
+        ..piece(batch_length, logical_shards, shards.end - 1).end
+}
+
+/// The contiguous range of logical shards a rank computes; empty where there are more ranks than shards.
+pub fn shards_of(logical_shards: usize, world_size: WorldSize, rank: Rank) -> Range<usize> {
+    piece(logical_shards, world_size.index(), rank.index())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn permutation_holds_every_sample_once(samples in 0usize..3000, seed: u64, epoch: u64) {
+            let mut order = permutation(samples, seed, Epoch(epoch), Shuffle::EveryEpoch);
+            order.sort_unstable();
+            prop_assert!(order.iter().copied().eq(0..samples as u32));
+        }
+
+        #[test]
+        fn pieces_are_disjoint_complete_and_balanced(length in 0usize..5000, parts in 1usize..200) {
+            let pieces: Vec<_> = (0..parts).map(|i| piece(length, parts, i)).collect();
+            prop_assert_eq!(pieces[0].start, 0);
+            prop_assert_eq!(pieces[parts - 1].end, length);
+            for pair in pieces.windows(2) {
+                prop_assert_eq!(pair[0].end, pair[1].start);
+            }
+            let sizes = pieces.iter().map(Range::len);
+            prop_assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
+        }
+
+        #[test]
+        fn an_epoch_uses_every_sample_once_whoever_computes_it(
+            samples in 1usize..2000, batch_size in 1usize..300, shards in 1usize..20, world in 1u32..25,
+        ) {
+            let world = WorldSize(world);
+            let mut used = vec![0u32; samples];
+            for step in 0..steps_per_epoch(samples, batch_size) {
+                let batch = batch(samples, batch_size, Step(step));
+                prop_assert!(!batch.is_empty());
+                for rank in world.ranks() {
+                    let owned = shards_of(shards, world, rank);
+                    let together = slices(batch.len(), shards, &owned);
+                    let mut position = together.start;
+                    for shard in owned {
+                        let slice = slice(batch.len(), shards, LogicalShard(shard as u32));
+                        prop_assert_eq!(slice.start, position);
+                        position = slice.end;
+                        slice.for_each(|i| used[batch.start + i] += 1);
+                    }
+                    prop_assert_eq!(position, together.end);
+                }
+            }
+            prop_assert!(used.iter().all(|&count| count == 1));
+            prop_assert!(batch(samples, batch_size, Step(steps_per_epoch(samples, batch_size))).is_empty());
+        }
+    }
+
+    #[test]
+    fn epochs_and_seeds_differ_and_repeat() {
+        let draw = |seed, epoch| permutation(1000, seed, Epoch(epoch), Shuffle::EveryEpoch);
+        assert_eq!(draw(7, 3), draw(7, 3));
+        assert_ne!(draw(7, 3), draw(7, 4));
+        assert_ne!(draw(7, 3), draw(8, 3));
+    }
+
+    #[test]
+    fn file_order_is_the_identity() {
+        let order = permutation(5, 1, Epoch(9), Shuffle::FileOrder);
+        assert_eq!(order, [0, 1, 2, 3, 4]);
+    }
+
+    /// Runs are resumed by later releases: the order they continue in must be the one they began with.
+    #[test]
+    fn the_permutation_never_changes_between_releases() {
+        let order = permutation(10, 0, Epoch(1), Shuffle::EveryEpoch);
+        assert_eq!(order, [0; 10]);
+    }
+}
