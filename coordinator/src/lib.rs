@@ -1,0 +1,35 @@
+//! The coordinator: plans a run, serves samples, keeps membership, stores results. A tour, in the order of its life:
+//!
+//! - [`args`]: the command line becomes one validated value;
+//! - [`prepare`]: run directory, data, initial state, checkpoint; every mistake of the user shows here;
+//! - [`run`]: serves and watches over the run until it ends;
+//! - [`server`], [`service`]: the gRPC handlers, thin, over
+//!   - [`cluster`], which carries out what [`membership`] (pure) decides; [`seat`], a worker's place in it;
+//!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
+//! - [`spawn`]: workers on this machine;
+//! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`]: what he asks for.
+//!
+//! [`data`] and [`initial_state`] hold what a run begins with; [`clock`] and [`interrupts`] are inputs that tests
+//! replace. The coordinator never links libtorch and never computes a gradient.
+
+pub mod args;
+pub mod board;
+pub mod clock;
+pub mod cluster;
+pub mod data;
+pub mod initial_state;
+pub mod interrupts;
+pub mod log;
+pub mod membership;
+pub mod prepare;
+pub mod progress;
+pub mod rendezvous;
+pub mod run;
+pub mod run_directory;
+pub mod samples;
+pub mod seat;
+pub mod server;
+pub mod service;
+pub mod spawn;
+pub mod status_command;
+pub mod summary;

@@ -1,0 +1,95 @@
+//! The program: parse, then train or show the status.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use common::config::ConfigError;
+use common::telemetry::{self, Colours};
+use coordinator::args::{self, Command, Environment, RunPlan};
+use coordinator::clock::Clock;
+use coordinator::log::{LogFile, Terminal};
+use coordinator::membership::{Outcome, Timing};
+use coordinator::run::{self, Ended, Inputs};
+use coordinator::{interrupts, server, status_command};
+use tokio::runtime::Runtime;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os(), &environment()).and_then(start) {
+        Ok(code) => code,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn environment() -> Environment {
+    Environment {
+        world_size: std::env::var("WORLD_SIZE").ok(),
+        mnist_dir: std::env::var_os("CONCENTRIC_MNIST_DIR").map(Into::into),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn start(command: Command) -> Result<ExitCode> {
+    let runtime = Runtime::new().context("starting the runtime")?;
+    let code = match command {
+        Command::Run(plan) => runtime.block_on(train(*plan)),
+        Command::Status(plan) => runtime
+            .block_on(status_command::status(&plan))
+            .map(|status| {
+                println!("{status}");
+                ExitCode::SUCCESS
+            }),
+    };
+    // A download that was interrupted must not hold up the exit.
+    runtime.shutdown_background();
+    code
+}
+
+async fn train(plan: RunPlan) -> Result<ExitCode> {
+    let interrupts = interrupts::listen().context("listening for signals")?;
+    let terminal = Terminal::of_stderr();
+    let mut log = LogFile::default();
+    let filter = std::env::var("CONCENTRIC_LOG").ok();
+    telemetry::init_with_file(
+        filter.as_deref(),
+        terminal.clone(),
+        Colours::of_stderr(),
+        log.clone(),
+    )
+    .context("starting the log")?;
+    let listener = server::bind(&plan.config.listen).await?;
+    let inputs = Inputs {
+        listener,
+        interrupts,
+        clock: Clock::monotonic(),
+        timing: Timing::default(),
+        terminal,
+        log: log.clone(),
+    };
+    let ended = run::run(plan, inputs).await;
+    let (message, code) = match &ended {
+        Ok(ended) => (failure(ended), ended.exit_code()),
+        Err(error) => (Some(format!("{error:#}")), 1),
+    };
+    if let Some(message) = message {
+        eprintln!("error: {message}");
+        writeln!(log, "error: {message}").ok();
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn failure(ended: &Ended) -> Option<String> {
+    match &ended.outcome {
+        Outcome::Failed { reason, .. } => Some(reason.clone()),
+        Outcome::Completed | Outcome::Stopped { .. } => None,
+    }
+}
+
+/// What is wrong with the command line, with the usage where clap says it.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref() {
+        Some(ConfigError::CommandLine(usage)) => usage.exit(),
+        _ => eprintln!("error: {error:#}"),
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,176 @@
+//! Everything that is done before the first worker may join: run directory, data, initial state, checkpoint.
+//!
+//! `run` calls it where it may block. Every mistake of the user shows here, before anything has started.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use common::config::{Config, Precision};
+use common::dataset::{self, LoadOptions};
+use proto::StartFrom;
+use tonic::codegen::Bytes;
+
+use crate::args::RunPlan;
+use crate::board::Record;
+use crate::data::Data;
+use crate::initial_state;
+use crate::log::LogFile;
+use crate::run_directory::resume::LAST;
+use crate::run_directory::{self, CHECKPOINTS, ResumePoint, RunDirectory};
+
+/// A run that is ready to start.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The resolved settings.
+    pub config: Config,
+    /// Where its results go.
+    pub directory: Arc<RunDirectory>,
+    /// What it is trained on and tested with.
+    pub data: Arc<Data>,
+    /// Where its parameters come from.
+    pub start_from: StartFrom,
+    /// The parameters, where they come from a given file.
+    pub initial_state: Option<Bytes>,
+    /// What it has done before.
+    pub record: Record,
+    /// The newest checkpoint in words, for messages.
+    pub checkpoint: Option<String>,
+}
+
+/// Prepares a run. The log goes to the run directory from the moment there is one.
+///
+/// # Errors
+/// What cannot be read, written or used, and what to do about it.
+pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepared> {
+    let mut config = plan.config.clone();
+    // A directory that was named is tried first: nothing is downloaded for a run that cannot be stored.
+    let named = config.run_dir.clone();
+    let named = named.map(|root| open(plan, &root, log)).transpose()?;
+    let initial_state = match (&config.init_from, plan.resume) {
+        (Some(file), false) => Some(initial_state::load(file, &config)?),
+        _ => None,
+    };
+    let data = load_data(plan)?;
+    let directory = match named {
+        Some(directory) => directory,
+        None => {
+            let root = run_directory::default_root(now, &data.identity.dataset);
+            config.run_dir = Some(root.clone());
+            open(plan, &root, log)?
+        }
+    };
+    let point = if plan.resume {
+        directory.check_data_identity(&data.identity)?;
+        Some(directory.rewind()?)
+    } else {
+        directory.save_data_identity(&data.identity)?;
+        None
+    };
+    directory.save_config(&config.to_toml())?;
+    announce(&config, &data, directory.root());
+    point.iter().for_each(announce_resume);
+    Ok(assemble(config, directory, data, initial_state, point))
+}
+
+fn open(plan: &RunPlan, root: &Path, log: &LogFile) -> Result<RunDirectory> {
+    let keep = plan.config.keep;
+    let directory = if plan.resume {
+        RunDirectory::open(root, keep)
+    } else {
+        RunDirectory::create(root, keep)
+    }?;
+    let path = root.join(run_directory::LOG);
+    log.attach(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(directory)
+}
+
+fn load_data(plan: &RunPlan) -> Result<Data> {
+    let config = &plan.config;
+    let count =
+        |samples: Option<u64>| samples.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+    let options = LoadOptions {
+        data_dir: config.data_dir.clone(),
+        mnist_dir: plan.mnist_dir.clone(),
+        train_samples: count(config.train_samples),
+        test_samples: count(config.test_samples),
+        ..LoadOptions::default()
+    };
+    Ok(dataset::load(&plan.dataset, &options)?.into())
+}
+
+fn assemble(
+    config: Config,
+    directory: RunDirectory,
+    data: Data,
+    initial_state: Option<Bytes>,
+    point: Option<ResumePoint>,
+) -> Prepared {
+    let start_from = match (&point, &initial_state) {
+        (Some(_), _) => StartFrom::Checkpoint,
+        (None, Some(_)) => StartFrom::Initial,
+        (None, None) => StartFrom::Seed,
+    };
+    let path = format!("{CHECKPOINTS}/{LAST}.safetensors");
+    let checkpoint = point.as_ref().map(|point| {
+        let (epoch, step) = (point.position.epoch, point.position.step);
+        let root = directory.root().display();
+        format!("the last checkpoint is {root}/{path} (epoch {epoch}, step {step})")
+    });
+    let record = Record {
+        first_step: point.as_ref().map_or(0, |point| point.position.step),
+        first_epoch: point.as_ref().map_or(0, |point| point.position.epoch),
+        last_checkpoint: point.map(|_| path),
+        ..Record::default()
+    };
+    let (directory, data) = (Arc::new(directory), Arc::new(data));
+    Prepared {
+        config,
+        directory,
+        data,
+        start_from,
+        initial_state,
+        record,
+        checkpoint,
+    }
+}
+
+/// The run's identity: what its result depends on.
+fn announce(config: &Config, data: &Data, root: &Path) {
+    let identity = &data.identity;
+    tracing::info!(
+        dataset = identity.dataset,
+        train_samples = identity.train_samples,
+        test_samples = identity.test_samples,
+        sha256 = identity.sha256.get(..12),
+        logical_shards = config.shard_count(),
+        threads = config.thread_count(),
+        precision = %config.precision,
+        reduction = %config.reduction,
+        seed = config.seed,
+        batch_size = config.batch_size,
+        directory = %root.display(),
+        "this run"
+    );
+    if data.synthetic {
+        tracing::warn!("SYNTHETIC DATA: these digits are drawn by the program, this is not MNIST");
+    }
+    if config.precision == Precision::F64 {
+        tracing::info!("f64 is several times slower than f32");
+    }
+}
+
+fn announce_resume(point: &ResumePoint) {
+    for reason in &point.skipped {
+        tracing::warn!("{reason}: going back to {}.safetensors", point.stem);
+    }
+    let position = &point.position;
+    tracing::info!(
+        epoch = position.epoch,
+        step_in_epoch = position.step_in_epoch,
+        step = position.step,
+        "resuming"
+    );
+}

@@ -1,0 +1,311 @@
+//! The life of a run: prepare, serve, watch, end, sum up.
+//!
+//! `main` and the tests call [`run`] with its listener, its clock and its source of interrupts.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use common::config::Reduction;
+use proto::Start;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::args::RunPlan;
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::interrupts::Interrupt;
+use crate::log::{LogFile, Terminal};
+use crate::membership::{Event, HardwareRule, Outcome, Rules, Timing};
+use crate::prepare::{Prepared, prepare};
+use crate::progress;
+use crate::run_directory::WORKER_LOGS;
+use crate::samples::SampleServer;
+use crate::server::serve;
+use crate::service::Shared;
+use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program};
+use crate::summary;
+
+/// How long ended sessions may take to deliver their last orders.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How long started workers may take to leave by themselves: after a complete run, and after any other.
+const LEAVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(2));
+
+/// What a run takes from outside.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Where workers come in.
+    pub listener: TcpListener,
+    /// Wishes to end early.
+    pub interrupts: mpsc::Receiver<Interrupt>,
+    /// Time.
+    pub clock: Clock,
+    /// How long each wait may last.
+    pub timing: Timing,
+    /// What the user sees while it lasts.
+    pub terminal: Terminal,
+    /// What is kept of the log.
+    pub log: LogFile,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The outcome, its reason ready for the user.
+    pub outcome: Outcome,
+    /// What ended it early, if something did.
+    pub interrupt: Option<Interrupt>,
+}
+
+impl Ended {
+    /// 0 only where every step is done.
+    pub fn exit_code(&self) -> u8 {
+        match (&self.outcome, self.interrupt) {
+            (Outcome::Completed, _) => 0,
+            (Outcome::Stopped { .. }, Some(interrupt)) => interrupt.exit_code(),
+            _ => 1,
+        }
+    }
+}
+
+/// Runs from preparation to summary.
+///
+/// # Errors
+/// What kept it from starting, or a failure of the coordinator itself. A run that failed later is an [`Ended`].
+pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
+    let spawn = SpawnRequest::new(&plan)?;
+    let log = inputs.log.clone();
+    let preparing = spawn_blocking(move || prepare(&plan, &log, SystemTime::now()));
+    let prepared = tokio::select! {
+        prepared = preparing => prepared.context("preparing the run")??,
+        Some(interrupt) = inputs.interrupts.recv() => return Ok(stopped(interrupt)),
+    };
+    Running::start(prepared, spawn, inputs)?.finish().await
+}
+
+fn stopped(interrupt: Interrupt) -> Ended {
+    let reason = interrupt.name().to_string();
+    Ended {
+        outcome: Outcome::Stopped { reason },
+        interrupt: Some(interrupt),
+    }
+}
+
+/// `--spawn`, checked before anything is prepared.
+#[derive(Debug)]
+struct SpawnRequest {
+    program: std::path::PathBuf,
+}
+
+impl SpawnRequest {
+    fn new(plan: &RunPlan) -> Result<Option<Self>> {
+        if !plan.config.spawn {
+            return Ok(None);
+        }
+        let own = std::env::current_exe().context("finding this program's own path")?;
+        let program = find_program(&own, std::env::var_os("PATH").as_deref())?;
+        Ok(Some(Self { program }))
+    }
+}
+
+/// A run with its tasks.
+struct Running {
+    shared: Arc<Shared>,
+    synthetic: bool,
+    interrupts: mpsc::Receiver<Interrupt>,
+    workers: Option<Workers>,
+    exits: mpsc::UnboundedReceiver<WorkerExit>,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    /// Ends the server once its streams are done.
+    no_more_calls: CancellationToken,
+}
+
+impl Running {
+    fn start(prepared: Prepared, spawn: Option<SpawnRequest>, inputs: Inputs) -> Result<Self> {
+        let Inputs {
+            listener,
+            interrupts,
+            clock,
+            timing,
+            terminal,
+            log: _,
+        } = inputs;
+        let synthetic = prepared.data.synthetic;
+        let shared = Arc::new(share(prepared, clock, timing));
+        let address = listener
+            .local_addr()
+            .context("reading the listener's address")?;
+        tracing::info!(%address, "listening");
+        tracing::info!("waiting for workers: {}", shared.cluster.view().reason);
+        let no_more_calls = CancellationToken::new();
+        let server = tokio::spawn(serve(Arc::clone(&shared), listener, no_more_calls.clone()));
+        let cancel = shared.cancel.clone();
+        let cluster = Arc::clone(&shared.cluster);
+        shared
+            .tasks
+            .spawn(async move { cluster.tick(cancel).await });
+        shared
+            .tasks
+            .spawn(progress::show(Arc::clone(&shared), terminal));
+        let (exited, exits) = mpsc::unbounded_channel();
+        let workers = spawn.map(|spawn| {
+            let config = &shared.config;
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let plan = SpawnPlan {
+                program: spawn.program,
+                workers: config.workers,
+                parallel: (cores / config.workers as usize).max(1),
+                address,
+                logs: shared.directory.root().join(WORKER_LOGS),
+            };
+            Workers::start(&plan, exited)
+        });
+        let workers = workers.transpose()?;
+        Ok(Self {
+            shared,
+            synthetic,
+            interrupts,
+            workers,
+            exits,
+            server,
+            no_more_calls,
+        })
+    }
+
+    async fn finish(mut self) -> Result<Ended> {
+        let ended = self.watch().await?;
+        let ended = self.explain(ended);
+        let status = crate::service::status::status(&self.shared);
+        // One more interrupt ends the waiting for everyone to leave: what is dropped then is killed.
+        let mut interrupts = std::mem::replace(&mut self.interrupts, mpsc::channel(1).1);
+        tokio::select! {
+            () = self.shut_down(&ended) => {}
+            Some(_) = interrupts.recv() => {}
+        }
+        let sum = summary::text(&summary::Facts {
+            outcome: &ended.outcome,
+            status: &status,
+            training_time: self.shared.cluster.training_time(),
+            synthetic: self.synthetic,
+        });
+        tracing::debug!("{sum}");
+        if !matches!(ended.outcome, Outcome::Failed { .. }) {
+            println!("{sum}");
+        }
+        Ok(ended)
+    }
+
+    /// Waits for the end, passing on what comes from outside the service.
+    async fn watch(&mut self) -> Result<Ended> {
+        let cluster = Arc::clone(&self.shared.cluster);
+        let mut interrupt = None;
+        loop {
+            tokio::select! {
+                outcome = cluster.ended() => return Ok(Ended { outcome, interrupt }),
+                Some(next) = self.interrupts.recv() => {
+                    if interrupt.is_some() {
+                        // At once: dropping the workers kills them.
+                        self.workers = None;
+                        return Ok(stopped(next));
+                    }
+                    interrupt = Some(next);
+                    let reason = next.name().to_string();
+                    cluster.apply(Event::StopRequested { reason });
+                }
+                Some(WorkerExit { slot, how }) = self.exits.recv() => {
+                    cluster.apply(Event::ProcessEnded { slot, how });
+                }
+                served = &mut self.server => {
+                    served.context("serving workers")?.context("serving workers")?;
+                    anyhow::bail!("the server ended before the run");
+                }
+            }
+        }
+    }
+
+    /// Adds what a started worker said last, where the failure is its.
+    fn explain(&self, mut ended: Ended) -> Ended {
+        if let (
+            Outcome::Failed {
+                reason,
+                slot: Some(slot),
+            },
+            Some(workers),
+        ) = (&mut ended.outcome, &self.workers)
+        {
+            let tail = workers.log_tail(*slot);
+            if !tail.is_empty() {
+                reason.push_str(&format!("\nthe end of that worker's log:{tail}"));
+            }
+        }
+        ended
+    }
+
+    async fn shut_down(&mut self, ended: &Ended) {
+        self.no_more_calls.cancel();
+        if timeout(FAREWELL, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+        let complete = ended.outcome == Outcome::Completed;
+        if let Some(workers) = self.workers.take() {
+            workers.end(if complete { LEAVE.0 } else { LEAVE.1 }).await;
+        }
+        self.shared.cancel.cancel();
+        self.shared.tasks.close();
+        timeout(FAREWELL, self.shared.tasks.wait()).await.ok();
+    }
+}
+
+fn share(prepared: Prepared, clock: Clock, timing: Timing) -> Shared {
+    let Prepared {
+        config,
+        directory,
+        data,
+        start_from,
+        initial_state,
+        record,
+        checkpoint,
+    } = prepared;
+    let uniform = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
+    let hardware = if uniform {
+        HardwareRule::Uniform
+    } else {
+        HardwareRule::Mixed
+    };
+    let start = Start {
+        config: config.to_toml(),
+        start_from: start_from.into(),
+        train_samples: data.identity.train_samples,
+        test_samples: data.identity.test_samples,
+        dataset: data.identity.dataset.clone(),
+        ..Start::default()
+    };
+    let cluster = Cluster::new(
+        Rules {
+            workers: config.workers,
+            hardware,
+            timing,
+        },
+        start,
+        clock,
+    );
+    if let Some(description) = checkpoint {
+        cluster.apply(Event::CheckpointStored { description });
+    }
+    Shared {
+        cluster: Arc::new(cluster),
+        samples: SampleServer::new(Arc::clone(&data), &config),
+        data: data.identity.clone(),
+        config,
+        directory,
+        board: Board::new(record),
+        initial_state,
+        tasks: TaskTracker::new(),
+        cancel: CancellationToken::new(),
+    }
+}

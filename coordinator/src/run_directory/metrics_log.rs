@@ -1,0 +1,166 @@
+//! `metrics.jsonl`: one object a line, only ever whole lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use common::metrics::Record;
+use serde::Deserialize;
+
+use super::atomic;
+use super::model_file::CheckpointMetadata;
+
+/// The open file.
+#[derive(Debug)]
+pub struct MetricsLog {
+    file: File,
+    /// Bytes of whole lines.
+    length: u64,
+}
+
+impl MetricsLog {
+    /// Opens it for appending, new or as it is.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// The system's own; what was written of the line is taken back.
+    pub fn append(&mut self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        if let Err(error) = self.file.write_all(&line) {
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// Makes every line so far durable.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+/// What deciding about a line needs to know.
+#[derive(Deserialize)]
+struct Line {
+    kind: String,
+    epoch: u64,
+    step: Option<u64>,
+}
+
+/// Takes back what happened after a checkpoint: the steps not yet done there and the epochs not yet complete. Lines
+/// that cannot be read (a crash may tear the last) go too; their number is returned.
+///
+/// # Errors
+/// The system's own.
+pub fn cut_back(path: &Path, position: &CheckpointMetadata) -> io::Result<usize> {
+    let text = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut unreadable = 0;
+    let mut kept = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        match serde_json::from_str::<Line>(line) {
+            Ok(parsed) if line.ends_with('\n') => {
+                if is_before(&parsed, position) {
+                    kept.push_str(line);
+                }
+            }
+            _ => unreadable += 1,
+        }
+    }
+    if kept != text {
+        atomic::write(path, kept.as_bytes())?;
+    }
+    Ok(unreadable)
+}
+
+fn is_before(line: &Line, position: &CheckpointMetadata) -> bool {
+    match (line.kind.as_str(), line.step) {
+        ("step", Some(step)) => step < position.step,
+        _ => line.epoch < position.epoch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::ids::{Epoch, Step};
+    use common::metrics::StepMetrics;
+
+    use super::*;
+
+    fn position(epoch: u64, step: u64) -> CheckpointMetadata {
+        let resume_sha256 = String::new();
+        CheckpointMetadata {
+            resume_sha256,
+            epoch,
+            step_in_epoch: 0,
+            step,
+            tensors_sha256: None,
+        }
+    }
+
+    fn check(text: &str, epoch: u64, step: u64, expected: &str, unreadable: usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(cut_back(&path, &position(epoch, step)).unwrap(), unreadable);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+    }
+
+    const STEP_0: &str = "{\"kind\":\"step\",\"epoch\":0,\"step\":0}\n";
+    const STEP_9: &str = "{\"kind\":\"step\",\"epoch\":0,\"step\":9}\n";
+    const EPOCH_0: &str = "{\"kind\":\"epoch\",\"epoch\":0,\"loss\":0.5}\n";
+    const STEP_10: &str = "{\"kind\":\"step\",\"epoch\":1,\"step\":10}\n";
+
+    #[test]
+    fn later_steps_and_incomplete_epochs_go() {
+        let all = [STEP_0, STEP_9, EPOCH_0, STEP_10].concat();
+        check(&all, 1, 11, &all, 0);
+        check(&all, 1, 10, &[STEP_0, STEP_9, EPOCH_0].concat(), 0);
+        check(&all, 0, 10, &[STEP_0, STEP_9].concat(), 0);
+        check(&all, 0, 9, STEP_0, 0);
+        check(&all, 0, 0, "", 0);
+    }
+
+    #[test]
+    fn a_torn_last_line_goes() {
+        check(&[STEP_0, "{\"kind\":\"st"].concat(), 5, 50, STEP_0, 1);
+        check(&[STEP_0, STEP_9.trim_end()].concat(), 5, 50, STEP_0, 1);
+    }
+
+    #[test]
+    fn floats_are_written_at_full_precision() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let metrics = StepMetrics {
+            epoch: Epoch(0),
+            step: Step(0),
+            loss: 0.1 + 0.2,
+            softmax_loss: f64::MIN_POSITIVE,
+            center_loss: 1.0 / 3.0,
+            lr: 1e-3,
+            images_per_second: 400.0,
+        };
+        let record = Record::Step(metrics);
+        MetricsLog::open(&path).unwrap().append(&record).unwrap();
+        let line = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
+        assert!(line.contains("0.30000000000000004"), "{line}");
+    }
+}

@@ -1,0 +1,272 @@
+//! The one folder that holds everything of a run, and the only place where files of it are written.
+//!
+//! - [`atomic`]: old content or new, nothing between;
+//! - [`artifact_path`]: which paths workers may name;
+//! - `upload`: an artifact on its way in;
+//! - `retention`: which checkpoint files stay;
+//! - [`model_file`], [`resume`]: where a resumed run goes on;
+//! - `metrics_log`: `metrics.jsonl`.
+//!
+//! Everything here blocks on the disk: asynchronous callers use `spawn_blocking`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail, ensure};
+use common::metrics::Record;
+use common::status::ServiceError;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::data::DataIdentity;
+
+pub mod artifact_path;
+pub mod atomic;
+mod metrics_log;
+pub mod model_file;
+pub mod resume;
+mod retention;
+mod upload;
+
+pub use artifact_path::{ArtifactPath, CHECKPOINTS, CheckpointFile, CheckpointPaths};
+pub use resume::ResumePoint;
+pub use upload::Upload;
+
+use metrics_log::MetricsLog;
+
+/// The resolved settings.
+pub const CONFIG: &str = "config.toml";
+/// The metrics.
+pub const METRICS: &str = "metrics.jsonl";
+/// The log.
+pub const LOG: &str = "coordinator.log";
+/// Folder of the logs of workers that the coordinator started.
+pub const WORKER_LOGS: &str = "logs";
+/// Which samples the run is made of.
+const DATA_IDENTITY: &str = "dataset.json";
+
+/// A run's folder, held by this process alone.
+#[derive(Debug)]
+pub struct RunDirectory {
+    root: PathBuf,
+    /// Epoch checkpoints to keep, 0 for all.
+    keep: u64,
+    metrics: Mutex<MetricsLog>,
+    /// Held while files are put in place: what stays is decided for one upload at a time.
+    placing: Mutex<()>,
+    _lock: Flock<File>,
+}
+
+impl RunDirectory {
+    /// Begins a new run in `root`, which may exist but must not hold a run.
+    ///
+    /// # Errors
+    /// It holds a run, is in use, or cannot be written.
+    pub fn create(root: &Path, keep: u64) -> Result<Self> {
+        let context = || cannot("create", root);
+        fs::create_dir_all(root).with_context(context)?;
+        let lock = lock(root)?;
+        if let Some(found) = find_run(root) {
+            bail!(
+                "the run directory {} holds a run already ({found}): go on with it by --resume {}, or choose another \
+                 --run-dir",
+                root.display(),
+                root.display()
+            );
+        }
+        for folder in artifact_path::FOLDERS {
+            fs::create_dir_all(root.join(folder)).with_context(context)?;
+        }
+        Self::hold(root, keep, lock).with_context(context)
+    }
+
+    /// Opens the directory of a run, to go on with it.
+    ///
+    /// # Errors
+    /// It holds no run, is in use, or cannot be written.
+    pub fn open(root: &Path, keep: u64) -> Result<Self> {
+        ensure!(
+            root.join(CONFIG).is_file(),
+            "there is no run to resume in {}: {CONFIG} is missing",
+            root.display()
+        );
+        let context = || cannot("use", root);
+        let lock = lock(root)?;
+        for folder in artifact_path::FOLDERS {
+            fs::create_dir_all(root.join(folder)).with_context(context)?;
+            atomic::clean(&root.join(folder)).with_context(context)?;
+        }
+        atomic::clean(root).with_context(context)?;
+        Self::hold(root, keep, lock).with_context(context)
+    }
+
+    fn hold(root: &Path, keep: u64, lock: Flock<File>) -> io::Result<Self> {
+        let metrics = Mutex::new(MetricsLog::open(&root.join(METRICS))?);
+        Ok(Self {
+            root: root.to_path_buf(),
+            keep,
+            metrics,
+            placing: Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Saves the resolved settings.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save_config(&self, toml: &str) -> Result<()> {
+        atomic::write(&self.root.join(CONFIG), toml.as_bytes())
+            .with_context(|| cannot("write", &self.root))
+    }
+
+    /// Saves which samples a new run is made of.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save_data_identity(&self, data: &DataIdentity) -> Result<()> {
+        let text = serde_json::to_string_pretty(data)?;
+        atomic::write(&self.root.join(DATA_IDENTITY), text.as_bytes())
+            .with_context(|| cannot("write", &self.root))
+    }
+
+    /// Checks that a resumed run is made of the samples it began with.
+    ///
+    /// # Errors
+    /// They differ from the saved ones, or those cannot be read.
+    pub fn check_data_identity(&self, data: &DataIdentity) -> Result<()> {
+        let path = self.root.join(DATA_IDENTITY);
+        let context = || format!("cannot read {}", path.display());
+        let text = fs::read_to_string(&path).with_context(context)?;
+        let saved: DataIdentity = serde_json::from_str(&text).with_context(context)?;
+        ensure!(
+            saved.sha256 == data.sha256,
+            "the samples are not those that the run began with: {saved} then, {data} now; give it the same --dataset"
+        );
+        Ok(())
+    }
+
+    /// Finds the checkpoint to go on from and takes `metrics.jsonl` back to it.
+    ///
+    /// # Errors
+    /// No checkpoint is intact, or the folder cannot be changed.
+    pub fn rewind(&self) -> Result<ResumePoint> {
+        let point = resume::find(&self.root.join(CHECKPOINTS))?;
+        let path = self.root.join(METRICS);
+        let context = || cannot("write", &self.root);
+        let unreadable = metrics_log::cut_back(&path, &point.position).with_context(context)?;
+        if unreadable > 0 {
+            tracing::warn!(lines = unreadable, "dropped unreadable lines of {METRICS}");
+        }
+        *self.metrics() = MetricsLog::open(&path).with_context(context)?;
+        Ok(point)
+    }
+
+    /// Adds a line to `metrics.jsonl`; an epoch's is durable on return.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub fn append_metrics(&self, record: &Record) -> Result<(), ServiceError> {
+        let mut metrics = self.metrics();
+        let written = metrics.append(record).and_then(|()| match record {
+            Record::Epoch(_) => metrics.sync(),
+            Record::Step(_) => Ok(()),
+        });
+        written.map_err(|error| self.storage_error(METRICS, &error))
+    }
+
+    /// Begins to receive an artifact of `length` bytes that is to stand at every one of `paths`.
+    ///
+    /// # Errors
+    /// No path is given, or [`ServiceError::Storage`].
+    pub fn receive(
+        &self,
+        paths: Vec<ArtifactPath>,
+        length: u64,
+    ) -> Result<Upload<'_>, ServiceError> {
+        Upload::begin(self, paths, length)
+    }
+
+    /// Opens an artifact.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub fn open_artifact(&self, path: &ArtifactPath) -> Result<File, ServiceError> {
+        File::open(path.below(&self.root)).map_err(|error| {
+            ServiceError::NotFound(format!(
+                "cannot read {path} in {}: {error}",
+                self.root.display()
+            ))
+        })
+    }
+
+    fn metrics(&self) -> MutexGuard<'_, MetricsLog> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn storage_error(&self, what: &str, error: &io::Error) -> ServiceError {
+        ServiceError::Storage(format!(
+            "cannot store {what} in {}: {error}; what was there before is whole",
+            self.root.display()
+        ))
+    }
+}
+
+/// Name of a new run's folder below `runs/`: the time, in UTC, and the data set.
+pub fn default_root(now: SystemTime, dataset: &str) -> PathBuf {
+    let time = humantime::format_rfc3339_seconds(now).to_string();
+    let digits: String = time.chars().filter(char::is_ascii_digit).collect();
+    let (date, clock) = digits.split_at(8);
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '-'
+        }
+    };
+    let dataset: String = dataset.chars().map(plain).collect();
+    let base = Path::new("runs").join(format!("{date}-{clock}-{dataset}"));
+    let numbered =
+        (2..).map(|number| base.with_file_name(format!("{date}-{clock}-{dataset}-{number}")));
+    let mut candidates = std::iter::once(base.clone()).chain(numbered);
+    candidates.find(|path| !path.exists()).unwrap_or(base)
+}
+
+fn lock(root: &Path) -> Result<Flock<File>> {
+    let folder = File::open(root).with_context(|| cannot("open", root))?;
+    Flock::lock(folder, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        anyhow::anyhow!(
+            "another coordinator is running in {}: choose another --run-dir",
+            root.display()
+        )
+    })
+}
+
+/// What shows that a run was made in `root`. Settings alone do not: it may have ended before anything was stored.
+fn find_run(root: &Path) -> Option<String> {
+    let metrics = root.join(METRICS);
+    if metrics.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        return Some(METRICS.to_string());
+    }
+    let mut checkpoints = fs::read_dir(root.join(CHECKPOINTS))
+        .into_iter()
+        .flatten()
+        .flatten();
+    checkpoints
+        .next()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
+
+fn cannot(do_what: &str, root: &Path) -> String {
+    format!(
+        "cannot {do_what} the run directory {} (another can be chosen with --run-dir)",
+        root.display()
+    )
+}

@@ -1,0 +1,56 @@
+//! What a checkpoint's model file says about itself: its position, and the resume file it belongs to.
+
+use std::fs;
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::data::hexadecimal;
+
+/// Key of the safetensors metadata that holds [`CheckpointMetadata`] as JSON.
+pub const METADATA_KEY: &str = "concentric";
+
+/// The part of a model file's metadata that the coordinator reads.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CheckpointMetadata {
+    /// SHA-256 of the resume file, hexadecimal.
+    pub resume_sha256: String,
+    /// The epoch that a resumed run goes on in.
+    pub epoch: u64,
+    /// Steps of that epoch already done.
+    pub step_in_epoch: u64,
+    /// Steps of the run already done.
+    pub step: u64,
+    /// SHA-256 of the tensors' bytes, where the writer gave it.
+    #[serde(default)]
+    pub tensors_sha256: Option<String>,
+}
+
+/// Reads a model file and checks that it is whole.
+///
+/// # Errors
+/// Why it cannot be used, in words.
+pub fn read(path: &Path) -> Result<CheckpointMetadata, String> {
+    let content = fs::read(path).map_err(|error| error.to_string())?;
+    SafeTensors::deserialize(&content).map_err(|error| format!("is damaged: {error}"))?;
+    let (header_length, header) =
+        SafeTensors::read_metadata(&content).map_err(|error| format!("is damaged: {error}"))?;
+    let entries = header.metadata().as_ref();
+    let text = entries.and_then(|entries| entries.get(METADATA_KEY));
+    let text =
+        text.ok_or_else(|| format!("has no `{METADATA_KEY}` metadata: not a checkpoint of a run"))?;
+    let metadata: CheckpointMetadata =
+        serde_json::from_str(text).map_err(|error| format!("has unreadable metadata: {error}"))?;
+    let tensors = &content[LENGTH_FIELD + header_length..];
+    match &metadata.tensors_sha256 {
+        Some(expected) if *expected != hexadecimal(&Sha256::digest(tensors)) => {
+            Err("is damaged: its content does not match its SHA-256".to_string())
+        }
+        _ => Ok(metadata),
+    }
+}
+
+/// Bytes before a safetensors header: its length.
+const LENGTH_FIELD: usize = 8;

@@ -1,0 +1,185 @@
+//! Which samples a range of logical shards consumes, in the order of its steps, cut into blocks.
+//!
+//! `service::samples` streams them. The order comes from `common::plan`; the permutations of the epoch in training
+//! and of the next one are kept. A stream is pulled block by block, so a slow receiver costs no memory; the data set
+//! is held once and only read.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use common::architecture::IMAGE_PIXELS;
+use common::config::Config;
+use common::dataset::Samples;
+use common::ids::{Epoch, Step};
+use common::plan::{self, Shuffle};
+use common::status::ServiceError;
+use proto::{SampleBlock, SamplesRequest, Split};
+
+use crate::data::Data;
+
+/// Samples in a full block: 256 KiB of images.
+const SAMPLES_PER_BLOCK: usize = (256 << 10) / IMAGE_PIXELS;
+/// Permutations kept: of the epoch in training and of the next.
+const KEPT_PERMUTATIONS: usize = 2;
+
+/// Answers requests for samples.
+#[derive(Debug)]
+pub struct SampleServer {
+    data: Arc<Data>,
+    plan: Plan,
+    permutations: Mutex<Vec<(Epoch, Arc<[u32]>)>>,
+}
+
+/// The settings that decide who consumes what.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    batch_size: usize,
+    test_batch_size: usize,
+    logical_shards: usize,
+    epochs: u64,
+    seed: u64,
+    shuffle: Shuffle,
+}
+
+impl SampleServer {
+    /// Serves `data` in the order that `config` asks for.
+    pub fn new(data: Arc<Data>, config: &Config) -> Self {
+        let shuffle = if config.shuffle {
+            Shuffle::EveryEpoch
+        } else {
+            Shuffle::FileOrder
+        };
+        let plan = Plan {
+            batch_size: config.batch_size as usize,
+            test_batch_size: config.test_batch_size as usize,
+            logical_shards: config.shard_count(),
+            epochs: config.epochs,
+            seed: config.seed,
+            shuffle,
+        };
+        Self {
+            data,
+            plan,
+            permutations: Mutex::default(),
+        }
+    }
+
+    /// The blocks that a request asks for.
+    ///
+    /// # Errors
+    /// A split, epoch, step or range of shards that this run does not have.
+    pub fn blocks(&self, request: &SamplesRequest) -> Result<Blocks, ServiceError> {
+        let split = Split::try_from(request.split).map_err(|error| invalid(&error.to_string()))?;
+        let shards = self.shards(request)?;
+        let (count, batch_size) = match split {
+            Split::Train => (self.data.train.len(), self.plan.batch_size),
+            Split::Test => (self.data.test.len(), self.plan.test_batch_size),
+        };
+        let steps = plan::steps_per_epoch(count, batch_size);
+        if request.first_step > steps {
+            let first = request.first_step;
+            return Err(invalid(&format!(
+                "first step {first} of an epoch of {steps} steps"
+            )));
+        }
+        let order = match split {
+            Split::Train => Some(self.permutation(Epoch(request.epoch))?),
+            Split::Test => None,
+        };
+        let logical_shards = self.plan.logical_shards;
+        let positions = (request.first_step..steps).flat_map(move |step| {
+            let batch = plan::batch(count, batch_size, Step(step));
+            let slice = plan::slices(batch.len(), logical_shards, &shards);
+            batch.start + slice.start..batch.start + slice.end
+        });
+        Ok(Blocks {
+            data: Arc::clone(&self.data),
+            split,
+            order,
+            positions: Box::new(positions),
+        })
+    }
+
+    fn shards(&self, request: &SamplesRequest) -> Result<Range<usize>, ServiceError> {
+        let (first, end) = (request.first_shard as usize, request.end_shard as usize);
+        if first > end || end > self.plan.logical_shards {
+            let all = self.plan.logical_shards;
+            return Err(invalid(&format!(
+                "logical shards {first}..{end} of a run that has {all}"
+            )));
+        }
+        Ok(first..end)
+    }
+
+    fn permutation(&self, epoch: Epoch) -> Result<Arc<[u32]>, ServiceError> {
+        if epoch.0 >= self.plan.epochs {
+            return Err(invalid(&format!(
+                "epoch {epoch} of a run of {}",
+                self.plan.epochs
+            )));
+        }
+        let mut kept = self
+            .permutations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, order)) = kept.iter().find(|(of, _)| *of == epoch) {
+            return Ok(Arc::clone(order));
+        }
+        let count = self.data.train.len();
+        let order: Arc<[u32]> =
+            plan::permutation(count, self.plan.seed, epoch, self.plan.shuffle).into();
+        if kept.len() == KEPT_PERMUTATIONS {
+            kept.remove(0);
+        }
+        kept.push((epoch, Arc::clone(&order)));
+        Ok(order)
+    }
+}
+
+fn invalid(what: &str) -> ServiceError {
+    ServiceError::Invalid(format!("cannot stream samples: {what}"))
+}
+
+/// The blocks of one request, made when they are asked for.
+pub struct Blocks {
+    data: Arc<Data>,
+    split: Split,
+    /// From positions in the epoch to samples of the file; `None` is the file's order.
+    order: Option<Arc<[u32]>>,
+    positions: Box<dyn Iterator<Item = usize> + Send>,
+}
+
+impl Blocks {
+    fn samples(&self) -> &Samples {
+        match self.split {
+            Split::Train => &self.data.train,
+            Split::Test => &self.data.test,
+        }
+    }
+}
+
+impl Iterator for Blocks {
+    type Item = SampleBlock;
+
+    fn next(&mut self) -> Option<SampleBlock> {
+        let positions: Vec<usize> = self.positions.by_ref().take(SAMPLES_PER_BLOCK).collect();
+        if positions.is_empty() {
+            return None;
+        }
+        let samples = self.samples();
+        let mut images = Vec::with_capacity(positions.len() * IMAGE_PIXELS);
+        let mut labels = Vec::with_capacity(positions.len());
+        for position in positions {
+            let row = self
+                .order
+                .as_ref()
+                .map_or(position, |order| order[position] as usize);
+            images.extend_from_slice(samples.image(row));
+            labels.push(samples.labels[row]);
+        }
+        Some(SampleBlock {
+            images: images.into(),
+            labels: labels.into(),
+        })
+    }
+}

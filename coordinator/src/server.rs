@@ -1,0 +1,59 @@
+//! The gRPC server: its port, its limits, and how it notices that a connection is dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use proto::coordinator_server::CoordinatorServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::service::{Service, Shared};
+
+/// A silent connection is pinged after this…
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+/// …and closed when the answer takes longer: a cut-off worker is noticed before its heartbeats time out.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(6);
+/// Unread bytes of one upload, and of one connection.
+const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+/// Largest message taken: a piece of an artifact, with room to spare.
+const LARGEST_MESSAGE: usize = 64 << 20;
+/// Listens for workers at `address`.
+///
+/// # Errors
+/// The port is taken, or the address is not this machine's.
+pub async fn bind(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "cannot listen on {address}: the port is taken, perhaps by another coordinator; choose another with \
+             --listen HOST:PORT (port 0 takes any free one)"
+        ),
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}; give --listen HOST:PORT"),
+    })
+}
+
+/// Serves until `no_more_calls`, then until the calls in progress are done.
+///
+/// # Errors
+/// The transport's own.
+pub async fn serve(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    no_more_calls: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let service =
+        CoordinatorServer::new(Service(shared)).max_decoding_message_size(LARGEST_MESSAGE);
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .add_service(service)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            no_more_calls.cancelled_owned(),
+        )
+        .await
+}

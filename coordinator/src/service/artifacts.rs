@@ -1,0 +1,176 @@
+//! Results on their way in, checkpoints and initial state on their way out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::status::ServiceError;
+use proto::put_artifact_piece::Piece;
+use proto::{
+    ArtifactPiece, GetArtifactRequest, PutArtifactHeader, PutArtifactPiece, PutArtifactReply,
+};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_stream::StreamExt;
+use tokio_util::io::ReaderStream;
+use tonic::codegen::Bytes;
+use tonic::{Status, Streaming};
+
+use super::{Outgoing, Shared};
+use crate::initial_state;
+use crate::membership::Event;
+use crate::run_directory::{ArtifactPath, CheckpointFile, RunDirectory, model_file};
+
+/// Longest wait for the next piece of an upload.
+const PIECE_DEADLINE: Duration = Duration::from_secs(30);
+/// Pieces received but not yet written.
+const QUEUED_PIECES: usize = 4;
+/// Bytes of a piece on its way out.
+const PIECE_LENGTH: usize = 256 << 10;
+
+/// Stores an artifact.
+pub async fn put(
+    shared: &Shared,
+    mut pieces: Streaming<PutArtifactPiece>,
+) -> Result<PutArtifactReply, ServiceError> {
+    let Some(Piece::Header(header)) = next(&mut pieces).await? else {
+        return Err(ServiceError::Invalid(
+            "an artifact must begin with its header".to_string(),
+        ));
+    };
+    shared.cluster.require_current(header.generation)?;
+    let paths = header
+        .paths
+        .iter()
+        .map(|path| ArtifactPath::parse(path))
+        .collect::<Result<_, _>>()?;
+    let (content, queue) = mpsc::channel(QUEUED_PIECES);
+    let directory = Arc::clone(&shared.directory);
+    let writing = spawn_blocking(move || write(&directory, paths, &header, queue));
+    let received = forward(&mut pieces, content).await;
+    let written = writing
+        .await
+        .map_err(|error| ServiceError::Internal(error.to_string()))?;
+    // A broken stream also ends the writing early, with a less telling error.
+    let stored = received.and(shared.ending_run_if_storage_failed(written))?;
+    announce_checkpoint(shared, stored);
+    Ok(PutArtifactReply {})
+}
+
+/// Passes the pieces on to the writer. It may end first; it says why itself.
+async fn forward(
+    pieces: &mut Streaming<PutArtifactPiece>,
+    content: mpsc::Sender<Bytes>,
+) -> Result<(), ServiceError> {
+    while let Some(piece) = next(pieces).await? {
+        let Piece::Content(piece) = piece else {
+            return Err(ServiceError::Invalid(
+                "an artifact has one header".to_string(),
+            ));
+        };
+        if content.send(piece).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn next(pieces: &mut Streaming<PutArtifactPiece>) -> Result<Option<Piece>, ServiceError> {
+    let piece = timeout(PIECE_DEADLINE, pieces.message())
+        .await
+        .map_err(|_| {
+            ServiceError::TimedOut(format!(
+                "no piece of the artifact came for {PIECE_DEADLINE:?}"
+            ))
+        })?;
+    Ok(piece?.and_then(|piece| piece.piece))
+}
+
+/// What was stored, with the checkpoint's description if it was one.
+struct Stored {
+    model: Option<ArtifactPath>,
+    description: String,
+}
+
+/// Runs where it may block.
+fn write(
+    directory: &RunDirectory,
+    paths: Vec<ArtifactPath>,
+    header: &PutArtifactHeader,
+    mut queue: mpsc::Receiver<Bytes>,
+) -> Result<Stored, ServiceError> {
+    let mut upload = directory.receive(paths, header.length)?;
+    while let Some(content) = queue.blocking_recv() {
+        upload.write(&content)?;
+    }
+    let paths = upload.finish()?;
+    let is_model =
+        |path: &ArtifactPath| matches!(path.checkpoint(), Some(CheckpointFile::Model(_)));
+    let model = paths.into_iter().find(is_model);
+    let description = model
+        .as_ref()
+        .map(|model| describe(directory, model))
+        .unwrap_or_default();
+    Ok(Stored { model, description })
+}
+
+/// A checkpoint as messages name it.
+pub fn describe(directory: &RunDirectory, model: &ArtifactPath) -> String {
+    let root = directory.root();
+    let position = match model_file::read(&model.below(root)) {
+        Ok(metadata) => format!(" (epoch {}, step {})", metadata.epoch, metadata.step),
+        Err(_) => String::new(),
+    };
+    format!(
+        "the last checkpoint is {}{position}, `--resume {}` goes on from it",
+        model.below(root).display(),
+        root.display()
+    )
+}
+
+fn announce_checkpoint(shared: &Shared, stored: Stored) {
+    let Stored {
+        model: Some(model),
+        description,
+    } = stored
+    else {
+        return;
+    };
+    tracing::debug!(%model, "checkpoint stored");
+    shared
+        .board
+        .update(|record| record.last_checkpoint = Some(model.to_string()));
+    shared
+        .cluster
+        .apply(Event::CheckpointStored { description });
+}
+
+/// Reads an artifact, or the initial state.
+pub fn get(
+    shared: &Shared,
+    request: &GetArtifactRequest,
+) -> Result<Outgoing<ArtifactPiece>, ServiceError> {
+    if request.path == initial_state::ARTIFACT {
+        let content = shared.initial_state.clone().ok_or_else(|| {
+            ServiceError::NotFound("this run does not start from a given file".to_string())
+        })?;
+        return Ok(Box::pin(tokio_stream::iter(
+            cut(content).map(|content| Ok(ArtifactPiece { content })),
+        )));
+    }
+    let path = ArtifactPath::parse(&request.path)?;
+    let file = tokio::fs::File::from_std(shared.directory.open_artifact(&path)?);
+    let pieces = ReaderStream::with_capacity(file, PIECE_LENGTH).map(|piece| match piece {
+        Ok(content) => Ok(ArtifactPiece { content }),
+        Err(error) => Err(Status::from(ServiceError::Storage(format!(
+            "cannot read an artifact: {error}"
+        )))),
+    });
+    Ok(Box::pin(pieces))
+}
+
+/// Content in pieces that share its memory.
+fn cut(content: Bytes) -> impl Iterator<Item = Bytes> {
+    let starts = (0..content.len()).step_by(PIECE_LENGTH);
+    starts.map(move |start| content.slice(start..content.len().min(start + PIECE_LENGTH)))
+}

@@ -1,0 +1,54 @@
+//! Metrics on their way to `metrics.jsonl`, the board and the log.
+
+use std::sync::Arc;
+
+use common::metrics::{EpochMetrics, Record};
+use common::status::ServiceError;
+use proto::report_metrics_request::Metrics;
+use proto::{ReportMetricsReply, ReportMetricsRequest};
+use tokio::task::spawn_blocking;
+
+use super::Shared;
+
+pub async fn report(
+    shared: &Shared,
+    request: ReportMetricsRequest,
+) -> Result<ReportMetricsReply, ServiceError> {
+    shared.cluster.require_current(request.generation)?;
+    let record = match request.metrics {
+        Some(Metrics::Step(step)) => Record::Step(step.into()),
+        Some(Metrics::Epoch(epoch)) => Record::Epoch(epoch.into()),
+        None => {
+            return Err(ServiceError::Invalid(
+                "the report holds no metrics".to_string(),
+            ));
+        }
+    };
+    let directory = Arc::clone(&shared.directory);
+    let writing = spawn_blocking(move || directory.append_metrics(&record).map(|()| record));
+    let written = writing
+        .await
+        .map_err(|error| ServiceError::Internal(error.to_string()))?;
+    match shared.ending_run_if_storage_failed(written)? {
+        Record::Step(step) => shared.board.update(|board| board.last_step = Some(step)),
+        Record::Epoch(epoch) => {
+            log(&epoch);
+            shared.board.update(|board| board.last_epoch = Some(epoch));
+        }
+    }
+    Ok(ReportMetricsReply {})
+}
+
+fn log(metrics: &EpochMetrics) {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    tracing::info!(
+        epoch = %metrics.epoch,
+        loss = format_args!("{:.4}", metrics.loss),
+        softmax_loss = format_args!("{:.4}", metrics.softmax_loss),
+        center_loss = format_args!("{:.4}", metrics.center_loss),
+        train_accuracy = percent(metrics.train_accuracy),
+        test_accuracy = metrics.test.test_accuracy.map(percent),
+        images_per_second = format_args!("{:.0}", metrics.images_per_second),
+        "epoch done"
+    );
+}

@@ -1,0 +1,116 @@
+//! A worker's whole stay: its Hello, the wait for its place, then its messages until either side ends it.
+
+use std::time::Duration;
+
+use common::ids::Generation;
+use common::status::ServiceError;
+use proto::worker_message::Message;
+use proto::{CoordinatorMessage, Hello, WorkerMessage};
+use tokio::time::timeout;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Streaming;
+
+use super::{Outgoing, Shared};
+use crate::membership::{Event, Report, SessionId};
+use crate::seat::Seat;
+
+/// A worker says Hello at once.
+const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// After the last order, a worker reads it and closes its side itself.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Lets the worker in and returns the stream of its orders.
+pub async fn serve(
+    shared: &Shared,
+    mut messages: Streaming<WorkerMessage>,
+) -> Result<Outgoing<CoordinatorMessage>, ServiceError> {
+    let hello = hello(&mut messages).await?;
+    let (seat, orders) = shared.cluster.join(hello).await?;
+    let cancel = shared.cancel.clone();
+    shared
+        .tasks
+        .spawn(async move { cancel.run_until_cancelled(listen(seat, messages)).await });
+    Ok(Box::pin(UnboundedReceiverStream::new(orders).map(Ok)))
+}
+
+async fn hello(messages: &mut Streaming<WorkerMessage>) -> Result<Hello, ServiceError> {
+    let first = timeout(HELLO_DEADLINE, messages.message())
+        .await
+        .map_err(|_| ServiceError::TimedOut(format!("no Hello came within {HELLO_DEADLINE:?}")))?;
+    match first?.and_then(|message| message.message) {
+        Some(Message::Hello(hello)) => Ok(hello),
+        _ => Err(ServiceError::Invalid(
+            "a session must begin with a Hello".to_string(),
+        )),
+    }
+}
+
+/// Passes on what the worker says until its connection or its session ends.
+async fn listen(seat: Seat, mut messages: Streaming<WorkerMessage>) {
+    let closing = seat.closing.clone();
+    let how = closing
+        .run_until_cancelled(pass_on(&seat, &mut messages))
+        .await;
+    match how {
+        Some(how) => seat.leave(how),
+        None => {
+            // Closing before the worker has read its last order could take that from it.
+            timeout(FAREWELL, async {
+                while let Ok(Some(_)) = messages.message().await {}
+            })
+            .await
+            .ok();
+        }
+    }
+}
+
+/// Returns how the connection ended.
+async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>) -> String {
+    loop {
+        match messages.message().await {
+            Ok(Some(message)) => {
+                if let Some(event) = message
+                    .message
+                    .and_then(|message| event(seat.session, message))
+                {
+                    seat.apply(event);
+                }
+            }
+            Ok(None) => return "closed its connection".to_string(),
+            Err(status) => return format!("lost its connection ({})", status.message()),
+        }
+    }
+}
+
+fn event(session: SessionId, message: Message) -> Option<Event> {
+    Some(match message {
+        Message::Hello(_) => return None,
+        Message::Heartbeat(heartbeat) => Event::Heard {
+            session,
+            report: Report {
+                generation: Generation(heartbeat.generation),
+                phase: heartbeat.phase,
+                epoch: heartbeat.epoch,
+                step: heartbeat.step,
+                images_per_second: heartbeat.images_per_second,
+                memory_bytes: heartbeat.memory_bytes,
+                collective_share: heartbeat.collective_share,
+            },
+        },
+        Message::Pong(_) => Event::Answered { session },
+        Message::Finished(finished) => Event::Finished {
+            session,
+            generation: Generation(finished.generation),
+            stopped: finished.stopped,
+        },
+        Message::Failed(failed) if failed.peer_lost => Event::LostPeer {
+            session,
+            reason: failed.reason,
+        },
+        Message::Failed(failed) => Event::Failed {
+            session,
+            reason: failed.reason,
+        },
+    })
+}

@@ -1,0 +1,248 @@
+//! `--spawn`: workers on this machine, started with the run and ended with it.
+//!
+//! `run` starts them and ends them. Each has a process group of its own, so that a Ctrl-C in the terminal reaches the
+//! coordinator alone, which stops the run in order. Dropping [`Workers`] kills whoever still lives.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::ids::Slot;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// The worker's program.
+pub const PROGRAM: &str = "worker";
+/// From SIGTERM to SIGKILL.
+const TERMINATION_GRACE: Duration = Duration::from_secs(5);
+/// Lines of a worker's log that a failure's message shows.
+const TAIL_LINES: usize = 12;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct SpawnPlan {
+    /// The worker's program.
+    pub program: PathBuf,
+    /// How many.
+    pub workers: u32,
+    /// Logical shards that each computes side by side: its share of the cores.
+    pub parallel: usize,
+    /// Where the coordinator listens.
+    pub address: SocketAddr,
+    /// Folder of their logs.
+    pub logs: PathBuf,
+}
+
+/// A worker process that ended.
+#[derive(Debug)]
+pub struct WorkerExit {
+    /// Its slot.
+    pub slot: Slot,
+    /// A verb phrase: "exited with code 1".
+    pub how: String,
+}
+
+/// The started workers.
+#[derive(Debug)]
+pub struct Workers {
+    logs: PathBuf,
+    living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
+    /// Each waits for one process.
+    waiting: JoinSet<()>,
+}
+
+impl Workers {
+    /// Starts them; `exits` hears of each that ends.
+    ///
+    /// # Errors
+    /// The program or its log file cannot be opened.
+    pub fn start(plan: &SpawnPlan, exits: mpsc::UnboundedSender<WorkerExit>) -> Result<Self> {
+        std::fs::create_dir_all(&plan.logs)
+            .with_context(|| format!("cannot create {}", plan.logs.display()))?;
+        let mut workers = Self {
+            logs: plan.logs.clone(),
+            living: Arc::default(),
+            waiting: JoinSet::new(),
+        };
+        for slot in (0..plan.workers).map(Slot) {
+            let child = start_one(plan, slot)
+                .with_context(|| format!("cannot start {}", plan.program.display()))?;
+            let id = child.id().context("a process just started has an id")?;
+            let pid = Pid::from_raw(i32::try_from(id).context("a process id fits 31 bits")?);
+            lock(&workers.living).insert(slot, pid);
+            workers.waiting.spawn(wait(
+                slot,
+                child,
+                Arc::clone(&workers.living),
+                exits.clone(),
+            ));
+        }
+        tracing::info!(workers = plan.workers, logs = %plan.logs.display(), "workers started");
+        Ok(workers)
+    }
+
+    /// Waits `grace` for them to leave by themselves, then ends them: SIGTERM, 5 s later SIGKILL.
+    pub async fn end(mut self, grace: Duration) {
+        if self.all_left(grace).await {
+            return;
+        }
+        self.signal(Signal::SIGTERM);
+        if !self.all_left(TERMINATION_GRACE).await {
+            self.signal(Signal::SIGKILL);
+            self.all_left(TERMINATION_GRACE).await;
+        }
+    }
+
+    /// The last lines of a worker's log, indented.
+    pub fn log_tail(&self, slot: Slot) -> String {
+        let text = std::fs::read(log_path(&self.logs, slot)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+        tail.iter().map(|line| format!("\n  | {line}")).collect()
+    }
+
+    async fn all_left(&mut self, limit: Duration) -> bool {
+        timeout(limit, async {
+            while self.waiting.join_next().await.is_some() {}
+        })
+        .await
+        .is_ok()
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Only groups whose leader has not been waited for: their numbers cannot have been given to others.
+        for (slot, pid) in lock(&self.living).iter() {
+            if let Err(error) = killpg(*pid, signal) {
+                tracing::debug!(%slot, %signal, "cannot signal a worker: {error}");
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+async fn wait(
+    slot: Slot,
+    mut child: Child,
+    living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
+    exits: mpsc::UnboundedSender<WorkerExit>,
+) {
+    let status = child.wait().await;
+    lock(&living).remove(&slot);
+    exits
+        .send(WorkerExit {
+            slot,
+            how: describe(status),
+        })
+        .ok();
+}
+
+fn start_one(plan: &SpawnPlan, slot: Slot) -> Result<Child> {
+    let log = File::create(log_path(&plan.logs, slot))?;
+    let child = Command::new(&plan.program)
+        .args(["--rank", &slot.to_string()])
+        .args(["--coordinator", &url(plan.address)])
+        .args(["--parallel", &plan.parallel.to_string()])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok(child)
+}
+
+/// Finds the worker's program beside `own` or in the folders of `search_path`.
+///
+/// # Errors
+/// It is nowhere; says how to build it.
+pub fn find_program(own: &Path, search_path: Option<&std::ffi::OsStr>) -> Result<PathBuf> {
+    let beside = own.parent().map(|folder| folder.join(PROGRAM));
+    let on_path = search_path.map(|path| std::env::split_paths(path).collect::<Vec<_>>());
+    let on_path = on_path
+        .unwrap_or_default()
+        .into_iter()
+        .map(|folder| folder.join(PROGRAM));
+    let found = beside
+        .into_iter()
+        .chain(on_path)
+        .find(|path| path.is_file());
+    let Some(found) = found else {
+        bail!(
+            "--spawn needs the program `{PROGRAM}`, which is neither beside {} nor on PATH: build it with \
+             `cargo build --release -p worker`, or start workers yourself with `worker --rank I`",
+            own.display()
+        );
+    };
+    Ok(found)
+}
+
+/// The address under which this machine reaches a listener.
+pub fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+fn log_path(logs: &Path, slot: Slot) -> PathBuf {
+    logs.join(format!("worker-{slot}.log"))
+}
+
+fn describe(status: io::Result<ExitStatus>) -> String {
+    match status {
+        Ok(status) => match status.code() {
+            Some(code) => format!("exited with code {code}"),
+            None => format!("was ended ({status})"),
+        },
+        Err(error) => format!("cannot be waited for: {error}"),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_reach_any_listener() {
+        let check = |address: &str, expected: &str| {
+            assert_eq!(url(address.parse().unwrap()), expected);
+        };
+        check("127.0.0.1:5", "http://127.0.0.1:5");
+        check("0.0.0.0:5", "http://127.0.0.1:5");
+        check("[::]:5", "http://[::1]:5");
+        check("10.1.2.3:5", "http://10.1.2.3:5");
+    }
+
+    #[test]
+    fn a_missing_program_says_how_to_build_it() {
+        let error = find_program(Path::new("/nowhere/coordinator"), None).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("cargo build --release -p worker"),
+            "{error}"
+        );
+    }
+}

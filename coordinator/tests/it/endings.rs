@@ -1,0 +1,164 @@
+//! How runs end: completed, stopped, and every way to fail.
+
+use std::time::{Duration, Instant};
+
+use coordinator::interrupts::Interrupt;
+use coordinator::membership::{Outcome, Timing};
+use proto::Failed;
+use proto::coordinator_message::Message as Order;
+use proto::worker_message::Message as Word;
+
+use crate::harness::{FakeWorker, TIMING, TestRun};
+
+async fn two(folder: &tempfile::TempDir) -> (TestRun, FakeWorker, FakeWorker) {
+    let run = TestRun::start(folder, &["--workers", "2"]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
+    let second = workers.pop().unwrap();
+    (run, workers.pop().unwrap(), second)
+}
+
+async fn failure(run: TestRun) -> String {
+    let ended = run.ended().await;
+    assert_eq!(ended.exit_code(), 1);
+    match ended.outcome {
+        Outcome::Failed { reason, .. } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn everyone_done_is_thanked_and_the_run_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, mut first, mut second) = two(&folder).await;
+    first.finish(false).await;
+    second.finish(false).await;
+    for worker in [&mut first, &mut second] {
+        assert!(matches!(worker.order().await, Ok(Some(Order::Goodbye(_)))));
+        assert!(matches!(worker.order().await, Ok(None)));
+    }
+    let ended = run.ended().await;
+    assert_eq!(
+        (&ended.outcome, ended.exit_code()),
+        (&Outcome::Completed, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_lost_worker_ends_the_run_on_every_side_with_its_rank_and_the_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, mut first, second) = two(&folder).await;
+    first.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
+    let begin = Instant::now();
+    drop(second);
+    let reason = first.aborted().await;
+    let printed = failure(run).await;
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    for message in [reason, printed] {
+        assert!(message.contains("rank 1 on host-1"), "{message}");
+        assert!(
+            message.contains("checkpoints/last.safetensors (epoch 0, step 7)"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_cause_is_named_not_its_consequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, first, mut second) = two(&folder).await;
+    let failed = |reason: &str, peer_lost| {
+        Word::Failed(Failed {
+            generation: 1,
+            reason: reason.to_string(),
+            peer_lost,
+        })
+    };
+    first.say(failed("connection reset by peer", true)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    second.say(failed("the loss is NaN at step 3", false)).await;
+    assert!(second.aborted().await.contains("NaN at step 3"));
+    let message = failure(run).await;
+    assert!(
+        message.starts_with("rank 1 on host-1 failed: the loss is NaN at step 3"),
+        "{message}"
+    );
+    assert!(
+        message.contains("no checkpoint was stored yet"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_silent_worker_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let timing = Timing {
+        heartbeat_timeout: Duration::from_secs(2),
+        ..TIMING
+    };
+    let run = TestRun::start_with(&folder, &["--workers", "2"], timing).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
+    let _second = workers.pop().unwrap();
+    let mut first = workers.pop().unwrap();
+    let reason = loop {
+        first.beat(1).await;
+        let next = tokio::time::timeout(Duration::from_millis(500), first.order()).await;
+        if let Ok(Ok(Some(Order::Abort(abort)))) = next {
+            break abort.reason;
+        }
+    };
+    assert!(
+        reason.contains("rank 1 on host-1 has not been heard from"),
+        "{reason}"
+    );
+    failure(run).await;
+}
+
+#[tokio::test]
+async fn an_interrupt_stops_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, mut first, mut second) = two(&folder).await;
+    run.interrupts.send(Interrupt::Interrupt).await.unwrap();
+    for worker in [&mut first, &mut second] {
+        assert!(matches!(worker.order().await, Ok(Some(Order::Stop(_)))));
+    }
+    first.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
+    first.finish(true).await;
+    second.finish(true).await;
+    assert!(matches!(first.order().await, Ok(Some(Order::Goodbye(_)))));
+    assert_eq!(run.ended().await.exit_code(), 130);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, first, mut second) = two(&folder).await;
+    run.interrupts.send(Interrupt::Terminate).await.unwrap();
+    first.finish(true).await;
+    assert!(matches!(second.order().await, Ok(Some(Order::Stop(_)))));
+    let reason = second.aborted().await;
+    assert!(
+        reason.contains("rank 1 on host-1 did not store its state in time"),
+        "{reason}"
+    );
+    failure(run).await;
+}
+
+#[tokio::test]
+async fn a_second_interrupt_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, mut first, _second) = two(&folder).await;
+    run.interrupts.send(Interrupt::Terminate).await.unwrap();
+    assert!(matches!(first.order().await, Ok(Some(Order::Stop(_)))));
+    run.interrupts.send(Interrupt::Interrupt).await.unwrap();
+    assert_eq!(run.ended().await.exit_code(), 130);
+}
+
+#[tokio::test]
+async fn an_interrupt_while_waiting_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TestRun::start(&folder, &["--workers", "2"]).await;
+    let mut early = FakeWorker::join(&run, 0).await;
+    run.interrupts.send(Interrupt::Terminate).await.unwrap();
+    assert!(early.aborted().await.contains("SIGTERM"));
+    assert_eq!(run.ended().await.exit_code(), 143);
+}

@@ -1,0 +1,371 @@
+//! A coordinator inside the test's process, on a free port, and workers that are mere clients of it.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use common::config::Config;
+use common::status::ServiceError;
+use coordinator::args::{self, Command, Environment, RunPlan};
+use coordinator::clock::Clock;
+use coordinator::interrupts::Interrupt;
+use coordinator::log::{Display, LogFile, Terminal};
+use coordinator::membership::Timing;
+use coordinator::run::{self, Ended, Inputs};
+use coordinator::server;
+use proto::coordinator_client::CoordinatorClient;
+use proto::coordinator_message::Message as Order;
+use proto::worker_message::Message as Word;
+use proto::{
+    CoordinatorMessage, Finished, Heartbeat, Hello, PROTOCOL_VERSION, PutArtifactHeader,
+    PutArtifactPiece, ReportMetricsRequest, Start, StepMetrics, WorkerMessage, put_artifact_piece,
+};
+use proto::{GetArtifactRequest, report_metrics_request};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+/// Nothing here takes longer.
+const HARD_LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits that a test has the patience for. Most simulated workers send no heartbeats.
+pub const TIMING: Timing = Timing {
+    heartbeat_timeout: Duration::from_secs(60),
+    probe_timeout: Duration::from_millis(400),
+    cause_grace: Duration::from_millis(400),
+    stop_timeout: Duration::from_secs(2),
+};
+
+/// Ends a test that hangs.
+pub async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HARD_LIMIT, future)
+        .await
+        .expect("a step of the test took too long")
+}
+
+/// Small settings: 97 samples in batches of 10, four logical shards.
+pub const SMALL: [&str; 12] = [
+    "--dataset",
+    "synthetic",
+    "--train-samples",
+    "97",
+    "--test-samples",
+    "23",
+    "--batch-size",
+    "10",
+    "--test-batch-size",
+    "7",
+    "--epochs",
+    "3",
+];
+
+/// A running coordinator.
+pub struct TestRun {
+    pub address: String,
+    pub root: PathBuf,
+    pub interrupts: mpsc::Sender<Interrupt>,
+    running: JoinHandle<Result<Ended>>,
+}
+
+/// Parses a command line as the program does.
+pub fn plan(root: &Path, arguments: &[&str]) -> Result<RunPlan> {
+    let root = root.to_str().unwrap();
+    let fixed = ["coordinator", "--run-dir", root, "--listen", "127.0.0.1:0"];
+    let all = fixed.iter().chain(arguments).map(OsString::from);
+    let environment = Environment {
+        world_size: None,
+        mnist_dir: None,
+        cores: 2,
+    };
+    match args::parse(all, &environment)? {
+        Command::Run(plan) => Ok(*plan),
+        Command::Status(_) => panic!("not a run"),
+    }
+}
+
+impl TestRun {
+    /// Starts a new run in `folder` with the small settings and `arguments`.
+    pub async fn start(folder: &TempDir, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, TIMING).await
+    }
+
+    /// The same, with other waits.
+    pub async fn start_with(folder: &TempDir, arguments: &[&str], timing: Timing) -> Self {
+        let root = folder.path().join("run");
+        let plan = plan(&root, &[&SMALL[..], arguments].concat()).unwrap();
+        Self::launch(root, plan, timing).await
+    }
+
+    /// Goes on with the run in `folder`.
+    pub async fn resume(folder: &TempDir, arguments: &[&str]) -> Self {
+        let root = folder.path().join("run");
+        let plan = plan(&root, &[&["--resume"], arguments].concat()).unwrap();
+        Self::launch(root, plan, TIMING).await
+    }
+
+    async fn launch(root: PathBuf, plan: RunPlan, timing: Timing) -> Self {
+        let listener = server::bind(&plan.config.listen).await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (interrupts, received) = mpsc::channel(2);
+        let inputs = Inputs {
+            listener,
+            interrupts: received,
+            clock: Clock::monotonic(),
+            timing,
+            terminal: Terminal::new(Display::Lines),
+            log: LogFile::default(),
+        };
+        let running = tokio::spawn(run::run(plan, inputs));
+        Self {
+            address,
+            root,
+            interrupts,
+            running,
+        }
+    }
+
+    /// How it ended.
+    pub async fn ended(self) -> Ended {
+        within(self.running).await.unwrap().unwrap()
+    }
+
+    /// Why it did not start.
+    pub async fn error(self) -> String {
+        format!("{:#}", within(self.running).await.unwrap().unwrap_err())
+    }
+
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        std::fs::read(self.root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    pub fn metrics_lines(&self) -> Vec<serde_json::Value> {
+        let text = String::from_utf8(self.read("metrics.jsonl")).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// A worker that only talks.
+#[derive(Debug)]
+pub struct FakeWorker {
+    words: mpsc::Sender<WorkerMessage>,
+    orders: Streaming<CoordinatorMessage>,
+    pub client: CoordinatorClient<Channel>,
+}
+
+/// What an ordinary worker says first.
+pub fn hello(slot: u32) -> Hello {
+    Hello {
+        protocol_version: PROTOCOL_VERSION,
+        slot,
+        advertise: format!("host-{slot}"),
+        device: "cpu".to_string(),
+        hardware: "Xeon".to_string(),
+        libtorch_version: "2.11.0".to_string(),
+        program_version: "0.1.0".to_string(),
+        process_id: 100 + slot,
+    }
+}
+
+impl FakeWorker {
+    pub async fn join(run: &TestRun, slot: u32) -> Self {
+        Self::join_as(run, hello(slot)).await.unwrap()
+    }
+
+    pub async fn join_as(run: &TestRun, hello: Hello) -> Result<Self, ServiceError> {
+        Self::join_at(&run.address, hello).await
+    }
+
+    pub async fn join_at(address: &str, hello: Hello) -> Result<Self, ServiceError> {
+        let mut client = within(CoordinatorClient::connect(address.to_string()))
+            .await
+            .unwrap();
+        let (words, outgoing) = mpsc::channel(16);
+        words
+            .send(WorkerMessage {
+                message: Some(Word::Hello(hello)),
+            })
+            .await
+            .unwrap();
+        let orders = within(client.session(ReceiverStream::new(outgoing)))
+            .await?
+            .into_inner();
+        Ok(Self {
+            words,
+            orders,
+            client,
+        })
+    }
+
+    /// `count` workers that have been told to start.
+    pub async fn start_all(run: &TestRun, count: u32) -> (Vec<Self>, Vec<Start>) {
+        let mut workers = Vec::new();
+        for slot in 0..count {
+            workers.push(Self::join(run, slot).await);
+        }
+        let mut starts = Vec::new();
+        for worker in &mut workers {
+            starts.push(worker.start().await);
+        }
+        (workers, starts)
+    }
+
+    pub async fn say(&self, word: Word) {
+        self.words
+            .send(WorkerMessage {
+                message: Some(word),
+            })
+            .await
+            .unwrap();
+    }
+
+    pub async fn beat(&self, step: u64) {
+        let heartbeat = Heartbeat {
+            generation: 1,
+            phase: "training".into(),
+            step,
+            ..Heartbeat::default()
+        };
+        self.say(Word::Heartbeat(heartbeat)).await;
+    }
+
+    pub async fn finish(&self, stopped: bool) {
+        self.say(Word::Finished(Finished {
+            generation: 1,
+            stopped,
+        }))
+        .await;
+    }
+
+    /// The next order, or how the stream ended.
+    pub async fn order(&mut self) -> Result<Option<Order>, Status> {
+        Ok(within(self.orders.message())
+            .await?
+            .and_then(|order| order.message))
+    }
+
+    pub async fn start(&mut self) -> Start {
+        match self.order().await {
+            Ok(Some(Order::Start(start))) => start,
+            other => panic!("{other:?} instead of Start"),
+        }
+    }
+
+    /// The reason of the Abort that must come next.
+    pub async fn aborted(&mut self) -> String {
+        match self.order().await {
+            Ok(Some(Order::Abort(abort))) => abort.reason,
+            other => panic!("{other:?} instead of Abort"),
+        }
+    }
+
+    pub async fn put(&mut self, paths: &[&str], content: &[u8]) -> Result<(), ServiceError> {
+        self.put_as(1, paths, content, content.len() as u64).await
+    }
+
+    pub async fn put_as(
+        &mut self,
+        generation: u64,
+        paths: &[&str],
+        content: &[u8],
+        length: u64,
+    ) -> Result<(), ServiceError> {
+        let paths = paths.iter().map(|path| (*path).to_string()).collect();
+        let header = PutArtifactHeader {
+            generation,
+            paths,
+            length,
+        };
+        let piece = |piece| PutArtifactPiece { piece: Some(piece) };
+        let mut pieces = vec![piece(put_artifact_piece::Piece::Header(header))];
+        let contents = content.chunks(1000).map(<[u8]>::to_vec);
+        pieces.extend(contents.map(|c| piece(put_artifact_piece::Piece::Content(c.into()))));
+        within(self.client.put_artifact(tokio_stream::iter(pieces))).await?;
+        Ok(())
+    }
+
+    pub async fn get(&mut self, path: &str) -> Result<Vec<u8>, ServiceError> {
+        let request = GetArtifactRequest {
+            path: path.to_string(),
+        };
+        let mut pieces = within(self.client.get_artifact(request))
+            .await?
+            .into_inner();
+        let mut content = Vec::new();
+        while let Some(piece) = within(pieces.message()).await? {
+            content.extend_from_slice(&piece.content);
+        }
+        Ok(content)
+    }
+
+    /// Reports a step's losses.
+    pub async fn report_step(&mut self, epoch: u64, step: u64) -> Result<(), ServiceError> {
+        let metrics = StepMetrics {
+            epoch,
+            step,
+            loss: 0.1 + 0.2,
+            lr: 1e-3,
+            ..StepMetrics::default()
+        };
+        let metrics = Some(report_metrics_request::Metrics::Step(metrics));
+        within(self.client.report_metrics(ReportMetricsRequest {
+            generation: 1,
+            metrics,
+        }))
+        .await?;
+        Ok(())
+    }
+
+    /// Stores a checkpoint under `stems`, as a worker does: the resume file, then the model that names it.
+    pub async fn checkpoint(
+        &mut self,
+        stems: &[&str],
+        position: [u64; 3],
+    ) -> Result<(), ServiceError> {
+        let (model, resume) = checkpoint_files(position);
+        let paths = |suffix| {
+            stems
+                .iter()
+                .map(move |stem| format!("checkpoints/{stem}{suffix}"))
+        };
+        for (suffix, content) in [(".resume.safetensors", &resume), (".safetensors", &model)] {
+            let paths: Vec<String> = paths(suffix).collect();
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            self.put(&paths, content).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Model and resume file at a position `[epoch, step in epoch, step]`.
+pub fn checkpoint_files([epoch, step_in_epoch, step]: [u64; 3]) -> (Vec<u8>, Vec<u8>) {
+    let resume = format!("the resume file of step {step}").into_bytes();
+    let sha256: String = Sha256::digest(&resume)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let metadata = serde_json::json!({
+        "resume_sha256": sha256, "epoch": epoch, "step_in_epoch": step_in_epoch, "step": step,
+    });
+    let numbers = [0u8; 16];
+    let tensor = TensorView::new(Dtype::F32, vec![4], &numbers).unwrap();
+    let metadata = Some([("concentric".to_string(), metadata.to_string())].into());
+    (
+        safetensors::serialize([("x", tensor)], metadata).unwrap(),
+        resume,
+    )
+}
+
+/// The settings that workers were sent.
+pub fn config(start: &Start) -> Config {
+    Config::from_toml(&start.config).unwrap()
+}

@@ -1,0 +1,15 @@
+//! The coordinator under simulated workers: plain gRPC clients, no torch. One binary, one harness.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod artifacts;
+mod command_line;
+mod endings;
+mod harness;
+mod initial_state;
+mod joining;
+mod processes;
+mod rendezvous;
+mod resuming;
+mod samples;
+mod status;

@@ -1,0 +1,205 @@
+//! `--resume`: which checkpoint it takes, and what it takes back.
+
+use coordinator::interrupts::Interrupt;
+use proto::StartFrom;
+use proto::report_metrics_request::Metrics;
+use proto::{EpochMetrics, ReportMetricsRequest};
+use tempfile::TempDir;
+
+use crate::harness::{FakeWorker, TestRun, checkpoint_files, config, plan, within};
+
+/// A run of 12 steps whose last checkpoint is at step 11, the first of epoch 1 at step 10.
+async fn interrupted_run(folder: &TempDir) {
+    let run = TestRun::start(folder, &["--workers", "1", "--seed", "3"]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 1).await;
+    let worker = &mut workers[0];
+    for step in 0..10 {
+        worker.report_step(0, step).await.unwrap();
+    }
+    let epoch = EpochMetrics {
+        epoch: 0,
+        loss: 0.5,
+        ..EpochMetrics::default()
+    };
+    let metrics = Some(Metrics::Epoch(epoch));
+    within(worker.client.report_metrics(ReportMetricsRequest {
+        generation: 1,
+        metrics,
+    }))
+    .await
+    .unwrap();
+    worker
+        .checkpoint(&["epoch=0", "last"], [1, 0, 10])
+        .await
+        .unwrap();
+    worker.report_step(1, 10).await.unwrap();
+    worker.checkpoint(&["last"], [1, 1, 11]).await.unwrap();
+    worker.report_step(1, 11).await.unwrap();
+    run.interrupts.send(Interrupt::Interrupt).await.unwrap();
+    worker.order().await.unwrap();
+    worker.finish(true).await;
+    worker.order().await.unwrap();
+    drop(workers);
+    run.ended().await;
+}
+
+async fn resumed(folder: &TempDir) -> (TestRun, FakeWorker) {
+    let run = TestRun::resume(folder, &[]).await;
+    let (mut workers, starts) = FakeWorker::start_all(&run, 1).await;
+    assert_eq!(starts[0].start_from(), StartFrom::Checkpoint);
+    let config = config(&starts[0]);
+    assert_eq!(
+        (config.seed, config.batch_size),
+        (3, 10),
+        "the settings are the saved ones"
+    );
+    (run, workers.remove(0))
+}
+
+fn steps(run: &TestRun) -> usize {
+    run.metrics_lines()
+        .iter()
+        .filter(|line| line["kind"] == "step")
+        .count()
+}
+
+fn checkpoint_path(folder: &TempDir, name: &str) -> std::path::PathBuf {
+    folder.path().join("run/checkpoints").join(name)
+}
+
+#[tokio::test]
+async fn it_goes_on_from_the_last_checkpoint_and_cuts_the_metrics_back() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let (run, mut worker) = resumed(&folder).await;
+    assert_eq!(run.metrics_lines().len(), 12);
+    assert_eq!(steps(&run), 11);
+    assert_eq!(
+        worker.get("checkpoints/last.safetensors").await.unwrap(),
+        checkpoint_files([1, 1, 11]).0
+    );
+    worker.report_step(1, 11).await.unwrap();
+    assert_eq!(steps(&run), 12);
+}
+
+#[tokio::test]
+async fn a_crash_between_the_two_files_of_a_checkpoint_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let (run, mut worker) = resumed(&folder).await;
+    let (_, resume) = checkpoint_files([1, 2, 12]);
+    worker
+        .put(&["checkpoints/last.resume.safetensors"], &resume)
+        .await
+        .unwrap();
+    drop(worker);
+    run.ended().await;
+    let (run, mut worker) = resumed(&folder).await;
+    let got = worker
+        .get("checkpoints/last.resume.safetensors")
+        .await
+        .unwrap();
+    assert_eq!(got, checkpoint_files([1, 1, 11]).1);
+    assert_eq!(steps(&run), 11);
+    assert!(!checkpoint_path(&folder, "last.previous.resume.safetensors").exists());
+}
+
+#[tokio::test]
+async fn a_damaged_last_checkpoint_falls_back_to_the_epoch_before() {
+    for damage in ["last.safetensors", "last.resume.safetensors"] {
+        let folder = tempfile::tempdir().unwrap();
+        interrupted_run(&folder).await;
+        std::fs::write(checkpoint_path(&folder, damage), b"torn").unwrap();
+        let (run, mut worker) = resumed(&folder).await;
+        let (model, resume) = checkpoint_files([1, 0, 10]);
+        assert_eq!(
+            worker.get("checkpoints/last.safetensors").await.unwrap(),
+            model
+        );
+        assert_eq!(
+            worker
+                .get("checkpoints/last.resume.safetensors")
+                .await
+                .unwrap(),
+            resume
+        );
+        assert_eq!((steps(&run), run.metrics_lines().len()), (10, 11));
+    }
+}
+
+#[tokio::test]
+async fn without_an_intact_checkpoint_it_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    for stem in ["last", "epoch=0"] {
+        std::fs::write(
+            checkpoint_path(&folder, &format!("{stem}.safetensors")),
+            b"torn",
+        )
+        .unwrap();
+    }
+    let message = TestRun::resume(&folder, &[]).await.error().await;
+    assert!(
+        message.contains("no checkpoint to resume from"),
+        "{message}"
+    );
+    assert!(
+        message.contains("last.safetensors") && message.contains("epoch=0.safetensors"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_new_run_does_not_overwrite_an_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let message = TestRun::start(&folder, &[]).await.error().await;
+    assert!(
+        message.contains("holds a run already") && message.contains("--resume"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn two_coordinators_do_not_share_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let (_run, _worker) = resumed(&folder).await;
+    let message = TestRun::resume(&folder, &[]).await.error().await;
+    assert!(
+        message.contains("another coordinator is running"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn other_samples_and_other_settings_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let root = folder.path().join("run");
+    let refused = plan(&root, &["--resume", "--seed", "4"])
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("--seed is 4 here but 3"), "{refused}");
+    let identity = root.join("dataset.json");
+    let text = std::fs::read_to_string(&identity)
+        .unwrap()
+        .replace("sha256\": \"", "sha256\": \"0");
+    std::fs::write(&identity, text).unwrap();
+    let message = TestRun::resume(&folder, &[]).await.error().await;
+    assert!(
+        message.contains("not those that the run began with"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_resumed_run_names_its_checkpoint_when_it_fails_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let (run, worker) = resumed(&folder).await;
+    drop(worker);
+    let ended = run.ended().await;
+    let message = format!("{:?}", ended.outcome);
+    assert!(message.contains("(epoch 1, step 11)"), "{message}");
+}

@@ -1,0 +1,174 @@
+//! The streams of all ranks together are the plan.
+
+use std::ops::Range;
+
+use common::dataset::{self, Dataset, DatasetSource, LoadOptions, Samples};
+use common::ids::{Epoch, Rank, Step, WorldSize};
+use common::plan::{self, Shuffle};
+use common::status::ServiceError;
+use proto::{SamplesRequest, Split};
+
+use crate::harness::{FakeWorker, TestRun, within};
+
+fn dataset() -> Dataset {
+    let options = LoadOptions {
+        train_samples: Some(97),
+        test_samples: Some(23),
+        ..LoadOptions::default()
+    };
+    dataset::load(&DatasetSource::Synthetic, &options).unwrap()
+}
+
+fn request(split: Split, shards: Range<usize>) -> SamplesRequest {
+    SamplesRequest {
+        generation: 1,
+        split: split.into(),
+        epoch: 1,
+        first_step: 0,
+        first_shard: shards.start as u32,
+        end_shard: shards.end as u32,
+    }
+}
+
+async fn receive(
+    worker: &mut FakeWorker,
+    request: SamplesRequest,
+) -> Result<Samples, ServiceError> {
+    let mut stream = within(worker.client.stream_samples(request))
+        .await?
+        .into_inner();
+    let mut samples = Samples::default();
+    while let Some(block) = within(stream.message()).await? {
+        samples.images.extend_from_slice(&block.images);
+        samples.labels.extend_from_slice(&block.labels);
+    }
+    assert_eq!(samples.images.len(), 784 * samples.len());
+    Ok(samples)
+}
+
+/// What ranks received, put together step by step, must be `order` of `samples`.
+fn check(ranks: &[Samples], samples: &Samples, order: &[u32], batch_size: usize, first_step: u64) {
+    let world = WorldSize(ranks.len() as u32);
+    let mut taken = vec![0; ranks.len()];
+    for step in first_step..plan::steps_per_epoch(samples.len(), batch_size) {
+        let batch = plan::batch(samples.len(), batch_size, Step(step));
+        for (rank, received) in ranks.iter().enumerate() {
+            let shards = plan::shards_of(4, world, Rank(rank as u32));
+            for position in plan::slices(batch.len(), 4, &shards) {
+                let row = order[batch.start + position] as usize;
+                assert_eq!(
+                    received.image(taken[rank]),
+                    samples.image(row),
+                    "step {step}"
+                );
+                assert_eq!(received.labels[taken[rank]], samples.labels[row]);
+                taken[rank] += 1;
+            }
+        }
+    }
+    assert!(
+        ranks
+            .iter()
+            .zip(taken)
+            .all(|(received, taken)| received.len() == taken)
+    );
+}
+
+#[tokio::test]
+async fn all_ranks_together_receive_every_sample_once_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TestRun::start(&folder, &["--workers", "3", "--seed", "5"]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 3).await;
+    let data = dataset();
+    let shuffled = plan::permutation(97, 5, Epoch(1), Shuffle::EveryEpoch);
+    let file_order: Vec<u32> = (0..23).collect();
+    for first_step in [0, 4] {
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (rank, worker) in workers.iter_mut().enumerate() {
+            let shards = plan::shards_of(4, WorldSize(3), Rank(rank as u32));
+            let mut ask = request(Split::Train, shards.clone());
+            ask.first_step = first_step;
+            train.push(receive(worker, ask).await.unwrap());
+            test.push(receive(worker, request(Split::Test, shards)).await.unwrap());
+        }
+        check(&train, &data.train, &shuffled, 10, first_step);
+        check(&test, &data.test, &file_order, 7, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_the_run_does_not_have_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TestRun::start(&folder, &[]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 1).await;
+    let worker = &mut workers[0];
+    let good = request(Split::Train, 0..4);
+    assert_eq!(receive(worker, good).await.unwrap().len(), 97);
+    assert_eq!(
+        receive(worker, request(Split::Train, 2..2))
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    assert_eq!(
+        receive(
+            worker,
+            SamplesRequest {
+                first_step: 10,
+                ..good
+            }
+        )
+        .await
+        .unwrap()
+        .len(),
+        0
+    );
+    for bad in [
+        SamplesRequest { epoch: 3, ..good },
+        SamplesRequest {
+            epoch: u64::MAX,
+            ..good
+        },
+        SamplesRequest {
+            first_step: 11,
+            ..good
+        },
+        SamplesRequest {
+            end_shard: 5,
+            ..good
+        },
+        SamplesRequest {
+            first_shard: 3,
+            end_shard: 2,
+            ..good
+        },
+        SamplesRequest { split: 7, ..good },
+    ] {
+        let refused = receive(worker, bad).await;
+        assert!(
+            matches!(refused, Err(ServiceError::Invalid(_))),
+            "{bad:?}: {refused:?}"
+        );
+    }
+    let stale = receive(
+        worker,
+        SamplesRequest {
+            generation: 2,
+            ..good
+        },
+    )
+    .await;
+    assert!(matches!(stale, Err(ServiceError::Stale(_))), "{stale:?}");
+}
+
+#[tokio::test]
+async fn file_order_stays_file_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TestRun::start(&folder, &["--shuffle", "false"]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 1).await;
+    let received = receive(&mut workers[0], request(Split::Train, 0..4))
+        .await
+        .unwrap();
+    assert_eq!(received, dataset().train);
+}
