@@ -1,0 +1,342 @@
+"""Measures Concentric and eager PyTorch side by side and prints the tables of docs/performance.md.
+
+    make bench
+    .venv-bench/bin/python worker/benches/compare.py --rounds 1 --only concentric
+    .venv-bench/bin/python worker/benches/compare.py --epoch
+
+Every candidate runs once per round, one after the other, so that a slow minute of the machine meets all of them; what
+is printed are medians over the rounds. Everything runs on the same cores (`--cores`), float32, MNIST, batch 100. The
+first steps of each run are left out on both sides. The PyTorch side is worker/benches/pytorch/train.py.
+
+Memory is the largest resident set a process ever had (VmHWM), of the largest worker where there are several. The share
+of a step in collectives is what the workers report: time in which the trainer waited for its peers.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+BATCH_SIZE = 100
+WARMUP_STEPS = 5
+# A line of metrics tells the pace of the steps since the line before.
+LOG_EVERY = 5
+# Watching costs time on the measured cores: closely until the first step, then seldom.
+POLL_SECONDS = {"before": 0.02, "after": 0.1}
+STATUS_SECONDS = 4.0
+RUN_SECONDS = 1800
+
+
+@dataclass
+class Candidate:
+    """One way to train: ours with some workers, or PyTorch's."""
+
+    name: str
+    engine: str  # concentric | pytorch
+    workers: int
+    # Threads in all: of PyTorch's ranks, as ours share out the cores by themselves.
+    threads: int = 1
+    channels_last: bool = False
+    results: list = field(default_factory=list)
+
+    def median(self, key):
+        values = [result[key] for result in self.results if result.get(key) is not None]
+        return statistics.median(values) if values else None
+
+
+def candidates():
+    return [
+        Candidate("PyTorch, two threads", "pytorch", 1, threads=2),
+        Candidate("PyTorch, two threads, channels-last", "pytorch", 1, threads=2, channels_last=True),
+        Candidate("Concentric, one worker with two threads", "concentric", 1),
+        Candidate("Concentric, two workers", "concentric", 2),
+        Candidate("Concentric, four workers", "concentric", 4),
+        Candidate("PyTorch, two ranks, global BatchNorm", "pytorch", 2),
+        Candidate("PyTorch, two ranks, global BatchNorm, channels-last", "pytorch", 2, channels_last=True),
+        Candidate("PyTorch, four ranks, global BatchNorm", "pytorch", 4),
+        Candidate("PyTorch, four ranks, global BatchNorm, channels-last", "pytorch", 4, channels_last=True),
+    ]
+
+
+# ---- PyTorch --------------------------------------------------------------------------------------------------------
+
+
+def run_pytorch(candidate, arguments):
+    command = [
+        sys.executable, str(HERE / "pytorch/train.py"),
+        "--data-dir", str(arguments.data_dir), "--batch-size", str(BATCH_SIZE),
+        "--steps", str(arguments.steps), "--warmup-steps", str(WARMUP_STEPS),
+        "--world-size", str(candidate.workers), "--threads", str(candidate.threads),
+    ]
+    if candidate.channels_last:
+        command.append("--channels-last")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS)
+    if done.returncode != 0:
+        sys.exit(f"{candidate.name}: {' '.join(command)} failed:\n{done.stderr}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "images_per_second": result["images_per_second"],
+        "worker_mb": result["peak_rss_mb"] * 2**20 / 1e6,
+        "last_loss": result["last_loss"],
+        "torch": result["torch"],
+    }
+
+
+# ---- Concentric -----------------------------------------------------------------------------------------------------
+
+
+def run_concentric(candidate, arguments):
+    first_counted, last = WARMUP_STEPS, WARMUP_STEPS + arguments.steps
+    flags = ["--max-steps", str(last + 1), "--test-samples", "0"]
+    run = TrainingRun(candidate.workers, flags, arguments)
+    run.to_the_end()
+    # The line of step k tells the pace of the LOG_EVERY steps before k.
+    lines = [line for line in run.lines("step") if line["step"] >= first_counted + LOG_EVERY]
+    pace = len(lines) / sum(1 / line["images_per_second"] for line in lines)
+    shares = [share for step, share in run.shares if step >= first_counted]
+    return {
+        "images_per_second": pace,
+        "worker_mb": run.worker_mb,
+        "coordinator_mb": run.coordinator_mb,
+        "first_step_seconds": run.first_step_seconds,
+        "collective_share": statistics.mean(shares) if shares else None,
+        "last_loss": run.lines("step")[-1]["loss"],
+    }
+
+
+class TrainingRun:
+    """One `coordinator --spawn`, watched from outside."""
+
+    def __init__(self, workers, flags, arguments):
+        self.programs = arguments.programs
+        self.scratch = Path(tempfile.mkdtemp(prefix="concentric-bench-"))
+        self.directory = self.scratch / "run"
+        self.address = f"127.0.0.1:{free_port()}"
+        self.first_step_seconds = None
+        self.worker_mb = self.coordinator_mb = 0.0
+        self.shares = []
+        command = [
+            str(self.programs / "coordinator"), "--workers", str(workers), "--spawn", "--listen", self.address,
+            "--dataset", str(arguments.data_dir), "--run-dir", str(self.directory),
+            "--batch-size", str(BATCH_SIZE), "--log-every", str(LOG_EVERY), *flags,
+        ]
+        self.log = self.scratch / "log"
+        self.started = time.monotonic()
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.scratch)
+
+    def to_the_end(self):
+        next_status = self.started + STATUS_SECONDS
+        while self.process.poll() is None:
+            now = time.monotonic()
+            if now - self.started > RUN_SECONDS:
+                self.process.terminate()
+                sys.exit(f"the run in {self.directory} takes longer than {RUN_SECONDS} s")
+            self.sample_memory()
+            if self.first_step_seconds is None and self.has_metrics():
+                self.first_step_seconds = now - self.started
+            elif self.first_step_seconds is not None and now >= next_status:
+                self.sample_shares()
+                next_status = now + STATUS_SECONDS
+            time.sleep(POLL_SECONDS["before" if self.first_step_seconds is None else "after"])
+        if self.process.returncode != 0:
+            sys.exit(f"the run in {self.directory} failed:\n{self.log.read_text()}")
+        self.metrics = [json.loads(line) for line in (self.directory / "metrics.jsonl").read_text().splitlines()]
+        self.written = {path.name: path.stat().st_mtime for path in self.directory.glob("*/*")}
+        shutil.rmtree(self.scratch)
+
+    def lines(self, kind):
+        return [line for line in self.metrics if line["kind"] == kind]
+
+    def has_metrics(self):
+        path = self.directory / "metrics.jsonl"
+        return path.is_file() and path.stat().st_size > 0
+
+    def sample_memory(self):
+        self.coordinator_mb = max(self.coordinator_mb, peak_mb(self.process.pid))
+        self.worker_mb = max([self.worker_mb, *map(peak_mb, children(self.process.pid))])
+
+    def sample_shares(self):
+        command = [str(self.programs / "coordinator"), "status", "--json", "--coordinator", f"http://{self.address}"]
+        asked = subprocess.run(command, capture_output=True, text=True)
+        if asked.returncode == 0:
+            workers = json.loads(asked.stdout)["workers"]
+            training = [worker for worker in workers if worker["phase"] == "training"]
+            self.shares += [(worker["step"], worker["collective_share"]) for worker in training]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def children(process):
+    """The worker processes that a coordinator has started."""
+    found = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in task.read_text().split()]
+        except OSError:
+            pass
+    return found
+
+
+def peak_mb(process):
+    """Largest resident set so far, MB of 10^6 bytes; 0 once the process is gone."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    peak = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
+    return int(peak[0]) * 1024 / 1e6 if peak else 0.0
+
+
+# ---- pictures -------------------------------------------------------------------------------------------------------
+
+
+def measure_epoch(arguments):
+    """One whole epoch on one worker: how long its pictures take to draw once training is over."""
+    run = TrainingRun(1, ["--epochs", "1"], arguments)
+    run.to_the_end()
+    epoch = run.lines("epoch")[0]
+    training = 60_000 / epoch["images_per_second"]
+    # What is drawn is drawn in this order, each stored as soon as it is done.
+    order = ["epoch=0.safetensors", "epoch=0.png", "curves.png", "confusion.png", "features.gif"]
+    features = (run.written[name] for name in order)
+    times = list(features)
+    print("\n| drawn | seconds |\n|---|---:|")
+    for name, start, end in zip(order[1:], times, times[1:]):
+        print(f"| {name} | {end - start:.2f} |")
+    drawing = times[3] - times[0]
+    print(f"\nAn epoch trains for {training:.0f} s; its three pictures take {drawing:.2f} s of one core beside the next")
+    print(f"epoch's training, at most {100 * drawing / training:.2f} % of it. Test accuracy {epoch['test_accuracy']}.")
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def cell(value, form):
+    return "–" if value is None else format(value, form)
+
+
+def print_tables(measured):
+    by_name = {candidate.name: candidate for candidate in measured}
+    reference = by_name.get("PyTorch, two threads")
+    base = reference.median("images_per_second") if reference else None
+    print("\n| | images/s | ratio to PyTorch with two threads | peak memory of a process, MB |\n|---|---:|---:|---:|")
+    for candidate in measured:
+        pace = candidate.median("images_per_second")
+        ratio = pace / base if base else None
+        print(f"| {candidate.name} | {pace:.0f} | {cell(ratio, '.3f')} | {cell(candidate.median('worker_mb'), '.0f')} |")
+
+    ours = [candidate for candidate in measured if candidate.engine == "concentric"]
+    if not ours:
+        return
+    print("\n| Concentric | one worker | two workers | four workers |\n|---|---:|---:|---:|")
+    rows = [
+        ("ratio to PyTorch with as many ranks and global BatchNorm, the faster layout", lambda c: same_ranks(c, measured), ".3f"),
+        ("share of a step in collectives and waiting, %", lambda c: percent(c.median("collective_share")), ".1f"),
+        ("peak memory of the largest worker, MB", lambda c: c.median("worker_mb"), ".0f"),
+        ("peak memory of the coordinator, MB", lambda c: c.median("coordinator_mb"), ".0f"),
+        ("from start to first committed step, s", lambda c: c.median("first_step_seconds"), ".2f"),
+    ]
+    of_workers = {candidate.workers: candidate for candidate in ours}
+    for title, value, form in rows:
+        cells = [cell(value(of_workers[n]), form) if n in of_workers else "–" for n in (1, 2, 4)]
+        print(f"| {title} | {' | '.join(cells)} |")
+
+
+def percent(share):
+    return None if share is None else 100 * share
+
+
+def same_ranks(candidate, measured):
+    """Our pace over the faster of PyTorch's with the same number of processes."""
+    others = [c.median("images_per_second") for c in measured if c.engine == "pytorch" and c.workers == candidate.workers]
+    return candidate.median("images_per_second") / max(others) if others else None
+
+
+def describe_machine(arguments, measured):
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    torch = next((result["torch"] for c in measured for result in c.results if "torch" in result), "not measured")
+    print(
+        f"\n{model}, {len(arguments.cpus)} cores, {platform.system()} {platform.release()}, PyTorch {torch}; "
+        f"{arguments.steps} steps of {BATCH_SIZE} after {WARMUP_STEPS}, medians of {arguments.rounds} rounds, "
+        f"{time.strftime('%Y-%m-%d')}"
+    )
+
+
+# ---- the command line -----------------------------------------------------------------------------------------------
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", type=Path, default=PROJECT / "target/release", help="folder of coordinator and worker")
+    parser.add_argument("--data-dir", type=Path, help="MNIST as .gz files [default: CONCENTRIC_MNIST_DIR, or data/mnist]")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=40, help=f"counted steps of each run, a multiple of {LOG_EVERY}")
+    parser.add_argument("--cores", type=int, default=2, help="cores that everything runs on")
+    parser.add_argument("--only", choices=["concentric", "pytorch"], help="leave the other out")
+    parser.add_argument("--epoch", action="store_true", help="instead: one whole epoch, and the time its pictures take")
+    arguments = parser.parse_args()
+    if arguments.rounds < 1 or arguments.steps < LOG_EVERY or arguments.steps % LOG_EVERY:
+        parser.error(f"--rounds must be at least 1, --steps a multiple of {LOG_EVERY}")
+    arguments.programs = arguments.programs.resolve()
+    given = arguments.data_dir or os.environ.get("CONCENTRIC_MNIST_DIR") or PROJECT / "data/mnist"
+    arguments.data_dir = Path(given).resolve()
+    if not (arguments.data_dir / "train-images-idx3-ubyte.gz").is_file():
+        parser.error(f"{arguments.data_dir} has no train-images-idx3-ubyte.gz: give --data-dir, or train once with "
+                     "`--dataset mnist`, which downloads it")
+    if not (arguments.programs / "coordinator").is_file():
+        parser.error(f"{arguments.programs} has no coordinator: run `make build` first")
+    arguments.cpus = restrict_to(arguments.cores, parser)
+    return arguments
+
+
+def restrict_to(cores, parser):
+    """Keeps this process and all it starts on the first `cores` cores."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < cores:
+        parser.error(f"--cores {cores}: this machine has {len(available)}")
+    os.sched_setaffinity(0, available[:cores])
+    return available[:cores]
+
+
+def main():
+    arguments = parse()
+    if arguments.epoch:
+        measure_epoch(arguments)
+        return
+    chosen = [c for c in candidates() if arguments.only in (None, c.engine)]
+    engines = {"concentric": run_concentric, "pytorch": run_pytorch}
+    for number in range(arguments.rounds):
+        for candidate in chosen:
+            result = engines[candidate.engine](candidate, arguments)
+            candidate.results.append(result)
+            print(
+                f"round {number + 1}/{arguments.rounds}  {candidate.name}: {result['images_per_second']:.1f} images/s, "
+                f"last loss {result['last_loss']:.4f}",
+                file=sys.stderr, flush=True,
+            )
+    describe_machine(arguments, chosen)
+    print_tables(chosen)
+
+
+if __name__ == "__main__":
+    main()

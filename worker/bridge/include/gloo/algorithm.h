@@ -1,0 +1,2 @@
+// See gloo/context.h. ProcessGroupGloo.hpp includes this file and needs nothing of it.
+#pragma once

@@ -1,0 +1,147 @@
+//! Rank 0's drawing thread: epochs in, pictures out to the coordinator, while training goes on.
+//!
+//! The queue drops nothing. Pictures are functions of the run's feature files alone, so a run that was resumed draws the
+//! same ones: what earlier epochs left is read back from the coordinator.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+
+use common::config::{Config, PictureFormat};
+use common::ids::Epoch;
+use common::metrics::EpochMetrics;
+
+use crate::epoch_features::EpochFeatures;
+use crate::link::Link;
+use crate::picture::{Animation, Extent, History, draw_confusion, draw_curves, draw_features};
+use crate::trainer::TrainerError;
+
+/// Where an epoch's features are kept.
+pub fn features_path(epoch: Epoch) -> String {
+    format!("features/epoch={epoch}.safetensors")
+}
+
+/// The thread.
+pub struct Artist {
+    queue: Sender<EpochFeatures>,
+    thread: JoinHandle<Result<(), TrainerError>>,
+}
+
+impl Artist {
+    /// Starts drawing a run whose epochs before `first` are complete already.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start(link: Link, config: &Config, first: Epoch) -> std::io::Result<Self> {
+        let (queue, epochs) = mpsc::channel::<EpochFeatures>();
+        let mut studio = Studio {
+            link,
+            formats: config.picture_format.clone(),
+            every: config.picture_every,
+            epochs: BTreeMap::new(),
+        };
+        let thread = std::thread::Builder::new().name("artist".to_string()).spawn(move || {
+            studio.look_back(first)?;
+            for features in epochs {
+                studio.draw(&features)?;
+            }
+            studio.finish()
+        })?;
+        Ok(Self { queue, thread })
+    }
+
+    /// Queues an epoch.
+    pub fn draw(&self, features: EpochFeatures) {
+        // A thread that has failed says why when it is joined.
+        let _ = self.queue.send(features);
+    }
+
+    /// Waits until everything is drawn and stored.
+    ///
+    /// # Errors
+    /// What could not be drawn or stored.
+    pub fn finish(self) -> Result<(), TrainerError> {
+        drop(self.queue);
+        self.thread.join().unwrap_or_else(|_| Err(TrainerError::Panicked("artist")))
+    }
+}
+
+/// What the thread knows.
+struct Studio {
+    link: Link,
+    formats: Vec<PictureFormat>,
+    every: u64,
+    /// What curves and the animation's axes need of every epoch.
+    epochs: BTreeMap<Epoch, (EpochMetrics, Extent)>,
+}
+
+impl Studio {
+    fn look_back(&mut self, first: Epoch) -> Result<(), TrainerError> {
+        for epoch in (0..first.0).map(Epoch) {
+            let features = self.read(epoch)?;
+            self.remember(&features)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, epoch: Epoch) -> Result<EpochFeatures, TrainerError> {
+        let file = self.link.get_artifact(&features_path(epoch))?;
+        Ok(EpochFeatures::from_safetensors(&file)?)
+    }
+
+    fn remember(&mut self, features: &EpochFeatures) -> Result<(), TrainerError> {
+        let extent = Extent::of(features)?;
+        self.epochs.insert(features.epoch(), (features.metrics.clone(), extent));
+        Ok(())
+    }
+
+    fn draw(&mut self, features: &EpochFeatures) -> Result<(), TrainerError> {
+        self.remember(features)?;
+        let epoch = features.epoch();
+        let curves: Vec<EpochMetrics> =
+            self.epochs.values().map(|(metrics, _)| metrics.clone()).collect();
+        let history = History { epochs: &curves, synthetic: features.synthetic };
+        for format in self.formats.clone() {
+            if epoch.0.is_multiple_of(self.every) {
+                let name = format!("epoch={epoch}");
+                self.store(&name, format, draw_features(features, format)?)?;
+            }
+            self.store("curves", format, draw_curves(history, format)?)?;
+            if features.test.is_some() {
+                self.store("confusion", format, draw_confusion(features, format)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last epoch's picture, if its turn had not come, and the animation.
+    fn finish(&mut self) -> Result<(), TrainerError> {
+        let Some(last) = self.epochs.keys().next_back().copied() else { return Ok(()) };
+        let extents = self.epochs.values().map(|(_, extent)| extent.clone());
+        let extent = extents.reduce(Extent::union).expect("there is an epoch");
+        let mut animation = Animation::new(extent);
+        let frames = self.epochs.keys().copied();
+        let frames: Vec<Epoch> =
+            frames.filter(|epoch| epoch.0.is_multiple_of(self.every) || *epoch == last).collect();
+        for epoch in frames {
+            let features = self.read(epoch)?;
+            animation.push(&features)?;
+            if epoch == last && !epoch.0.is_multiple_of(self.every) {
+                for format in self.formats.clone() {
+                    let picture = draw_features(&features, format)?;
+                    self.store(&format!("epoch={epoch}"), format, picture)?;
+                }
+            }
+        }
+        self.put("pictures/features.gif".to_string(), animation.finish()?)
+    }
+
+    fn store(&self, name: &str, format: PictureFormat, content: Vec<u8>) -> Result<(), TrainerError> {
+        self.put(format!("pictures/{name}.{format}"), content)
+    }
+
+    fn put(&self, path: String, content: Vec<u8>) -> Result<(), TrainerError> {
+        Ok(self.link.put_artifact(vec![path], Arc::new(content))?)
+    }
+}

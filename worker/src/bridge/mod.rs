@@ -1,0 +1,27 @@
+//! The border to libtorch's C++, where tch does not reach. The only place with `unsafe` code.
+//!
+//! - [`slices`]: a CPU tensor's memory as a slice;
+//! - [`convolution`]: the backward pass of a convolution;
+//! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
+//! - [`shared`]: tensors that several threads read at once;
+//! - [`error`]: what goes wrong, C++ exceptions included;
+//! - `raw`: the declarations of `worker/bridge/*.h`.
+//!
+//! Every wrapper checks dtype, device, contiguity and length before it crosses; nothing here
+//! decides anything.
+#![expect(unsafe_code, reason = "calls into C++ and views of its memory; see each SAFETY comment")]
+
+pub mod convolution;
+pub mod error;
+pub mod gloo;
+mod raw;
+pub mod shared;
+pub mod slices;
+mod store;
+
+pub use convolution::{InputGradient, convolution_backward};
+pub use error::BridgeError;
+pub use slices::{Element, with_slice, with_slice_mut};
+
+/// The version of the libtorch this program was built against.
+pub const LIBTORCH_VERSION: &str = env!("CONCENTRIC_LIBTORCH_VERSION");

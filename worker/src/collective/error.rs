@@ -1,0 +1,66 @@
+//! Why a collective operation failed. After any of these but [`CollectiveError::Unsuitable`] the
+//! group is of no more use: the next generation forms a new one.
+
+use std::time::Duration;
+
+use common::ids::Rank;
+
+use crate::bridge::BridgeError;
+
+/// What a rank learns instead of its peers' data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CollectiveError {
+    /// Someone in this process called [`super::AbortHandle::abort`].
+    #[error("the collective was aborted: {reason}")]
+    Aborted {
+        /// What they gave as the reason.
+        reason: String,
+    },
+    /// The connection to a peer broke: its process ended, or left the group on a failure of its
+    /// own. The first one found is not always the first that was lost; the coordinator knows.
+    #[error("rank {rank} is lost: {reason}")]
+    PeerLost {
+        /// Whose data did not come or go.
+        rank: Rank,
+        /// What the transport says.
+        reason: String,
+    },
+    /// A peer is connected but silent: it hangs, or waits for another.
+    #[error("rank {rank} did not answer within {after:?}")]
+    Timeout {
+        /// Whose data did not come or go.
+        rank: Rank,
+        /// How long was waited for it.
+        after: Duration,
+    },
+    /// An all-reduce of the engine failed. It does not say at which peer.
+    #[error("the all-reduce failed: {reason}")]
+    AllReduce {
+        /// What the engine says.
+        reason: String,
+    },
+    /// The ranks did not come together.
+    #[error("{world_size} ranks did not connect: {reason}")]
+    Connect {
+        /// How many should have.
+        world_size: u32,
+        /// What the engine or the store says.
+        reason: String,
+    },
+    /// The caller asked for something that cannot be: a peer that does not exist or is named
+    /// twice, or a tensor that is not a contiguous CPU tensor. The group stays whole.
+    #[error("{0}")]
+    Unsuitable(String),
+}
+
+impl From<BridgeError> for CollectiveError {
+    fn from(error: BridgeError) -> Self {
+        Self::Unsuitable(error.to_string())
+    }
+}
+
+impl From<tch::TchError> for CollectiveError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Unsuitable(error.to_string())
+    }
+}

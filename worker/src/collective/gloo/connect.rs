@@ -1,0 +1,93 @@
+//! How the ranks come together: on a thread of its own, because Gloo cannot be interrupted while it
+//! waits for a rank that does not come.
+
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+
+use super::{GRACE, GlooCollective, Shared, message_of};
+use crate::bridge::BridgeError;
+use crate::bridge::gloo::{Group, Seat};
+use crate::collective::abort::Cancel;
+use crate::collective::{AbortHandle, CollectiveError, KeyValueStore};
+
+/// What ends the wait for a group.
+enum Outcome {
+    Connected(Result<Group, BridgeError>),
+    Aborted,
+}
+
+/// Wakes the waiting thread on abort.
+struct Wake(Sender<Outcome>);
+
+impl Cancel for Wake {
+    fn cancel(&self) {
+        // Nobody listens any more: the wait has ended already.
+        let _ = self.0.send(Outcome::Aborted);
+    }
+}
+
+impl GlooCollective {
+    /// Meets the other ranks through `store`, of which every generation has its own, and connects
+    /// to each. Blocks, at most `seat.timeout` or until `abort`, which ends the collective later
+    /// too. A connection attempt that was given up ends by itself and closes what it opened.
+    ///
+    /// # Errors
+    ///
+    /// [`CollectiveError::Connect`] if a rank is missing, the store fails or `seat.address` is not
+    /// this machine's; [`CollectiveError::Aborted`].
+    pub fn connect(
+        store: Arc<dyn KeyValueStore>,
+        seat: Seat,
+        abort: AbortHandle,
+    ) -> Result<Self, CollectiveError> {
+        let group = wait_for_group(store, &seat, &abort)?;
+        let shared = Arc::new(Shared {
+            group: Mutex::new(Some(group)),
+            failure: Mutex::new(None),
+            abort: abort.clone(),
+        });
+        abort.register(Arc::downgrade(&shared) as Weak<dyn Cancel>);
+        Ok(Self {
+            shared,
+            seat,
+            exchanges: 0,
+        })
+    }
+}
+
+fn wait_for_group(
+    store: Arc<dyn KeyValueStore>,
+    seat: &Seat,
+    abort: &AbortHandle,
+) -> Result<Group, CollectiveError> {
+    let failed = |reason| CollectiveError::Connect {
+        world_size: seat.world_size.0,
+        reason,
+    };
+    let (sender, outcomes) = mpsc::channel();
+    let wake = Arc::new(Wake(sender.clone()));
+    abort.register(Arc::downgrade(&wake) as Weak<dyn Cancel>);
+    let connecting = seat.clone();
+    thread::Builder::new()
+        .name("gloo-connect".into())
+        .spawn(move || {
+            let group = Group::connect(store, &connecting);
+            // Nobody listens any more: the group is dropped, and with it its connections.
+            let _ = sender.send(Outcome::Connected(group));
+        })
+        .map_err(|error| failed(format!("no thread for it: {error}")))?;
+    match outcomes.recv_timeout(seat.timeout + GRACE) {
+        Ok(Outcome::Connected(Ok(group))) => abort.check().map(|()| group),
+        Ok(Outcome::Connected(Err(error))) => {
+            abort.check()?;
+            Err(failed(message_of(error)))
+        }
+        Ok(Outcome::Aborted) => {
+            abort.check()?;
+            unreachable!("the wait is interrupted by an abort only")
+        }
+        Err(RecvTimeoutError::Timeout) => Err(failed(format!("not within {:?}", seat.timeout))),
+        Err(RecvTimeoutError::Disconnected) => Err(failed("the connecting thread died".into())),
+    }
+}

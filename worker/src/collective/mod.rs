@@ -1,0 +1,110 @@
+//! How the ranks of a generation exchange tensors. A tour:
+//!
+//! - [`Collective`]: what the trainer calls; one value per generation, on the trainer's thread;
+//! - [`PendingExchange`]: an exchange between its start and its end;
+//! - [`AbortHandle`]: ends everything from the session's side, at once;
+//! - [`CollectiveError`]: what a rank learns instead of data;
+//! - [`SoloCollective`]: one rank, no peers;
+//! - [`GlooCollective`]: the ranks over TCP, through the Gloo inside libtorch;
+//! - [`KeyValueStore`]: where they find each other's addresses, [`MemoryStore`] within a process.
+//!
+//! Nothing here knows what is exchanged or in which order sums are taken.
+
+mod abort;
+mod error;
+mod gloo;
+#[cfg(test)]
+pub mod in_process;
+mod memory_store;
+mod pending;
+mod request;
+mod solo;
+mod store;
+
+use common::ids::{Rank, WorldSize};
+use tch::{Device, Kind, Tensor};
+
+pub use crate::bridge::gloo::Seat;
+pub use abort::AbortHandle;
+pub use error::CollectiveError;
+pub use gloo::GlooCollective;
+pub use memory_store::MemoryStore;
+pub use pending::PendingExchange;
+pub use solo::SoloCollective;
+pub use store::{KeyValueStore, StoreError};
+
+/// The ranks of one generation, seen from one of them.
+///
+/// Every rank makes the same calls in the same order: the k-th exchange of one meets the k-th of
+/// the others, also where its lists are empty. After any error but
+/// [`CollectiveError::Unsuitable`] the value is of no more use; every later call fails with the
+/// same error, and the peers notice.
+pub trait Collective: Send {
+    /// This rank.
+    fn rank(&self) -> Rank;
+
+    /// How many ranks there are.
+    fn world_size(&self) -> WorldSize;
+
+    /// Starts every send and receive of one exchange at once and returns without waiting.
+    ///
+    /// Tensors are contiguous and on the CPU, each peer occurs at most once in each list, this rank
+    /// in none. What one rank sends another has as many bytes as what that one receives into; the
+    /// memory is left alone until the exchange is complete. Any number may be in flight.
+    ///
+    /// # Errors
+    ///
+    /// If the request is none of that, a peer is already lost, or the collective is aborted.
+    fn exchange(
+        &mut self,
+        sends: Vec<(Rank, Tensor)>,
+        receives: Vec<(Rank, Tensor)>,
+    ) -> Result<PendingExchange, CollectiveError>;
+
+    /// Sums a contiguous CPU tensor in place over all ranks, in whatever order the engine likes
+    /// (`--reduction native`). Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If a rank is lost or silent, or the collective is aborted.
+    fn all_reduce(&mut self, tensor: &mut Tensor) -> Result<(), CollectiveError>;
+
+    /// Ends every pending and future operation of this value, from any thread.
+    fn abort_handle(&self) -> AbortHandle;
+
+    /// Blocks until every rank has come here: one byte to and from each.
+    ///
+    /// # Errors
+    ///
+    /// As [`PendingExchange::wait`].
+    fn barrier(&mut self) -> Result<(), CollectiveError> {
+        let own = self.rank();
+        let bytes = |world_size: WorldSize| {
+            let peers = world_size.ranks().filter(|&peer| peer != own);
+            peers
+                .map(|peer| (peer, Tensor::zeros([1], (Kind::Uint8, Device::Cpu))))
+                .collect()
+        };
+        let world_size = self.world_size();
+        self.exchange(bytes(world_size), bytes(world_size))?
+            .wait()?;
+        Ok(())
+    }
+
+    /// The orderly end: returns when no rank can need this one any more, so that it may be dropped.
+    ///
+    /// Past the first barrier every rank has all its data. Past the second, every rank is known to
+    /// be past the first; whoever is through may be gone before the others have noticed, so there a
+    /// lost peer is no error.
+    ///
+    /// # Errors
+    ///
+    /// If a rank is lost or silent before it came here, or on abort.
+    fn leave(&mut self) -> Result<(), CollectiveError> {
+        self.barrier()?;
+        match self.barrier() {
+            Err(CollectiveError::PeerLost { .. }) => Ok(()),
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Classifies the test set with the running statistics, over all ranks.
+//!
+//! Test batches are cut into the same logical shards as training batches, so every kernel sees the same shapes
+//! whichever rank runs it. There is nothing to reduce until the end, when every rank receives every sample's features
+//! and prediction.
+
+use std::ops::Range;
+
+use common::architecture::{CLASSES, IMAGE_PIXELS, LAYERS};
+use common::ids::{LogicalShard, Rank, Step, WorldSize};
+use common::plan;
+
+use crate::batch_norm::{NormParameters, RunningStatistics};
+use crate::bridge::shared::Shared;
+use crate::epoch_features::{FeatureSet, Points};
+use crate::network::kernels::{Activation, Float};
+use crate::network::shard::{activated, convolution, flatten, images, in_64_bits};
+use crate::network::{ComputeError, Weights};
+use crate::reduction::Reduction;
+use crate::reduction::small::Contribution;
+use crate::shard_pool::ShardPool;
+use crate::softmax_loss;
+
+/// What an evaluation needs.
+pub struct Evaluation<'a, T> {
+    /// The rank's threads.
+    pub pool: &'a ShardPool,
+    /// The parameters.
+    pub weights: &'a Shared<Weights>,
+    /// Each layer's BatchNorm and PReLU with running statistics.
+    pub activations: Vec<Activation<T>>,
+    /// Pixel values as the network takes them.
+    pub table: &'a [T; 256],
+    /// V.
+    pub logical_shards: usize,
+    /// Samples of the test set and of one test batch.
+    pub samples: usize,
+    /// Samples evaluated together.
+    pub batch_size: usize,
+    /// Numbers of a feature vector.
+    pub feature_dim: usize,
+}
+
+/// Each layer's BatchNorm and PReLU as evaluation applies them.
+pub fn activations<T: Float>(
+    running: &[RunningStatistics],
+    norms: &[NormParameters],
+) -> Vec<Activation<T>> {
+    running.iter().zip(norms).map(|(running, norm)| running.activation(norm)).collect()
+}
+
+/// One logical shard's part of one test batch.
+struct Part {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+impl<T: Float> Evaluation<'_, T> {
+    /// Runs the test set; `read` hands out this rank's next samples as pixels and labels. Every rank returns the whole
+    /// set in file order.
+    ///
+    /// # Errors
+    /// A kernel failed, a peer is lost, or `read` failed.
+    pub fn run<E: From<ComputeError>>(
+        &self,
+        reduction: &mut Reduction,
+        mut read: impl FnMut(usize) -> Result<(Vec<u8>, Vec<u8>), E>,
+    ) -> Result<FeatureSet, E> {
+        let owned = reduction.owned();
+        let mut rows = Vec::new();
+        for step in 0..plan::steps_per_epoch(self.samples, self.batch_size) {
+            let batch = plan::batch(self.samples, self.batch_size, Step(step)).len();
+            let together = plan::slices(batch, self.logical_shards, &owned);
+            let (pixels, labels) = read(together.len())?;
+            let mut parts: Vec<Part> = (owned.clone())
+                .map(|shard| {
+                    let shard = LogicalShard(shard as u32);
+                    let slice = plan::slice(batch, self.logical_shards, shard);
+                    let own = slice.start - together.start..slice.end - together.start;
+                    Part {
+                        pixels: pixels[own.start * IMAGE_PIXELS..own.end * IMAGE_PIXELS].to_vec(),
+                        labels: labels[own].to_vec(),
+                    }
+                })
+                .collect();
+            let results = self.pool.map(&mut parts, |part| self.rows_of(part))?;
+            rows.extend(results.into_iter().flatten());
+        }
+        self.gather(reduction, rows).map_err(E::from)
+    }
+
+    /// Features, label and prediction of each sample.
+    fn rows_of(&self, part: &mut Part) -> Result<Vec<f64>, ComputeError> {
+        if part.labels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let weights = self.weights.get();
+        let mut flowing = images(&part.pixels, self.table)?;
+        for (layer, shape) in LAYERS.iter().enumerate() {
+            let output = convolution(&flowing, &weights.convolutions[layer])?;
+            flowing = activated(*shape, &output, &self.activations[layer])?;
+        }
+        let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
+        let features = flatten(&flowing)?.f_linear(feature_weight, Some(feature_bias))?;
+        let scores = in_64_bits::<T>(&features.f_linear(output_weight, Some(output_bias))?)?;
+        let features = in_64_bits::<T>(&features)?;
+        let samples = features.chunks_exact(self.feature_dim).zip(&part.labels);
+        Ok((samples.zip(scores.chunks_exact(CLASSES)))
+            .flat_map(|((features, label), scores)| {
+                let prediction = softmax_loss::predict(scores) as f64;
+                features.iter().copied().chain([f64::from(*label), prediction])
+            })
+            .collect())
+    }
+
+    /// Every rank's rows at their samples' places in the file.
+    fn gather(
+        &self,
+        reduction: &mut Reduction,
+        rows: Vec<f64>,
+    ) -> Result<FeatureSet, ComputeError> {
+        let width = self.feature_dim + 2;
+        let world = reduction.world_size();
+        let places: Vec<Vec<Range<usize>>> =
+            world.ranks().map(|rank| self.places(world, rank)).collect();
+        let row_numbers = (places.iter())
+            .map(|places| width * places.iter().map(Range::len).sum::<usize>())
+            .collect();
+        let partials = vec![Vec::new(); reduction.owned().len()];
+        let gathering =
+            Contribution { partials: &partials, length: 0, rows, row_numbers };
+        let pending = reduction.start_sum(gathering)?;
+        let rows = reduction.finish_sum(pending)?.rows;
+
+        let mut features = vec![0.0; self.samples * self.feature_dim];
+        let mut set = FeatureSet {
+            features: Points::default(),
+            labels: vec![0; self.samples],
+            predictions: vec![0; self.samples],
+        };
+        let samples = places.into_iter().flatten().flatten();
+        for (sample, row) in samples.zip(rows.chunks_exact(width)) {
+            let (feature, rest) = row.split_at(self.feature_dim);
+            features[sample * self.feature_dim..][..self.feature_dim].copy_from_slice(feature);
+            set.labels[sample] = rest[0] as u8;
+            set.predictions[sample] = rest[1] as u8;
+        }
+        set.features = Points { dim: self.feature_dim, values: features };
+        Ok(set)
+    }
+
+    /// The samples that a rank classifies, in its order.
+    fn places(&self, world: WorldSize, rank: Rank) -> Vec<Range<usize>> {
+        let owned = plan::shards_of(self.logical_shards, world, rank);
+        (0..plan::steps_per_epoch(self.samples, self.batch_size))
+            .map(|step| {
+                let batch = plan::batch(self.samples, self.batch_size, Step(step));
+                let together = plan::slices(batch.len(), self.logical_shards, &owned);
+                batch.start + together.start..batch.start + together.end
+            })
+            .collect()
+    }
+}

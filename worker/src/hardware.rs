@@ -1,0 +1,23 @@
+//! What this worker computes on, as the coordinator compares it: bits are promised on one kind only.
+
+/// The processor's model and the widest vector instructions it has, which choose the kernels.
+pub fn processor() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = cpuinfo.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_string())
+    };
+    let model = field("model name").unwrap_or_else(|| std::env::consts::ARCH.to_string());
+    let flags = field("flags").unwrap_or_default();
+    let has = |flag: &str| flags.split(' ').any(|other| other == flag);
+    let vectors = ["amx_bf16", "avx512f", "avx2", "avx"].into_iter().find(|flag| has(flag));
+    match vectors {
+        Some(vectors) => format!("{model} ({vectors})"),
+        None => model,
+    }
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,118 @@
+//! A new network's parameters and centers, drawn on the CPU from the run's seed.
+//!
+//! As PyTorch's modules initialise themselves: kernels, weights and biases of convolutions and linear layers uniform
+//! in ±1/√fan_in, BatchNorm 1 and 0, PReLU 0.25. Centers are standard normal. The numbers are a function of the seed
+//! alone, the same for every precision but for rounding.
+
+use common::architecture::{CLASSES, CONVOLUTION_WEIGHT, FLATTENED, NORM_BIAS, NORM_WEIGHT, SLOPE, TensorSpec};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// Streams of the seed's generator: permutations use those from 0 on, one an epoch.
+const PARAMETERS_STREAM: u64 = u64::MAX;
+const CENTERS_STREAM: u64 = u64::MAX - 1;
+/// PReLU's slope before training.
+const INITIAL_SLOPE: f64 = 0.25;
+
+/// Draws parameters one after the other, in state-dict order.
+pub struct Initialiser {
+    random: ChaCha8Rng,
+    feature_dim: usize,
+}
+
+impl Initialiser {
+    /// The draw of a seed.
+    pub fn new(seed: u64, feature_dim: usize) -> Self {
+        Self { random: stream(seed, PARAMETERS_STREAM), feature_dim }
+    }
+
+    /// The next parameter's numbers, in its state-dict shape's order.
+    pub fn draw(&mut self, spec: &TensorSpec) -> Vec<f64> {
+        let length = spec.shape.iter().product();
+        if spec.name.ends_with(&format!(".{NORM_WEIGHT}")) {
+            return vec![1.0; length];
+        }
+        if spec.name.ends_with(&format!(".{NORM_BIAS}")) {
+            return vec![0.0; length];
+        }
+        if spec.name.ends_with(&format!(".{SLOPE}")) {
+            return vec![INITIAL_SLOPE; length];
+        }
+        let bound = 1.0 / (self.fan_in(spec) as f64).sqrt();
+        (0..length).map(|_| bound * (2.0 * unit(&mut self.random) - 1.0)).collect()
+    }
+
+    /// Inputs of one output: a bias has those of its weight.
+    fn fan_in(&self, spec: &TensorSpec) -> usize {
+        match spec.name.as_str() {
+            "features.weight" | "features.bias" => FLATTENED,
+            "output.weight" | "output.bias" => self.feature_dim,
+            name => {
+                debug_assert!(name.ends_with(CONVOLUTION_WEIGHT));
+                spec.shape[1..].iter().product()
+            }
+        }
+    }
+}
+
+/// The centers of a seed, `[classes, feature_dim]`, standard normal (Box and Muller, 1958).
+pub fn centers(seed: u64, feature_dim: usize) -> Vec<f64> {
+    let mut random = stream(seed, CENTERS_STREAM);
+    let numbers = CLASSES * feature_dim;
+    let normal = |_| {
+        let radius = (-2.0 * (1.0 - unit(&mut random)).ln()).sqrt();
+        radius * (std::f64::consts::TAU * unit(&mut random)).cos()
+    };
+    (0..numbers).map(normal).collect()
+}
+
+fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    random
+}
+
+/// Uniform in [0, 1), 53 bits.
+fn unit(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use common::architecture;
+
+    use super::*;
+
+    #[test]
+    fn the_distributions_are_pytorchs() {
+        let mut initialiser = Initialiser::new(3, 2);
+        for spec in architecture::parameters(2) {
+            let values = initialiser.draw(&spec);
+            let largest = values.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+            let expected = match (spec.shape.as_slice(), spec.name.as_str()) {
+                ([_, inputs, 5, 5], _) => 1.0 / (25.0 * *inputs as f64).sqrt(),
+                (_, name) if name.starts_with("features") => 1.0 / 1152f64.sqrt(),
+                (_, name) if name.starts_with("output") => 1.0 / 2f64.sqrt(),
+                (_, name) if name.ends_with("1.weight") => 1.0,
+                (_, name) if name.ends_with("1.bias") => 0.0,
+                _ => 0.25,
+            };
+            assert!(largest <= expected, "{}", spec.name);
+            if values.len() > 100 {
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                assert!(largest >= 0.99 * expected, "{}", spec.name);
+                assert!(mean == largest || mean.abs() < 0.1 * expected, "{}", spec.name);
+            }
+        }
+    }
+
+    #[test]
+    fn centers_are_standard_normal_and_the_seeds_own() {
+        let many = centers(1, 1000);
+        let mean = many.iter().sum::<f64>() / 10_000.0;
+        let variance = many.iter().map(|c| (c - mean) * (c - mean)).sum::<f64>() / 10_000.0;
+        assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+        assert_eq!(centers(7, 2), centers(7, 2));
+        assert_ne!(centers(7, 2), centers(8, 2));
+    }
+}

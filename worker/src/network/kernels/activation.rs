@@ -1,0 +1,91 @@
+//! BatchNorm, PReLU and max-pool of a convolution's output in one pass.
+
+use pulp::Arch;
+
+use super::{Activation, Extent, Float, activate, exceeds};
+
+/// `y = PReLU(BatchNorm(z))`, both `[rows, channels]`.
+pub fn normalise_and_activate<T: Float>(z: &[T], activation: &Activation<T>, y: &mut [T]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || elementwise(z, activation, y),
+    );
+}
+
+#[inline(always)]
+fn elementwise<T: Float>(z: &[T], activation: &Activation<T>, y: &mut [T]) {
+    let Activation { scale, shift, slope } = activation;
+    let channels = scale.len();
+    for (z, y) in z.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
+        for (((z, y), scale), shift) in z.iter().zip(y).zip(scale).zip(shift) {
+            *y = activate(*z, *scale, *shift, *slope).1;
+        }
+    }
+}
+
+/// `y = maxpool(PReLU(BatchNorm(z)))` over 2 × 2 windows: `z` `[images, side, side, channels]`, `y`
+/// `[images, side / 2, side / 2, channels]`.
+pub fn normalise_activate_and_pool<T: Float>(
+    z: &[T],
+    extent: Extent,
+    activation: &Activation<T>,
+    y: &mut [T],
+) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || pool(z, extent, activation, y),
+    );
+}
+
+#[inline(always)]
+fn pool<T: Float>(z: &[T], extent: Extent, activation: &Activation<T>, y: &mut [T]) {
+    let Activation { scale, shift, slope } = activation;
+    let (channels, side) = (extent.channels, extent.pooled_side());
+    for image in 0..extent.images {
+        for (row, column) in (0..side * side).map(|i| (i / side, i % side)) {
+            let (inputs, output) = extent.window(image, row, column);
+            let inputs = inputs.map(|offset| &z[offset..offset + channels]);
+            let output = &mut y[output..output + channels];
+            for channel in 0..channels {
+                let at = |input: &[T]| {
+                    activate(input[channel], scale[channel], shift[channel], *slope).1
+                };
+                let mut maximum = at(inputs[0]);
+                for input in &inputs[1..] {
+                    let value = at(input);
+                    maximum = if exceeds(value, maximum) { value } else { maximum };
+                }
+                output[channel] = maximum;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::{layer, reference};
+    use super::*;
+
+    #[test]
+    fn equals_the_plain_composition() {
+        for side in [4, 7] {
+            let layer = layer(side);
+            let expected = reference(&layer);
+            let mut y = vec![0.0; layer.z.len()];
+            normalise_and_activate(&layer.z, &layer.activation, &mut y);
+            assert_eq!(y, expected.activated);
+            let mut pooled = vec![0.0; layer.extent.pooled_numbers()];
+            normalise_activate_and_pool(&layer.z, layer.extent, &layer.activation, &mut pooled);
+            assert_eq!(pooled, expected.pooled);
+        }
+    }
+
+    #[test]
+    fn a_nan_is_not_lost_in_a_pool() {
+        let mut layer = layer(4);
+        layer.z[layer.extent.channels] = f64::NAN;
+        let mut pooled = vec![0.0; layer.extent.pooled_numbers()];
+        normalise_activate_and_pool(&layer.z, layer.extent, &layer.activation, &mut pooled);
+        assert!(pooled[0].is_nan());
+    }
+}

@@ -1,0 +1,91 @@
+//! Sum and sum of squares per channel of a convolution's output.
+
+use pulp::Arch;
+
+use super::{Float, LANES};
+
+/// Rows that fit the first-level cache while they are read once per block of channels.
+const TILE_ROWS: usize = 64;
+
+/// `[Σz per channel…, Σz² per channel…]` over all rows of `z`, `[rows, channels]`.
+pub fn channel_sums<T: Float>(z: &[T], channels: usize) -> Vec<f64> {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || accumulate(z, channels),
+    )
+}
+
+#[inline(always)]
+fn accumulate<T: Float>(z: &[T], channels: usize) -> Vec<f64> {
+    let mut totals = vec![0.0; 2 * channels];
+    let (sums, squares) = totals.split_at_mut(channels);
+    for tile in z.chunks(TILE_ROWS * channels) {
+        for block in (0..channels).step_by(LANES) {
+            let width = LANES.min(channels - block);
+            if width == LANES {
+                add_block(
+                    tile,
+                    channels,
+                    block,
+                    &mut sums[block..block + LANES],
+                    &mut squares[block..block + LANES],
+                );
+            } else {
+                for row in tile.chunks_exact(channels) {
+                    for channel in block..block + width {
+                        let value = row[channel].to_f64();
+                        sums[channel] += value;
+                        squares[channel] += value * value;
+                    }
+                }
+            }
+        }
+    }
+    totals
+}
+
+#[inline(always)]
+fn add_block<T: Float>(
+    tile: &[T],
+    channels: usize,
+    block: usize,
+    sums: &mut [f64],
+    squares: &mut [f64],
+) {
+    let mut sum = [0.0; LANES];
+    let mut square = [0.0; LANES];
+    for row in tile.chunks_exact(channels) {
+        let row: &[T; LANES] =
+            row[block..block + LANES].try_into().expect("a block is LANES channels wide");
+        for lane in 0..LANES {
+            let value = row[lane].to_f64();
+            sum[lane] += value;
+            square[lane] += value * value;
+        }
+    }
+    for lane in 0..LANES {
+        sums[lane] += sum[lane];
+        squares[lane] += square[lane];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_those_of_the_definition() {
+        for channels in [1, 16, 32, 40] {
+            let z: Vec<f32> =
+                (0..channels * 150).map(|i| ((i * 7919) % 101) as f32 / 10.0 - 5.0).collect();
+            let sums = channel_sums(&z, channels);
+            for channel in 0..channels {
+                let column = || z.iter().skip(channel).step_by(channels).map(|&v| f64::from(v));
+                let sum: f64 = column().sum();
+                let squares: f64 = column().map(|v| v * v).sum();
+                assert!((sums[channel] - sum).abs() < 1e-9);
+                assert!((sums[channels + channel] - squares).abs() < 1e-9);
+            }
+        }
+    }
+}

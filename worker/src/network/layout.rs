@@ -1,0 +1,155 @@
+//! Where each parameter lies in the one flat vector that holds them all.
+//!
+//! First the parameters whose gradients are reduced in buckets, in the order in which the backward pass finishes them,
+//! then those of BatchNorm and PReLU, whose gradients are global sums already. Convolution kernels are stored as
+//! `[outputs, height, width, inputs]`, the layout the convolutions are fastest with; names and shapes remain those of
+//! the state dict.
+
+use std::ops::Range;
+
+use common::architecture::{
+    self, CONVOLUTION_WEIGHT, LAYERS, NORM_BIAS, NORM_WEIGHT, SLOPE, TensorSpec,
+};
+use tch::Tensor;
+
+/// Every parameter begins at a multiple of this many numbers, for aligned access.
+const ALIGNMENT: usize = 16;
+
+/// One parameter in the flat vector.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// State-dict name and shape.
+    pub spec: TensorSpec,
+    /// Index of its first number.
+    pub offset: usize,
+    /// Numbers it has.
+    pub length: usize,
+}
+
+/// The parameters that follow a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct NormEntries {
+    /// Index of γ in [`Layout::entries`].
+    pub weight: usize,
+    /// Index of β.
+    pub bias: usize,
+    /// Index of PReLU's slope.
+    pub slope: usize,
+}
+
+/// The flat vector's plan.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The parameters in state-dict order.
+    pub entries: Vec<Entry>,
+    /// Index in `entries` of each layer's convolution kernel.
+    pub convolutions: [usize; LAYERS.len()],
+    /// Indices in `entries` of what follows each convolution.
+    pub norms: [NormEntries; LAYERS.len()],
+    /// Indices in `entries` of `features.weight`, `features.bias`, `output.weight`, `output.bias`.
+    pub heads: [usize; 4],
+    /// Gradients reduced together, each once the layer named beside it has run backward.
+    pub buckets: Vec<(usize, Range<usize>)>,
+    /// Numbers of the flat vector, padding included.
+    pub total: usize,
+}
+
+/// The layers whose backward pass completes a bucket: the last layer's kernel, half of all numbers, travels while the
+/// others are computed.
+const BUCKET_ENDS: [usize; 3] = [5, 4, 0];
+
+impl Layout {
+    /// The plan for features of this dimension.
+    pub fn new(feature_dim: usize) -> Self {
+        let specs = architecture::parameters(feature_dim);
+        let find = |name: &str| {
+            let found = specs.iter().position(|spec| spec.name == name);
+            found.expect("every part of the network is in its architecture")
+        };
+        let convolutions = LAYERS.map(|layer| find(&layer.tensor(CONVOLUTION_WEIGHT)));
+        let norms = LAYERS.map(|layer| NormEntries {
+            weight: find(&layer.tensor(NORM_WEIGHT)),
+            bias: find(&layer.tensor(NORM_BIAS)),
+            slope: find(&layer.tensor(SLOPE)),
+        });
+        let heads = ["features.weight", "features.bias", "output.weight", "output.bias"].map(find);
+
+        let mut offsets = vec![0; specs.len()];
+        let mut total = 0;
+        let mut place = |index: usize, total: &mut usize| {
+            offsets[index] = *total;
+            let length: usize = specs[index].shape.iter().product();
+            *total = (*total + length).next_multiple_of(ALIGNMENT);
+        };
+        heads.iter().rev().for_each(|&index| place(index, &mut total));
+        let mut buckets = Vec::new();
+        let mut start = 0;
+        for layer in (0..LAYERS.len()).rev() {
+            place(convolutions[layer], &mut total);
+            if BUCKET_ENDS.contains(&layer) {
+                buckets.push((layer, start..total));
+                start = total;
+            }
+        }
+        for norm in norms {
+            [norm.weight, norm.bias, norm.slope].into_iter().for_each(|index| place(index, &mut total));
+        }
+        let entries = specs.into_iter().zip(offsets).map(|(spec, offset)| Entry {
+            length: spec.shape.iter().product(),
+            spec,
+            offset,
+        });
+        Self { entries: entries.collect(), convolutions, norms, heads, buckets, total }
+    }
+
+    /// Numbers that are reduced in buckets: they come first.
+    pub fn bucketed(&self) -> usize {
+        self.buckets.last().map_or(0, |(_, range)| range.end)
+    }
+
+    /// The parameter at `index` as a view of a flat vector, in its state-dict shape.
+    pub fn view(&self, flat: &Tensor, index: usize) -> Tensor {
+        let entry = &self.entries[index];
+        let flat = flat.narrow(0, entry.offset as i64, entry.length as i64);
+        let shape: Vec<i64> = entry.spec.shape.iter().map(|&size| size as i64).collect();
+        match shape[..] {
+            [outputs, inputs, height, width] => {
+                flat.view([outputs, height, width, inputs]).permute([0, 3, 1, 2])
+            }
+            _ => flat.view(&shape[..]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn every_number_has_one_place() {
+        let layout = Layout::new(2);
+        let flat = Tensor::zeros([layout.total as i64], (Kind::Float, Device::Cpu));
+        for index in 0..layout.entries.len() {
+            let _ = layout.view(&flat, index).g_add_scalar_(1.0);
+        }
+        assert_eq!(flat.sum(Kind::Double).double_value(&[]), 797_638.0);
+        assert_eq!(flat.max().double_value(&[]), 1.0);
+    }
+
+    #[test]
+    fn buckets_cover_kernels_and_heads_and_nothing_else() {
+        let layout = Layout::new(2);
+        let mut next = 0;
+        for (_, range) in &layout.buckets {
+            assert_eq!(range.start, next);
+            next = range.end;
+        }
+        let bucketed = layout.convolutions.iter().chain(&layout.heads);
+        assert!(bucketed.clone().all(|&index| layout.entries[index].offset < next));
+        let others = (0..28).filter(|index| !bucketed.clone().any(|other| other == index));
+        assert!(others.clone().all(|index| layout.entries[index].offset >= next));
+        assert_eq!(others.count(), 18);
+    }
+}

@@ -1,0 +1,81 @@
+//! The network: what one logical shard computes, and how the shards meet at every reduction.
+//!
+//! - [`layout`]: all parameters in one flat vector;
+//! - [`initial`]: their values before training;
+//! - [`kernels`]: fused passes between two convolutions;
+//! - [`shard`]: one logical shard's part of a batch, forward and backward;
+//! - [`pass`]: all owned shards through the network, reduction by reduction.
+
+pub mod initial;
+pub mod kernels;
+pub mod layout;
+pub mod pass;
+pub mod shard;
+
+use std::sync::Arc;
+
+use common::architecture::LAYERS;
+use tch::Tensor;
+
+use crate::batch_norm::NormParameters;
+use crate::bridge::BridgeError;
+use crate::collective::CollectiveError;
+use kernels::Float;
+use layout::Layout;
+
+/// Why a computation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    /// libtorch refused or ran out of memory.
+    #[error("libtorch failed: {0}")]
+    Torch(#[from] tch::TchError),
+    /// A tensor could not cross to C++ or to a slice.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// A reduction failed.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+}
+
+/// The parameters as kernels take them: views of the flat vector.
+#[derive(Debug)]
+pub struct Weights {
+    /// Where each parameter lies.
+    pub layout: Arc<Layout>,
+    /// Each layer's convolution kernel, `[outputs, inputs, 5, 5]`.
+    pub convolutions: Vec<Tensor>,
+    /// `features.weight`, `features.bias`, `output.weight`, `output.bias`.
+    pub heads: [Tensor; 4],
+}
+
+impl Weights {
+    /// Views of `flat`: they follow its changes.
+    pub fn of(layout: &Arc<Layout>, flat: &Tensor) -> Self {
+        Self {
+            layout: Arc::clone(layout),
+            convolutions: layout.convolutions.iter().map(|i| layout.view(flat, *i)).collect(),
+            heads: layout.heads.map(|index| layout.view(flat, index)),
+        }
+    }
+}
+
+/// The parameters behind each convolution, read out of the flat vector.
+///
+/// # Errors
+/// The vector is not one of this precision on the CPU.
+pub fn norm_parameters<T: Float>(
+    layout: &Layout,
+    flat: &Tensor,
+) -> Result<Vec<NormParameters>, ComputeError> {
+    let read = |index: usize| shard::in_64_bits::<T>(&layout.view(flat, index));
+    (0..LAYERS.len())
+        .map(|layer| {
+            let norm = layout.norms[layer];
+            Ok(NormParameters {
+                weight: read(norm.weight)?,
+                bias: read(norm.bias)?,
+                slope: read(norm.slope)?[0],
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,205 @@
+//! All owned shards through the network and back, meeting at every reduction.
+//!
+//! Every rank gets the same sums at the same places and so makes the same statistics and the same gradients. Between
+//! two reductions everything a shard can do runs in one parallel region.
+
+use std::sync::Arc;
+
+use common::architecture::{CLASSES, LAYERS};
+use tch::Tensor;
+
+use super::kernels::Activation;
+use super::kernels::Float;
+use super::layout::Layout;
+use super::shard::{BatchContext, HeadPart, Shard};
+use super::{ComputeError, Weights};
+use crate::batch_norm::{BatchStatistics, NormParameters};
+use crate::bridge::shared::Shared;
+use crate::reduction::Reduction;
+use crate::reduction::bucket::PendingBucket;
+use crate::shard_pool::ShardPool;
+
+/// What the passes of one step run on.
+pub struct Pass<'a, T> {
+    /// The rank's threads.
+    pub pool: &'a ShardPool,
+    /// The rank's logical shards, loaded with the step's samples.
+    pub shards: &'a mut [Shard<T>],
+    /// The parameters.
+    pub weights: &'a Shared<Weights>,
+    /// What follows each convolution.
+    pub norms: &'a [NormParameters],
+    /// The generation's sums.
+    pub reduction: &'a mut Reduction,
+    /// Samples of the global batch.
+    pub batch: usize,
+}
+
+/// What the forward pass leaves for the backward pass.
+pub struct Forward<T> {
+    /// Samples of each class in the global batch.
+    pub counts: [u64; CLASSES],
+    /// Each layer's statistics over the global batch.
+    pub statistics: Vec<BatchStatistics>,
+    activations: Vec<Activation<T>>,
+}
+
+/// What the head of the network leaves.
+pub struct Head {
+    /// Each owned shard's part.
+    pub parts: Vec<HeadPart>,
+    /// Each owned shard's backward sums of the last layer.
+    gradient_sums: Vec<Vec<f64>>,
+}
+
+impl<T: Float> Pass<'_, T> {
+    /// Runs every layer forward. The class counts of the global batch ride along with the first layer's sums.
+    ///
+    /// # Errors
+    /// A kernel failed or a peer is lost.
+    pub fn forward(&mut self) -> Result<Forward<T>, ComputeError> {
+        let mut forward =
+            Forward { counts: [0; CLASSES], statistics: Vec::new(), activations: Vec::new() };
+        for (layer, shape) in LAYERS.iter().enumerate() {
+            let previous = forward.activations.last();
+            let partials = self.pool.map(self.shards, |shard| {
+                if let Some(activation) = previous {
+                    shard.activate(layer - 1, activation)?;
+                }
+                let mut sums = shard.convolve(layer, self.weights.get())?;
+                if layer == 0 {
+                    sums.extend(class_counts(shard.labels()));
+                }
+                Ok::<_, ComputeError>(sums)
+            })?;
+            let counted = if layer == 0 { CLASSES } else { 0 };
+            let sums = self.reduction.sum(&partials, 2 * shape.outputs + counted)?;
+            let (sums, counts) = sums.split_at(2 * shape.outputs);
+            for (total, count) in forward.counts.iter_mut().zip(counts) {
+                *total = *count as u64;
+            }
+            let positions = self.batch * shape.side * shape.side;
+            let statistics = BatchStatistics::from_sums(sums, positions);
+            forward.activations.push(statistics.activation(&self.norms[layer]));
+            forward.statistics.push(statistics);
+        }
+        Ok(forward)
+    }
+
+    /// Runs the linear layers and the losses, forward and backward.
+    ///
+    /// # Errors
+    /// A kernel failed.
+    pub fn head(
+        &mut self,
+        forward: &Forward<T>,
+        context: BatchContext<'_>,
+    ) -> Result<Head, ComputeError> {
+        let last = LAYERS.len() - 1;
+        let (activation, statistics) = (&forward.activations[last], &forward.statistics[last]);
+        let parts = self.pool.map(self.shards, |shard| {
+            shard.activate(last, activation)?;
+            let part = shard.head(self.weights.get(), context)?;
+            let sums = shard.sum_gradients(last, activation, &statistics.mean)?;
+            Ok::<_, ComputeError>((part, sums))
+        })?;
+        let (parts, gradient_sums) = parts.into_iter().unzip();
+        Ok(Head { parts, gradient_sums })
+    }
+
+    /// Runs every layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier
+    /// layers are computed.
+    ///
+    /// # Errors
+    /// A kernel failed or a peer is lost.
+    pub fn backward(
+        &mut self,
+        forward: &Forward<T>,
+        gradient_sums: Vec<Vec<f64>>,
+    ) -> Result<Tensor, ComputeError> {
+        let layout = Arc::clone(&self.weights.get().layout);
+        let mut partials = gradient_sums;
+        let mut norms = vec![None; LAYERS.len()];
+        let mut buckets = Vec::new();
+        for (layer, shape) in LAYERS.iter().enumerate().rev() {
+            let sums = self.reduction.sum(&partials, 2 * shape.outputs + 1)?;
+            let (gradient, coefficients) =
+                forward.statistics[layer].backward(&sums, &self.norms[layer]);
+            norms[layer] = Some(gradient);
+            partials = self.pool.map(self.shards, |shard| {
+                let activation = &forward.activations[layer];
+                shard.backward(layer, self.weights.get(), activation, &coefficients)?;
+                match layer.checked_sub(1) {
+                    None => Ok(Vec::new()),
+                    Some(below) => {
+                        let mean = &forward.statistics[below].mean;
+                        shard.sum_gradients(below, &forward.activations[below], mean)
+                    }
+                }
+            })?;
+            self.launch_buckets(layer, &layout, &mut buckets)?;
+        }
+        let mut flat = Vec::with_capacity(buckets.len() + 1);
+        for bucket in self.advance(buckets)? {
+            flat.push(self.reduction.finish_bucket(bucket)?);
+        }
+        flat.push(norm_gradient::<T>(&layout, norms.into_iter().flatten())?);
+        Ok(Tensor::f_cat(&flat, 0)?)
+    }
+
+    /// Starts the bucket that `layer` completes, after moving the earlier ones on.
+    fn launch_buckets(
+        &mut self,
+        layer: usize,
+        layout: &Layout,
+        buckets: &mut Vec<PendingBucket>,
+    ) -> Result<(), ComputeError> {
+        for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == layer) {
+            *buckets = self.advance(std::mem::take(buckets))?;
+            let part = |flat: &Tensor| flat.narrow(0, range.start as i64, range.len() as i64);
+            let partials: Vec<Tensor> =
+                self.shards.iter().map(|shard| part(shard.gradient())).collect();
+            let length = Tensor::empty([range.len() as i64], (T::KIND, tch::Device::Cpu));
+            buckets.push(self.reduction.start_bucket(&partials, &length)?);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, buckets: Vec<PendingBucket>) -> Result<Vec<PendingBucket>, ComputeError> {
+        let advance = |bucket| Ok(self.reduction.advance_bucket(bucket)?);
+        buckets.into_iter().map(advance).collect()
+    }
+}
+
+impl Head {
+    /// The last layer's backward sums, for [`Pass::backward`].
+    pub fn take_gradient_sums(&mut self) -> Vec<Vec<f64>> {
+        std::mem::take(&mut self.gradient_sums)
+    }
+}
+
+fn class_counts(labels: &[u8]) -> [f64; CLASSES] {
+    let mut counts = [0.0; CLASSES];
+    labels.iter().for_each(|label| counts[usize::from(*label)] += 1.0);
+    counts
+}
+
+/// The part of the flat gradient that is not bucketed: global sums already.
+fn norm_gradient<T: Float>(
+    layout: &Layout,
+    gradients: impl Iterator<Item = NormParameters>,
+) -> Result<Tensor, ComputeError> {
+    let start = layout.bucketed();
+    let mut flat = vec![0.0; layout.total - start];
+    for (norm, gradient) in layout.norms.iter().zip(gradients) {
+        for (index, values) in [
+            (norm.weight, gradient.weight),
+            (norm.bias, gradient.bias),
+            (norm.slope, vec![gradient.slope]),
+        ] {
+            let offset = layout.entries[index].offset - start;
+            flat[offset..offset + values.len()].copy_from_slice(&values);
+        }
+    }
+    Ok(Tensor::from_slice(&flat).f_to_kind(T::KIND)?)
+}

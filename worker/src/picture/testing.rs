@@ -1,0 +1,112 @@
+//! Features for tests: ten clusters on rays, from integers alone.
+
+use common::ids::Epoch;
+use common::metrics::EpochMetrics;
+use image::RgbImage;
+
+use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
+use crate::geometry::{accuracy, test_metrics};
+
+/// Where the ten rays point, in two dimensions.
+const RAYS: [[f64; 2]; 10] = [
+    [10.0, 0.0],
+    [8.1, 5.9],
+    [3.1, 9.5],
+    [-3.1, 9.5],
+    [-8.1, 5.9],
+    [-10.0, 0.0],
+    [-8.1, -5.9],
+    [-3.1, -9.5],
+    [3.1, -9.5],
+    [8.1, -5.9],
+];
+
+/// About normal, standard deviation 1, from a number.
+fn noise(seed: u64) -> f64 {
+    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut uniform = || {
+        state ^= state >> 29;
+        state = state.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        state ^= state >> 32;
+        (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+    };
+    (0..12).map(|_| uniform()).sum()
+}
+
+/// `n` samples of `dim` features, class i mod 10, and a test set of a sixth of that.
+pub(crate) fn ten_clusters(n: usize, dim: usize) -> EpochFeatures {
+    spread_clusters(n, dim, 0.9, 12)
+}
+
+/// The same at some epoch, with `spread` around the rays.
+pub(crate) fn spread_clusters(n: usize, dim: usize, spread: f64, epoch: u64) -> EpochFeatures {
+    let (train, test) = (
+        cluster_set(n, dim, spread, 1),
+        cluster_set(n / 6, dim, spread * 1.1, 2),
+    );
+    let centers = (0..10)
+        .flat_map(|class| (0..dim).map(move |k| ray(class, k)))
+        .collect();
+    let centers = Points {
+        dim,
+        values: centers,
+    };
+    let metrics = EpochMetrics {
+        epoch: Epoch(epoch),
+        loss: 0.38,
+        softmax_loss: 0.29,
+        center_loss: 0.09,
+        train_accuracy: accuracy(&train).unwrap_or(0.0),
+        lr: 1e-3,
+        images_per_second: 0.0,
+        test: test_metrics(&test, Some(&centers)),
+    };
+    let (dataset, centers) = ("mnist".into(), Some(centers));
+    EpochFeatures {
+        metrics,
+        dataset,
+        synthetic: false,
+        train,
+        test: Some(test),
+        centers,
+    }
+}
+
+fn ray(class: usize, k: usize) -> f64 {
+    10.0 * RAYS[class][k % 2]
+        * if (class + k / 2).is_multiple_of(1 + k / 2) {
+            1.0
+        } else {
+            -0.3
+        }
+}
+
+fn cluster_set(n: usize, dim: usize, spread: f64, seed: u64) -> FeatureSet {
+    let mut set = FeatureSet {
+        features: Points {
+            dim,
+            values: vec![],
+        },
+        ..FeatureSet::default()
+    };
+    for i in 0..n {
+        let class = i % 10;
+        let base = seed * 1_000_003 + (i * (dim + 2)) as u64;
+        let reach = 1.0 + 0.22 * spread * noise(base);
+        let value = |k| reach * ray(class, k) + 5.0 * spread * noise(base + 1 + k as u64);
+        set.features.values.extend((0..dim).map(value));
+        set.labels.push(class as u8);
+        let wrong = noise(base + 1 + dim as u64) > 2.1;
+        set.predictions.push(if wrong {
+            (class + 3 + i / 10 % 4) as u8 % 10
+        } else {
+            class as u8
+        });
+    }
+    set
+}
+
+/// The pixels of a PNG or JPEG.
+pub(crate) fn decode(bytes: &[u8]) -> RgbImage {
+    image::load_from_memory(bytes).unwrap().into_rgb8()
+}

@@ -1,0 +1,84 @@
+//! The classification loss of a logical shard: value, gradient of the scores, and predictions.
+//!
+//! Pure arithmetic in 64 bits on a few numbers per sample.
+
+use common::architecture::CLASSES;
+use common::config::Loss;
+
+/// One logical shard's part of the mean over the global batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShardPart {
+    /// Σ −log p(label) over the shard's samples.
+    pub negative_log_likelihood: f64,
+    /// ∂(mean over the global batch)/∂score, `[samples, classes]`.
+    pub gradient: Vec<f64>,
+    /// The class with the highest score of each sample, the first of equals.
+    pub predictions: Vec<u8>,
+}
+
+/// The part of the samples with these scores, `[samples, classes]`, and labels, in a global batch of `batch` samples.
+pub fn shard(scores: &[f64], labels: &[u8], loss: Loss, batch: usize) -> ShardPart {
+    let mut part = ShardPart {
+        negative_log_likelihood: 0.0,
+        gradient: Vec::with_capacity(scores.len()),
+        predictions: Vec::with_capacity(labels.len()),
+    };
+    for (scores, &label) in scores.chunks_exact(CLASSES).zip(labels) {
+        let label = usize::from(label);
+        let best = predict(scores);
+        let highest = scores[best];
+        let normaliser = scores.iter().map(|score| (score - highest).exp()).sum::<f64>().ln();
+        part.negative_log_likelihood += match loss {
+            Loss::CrossEntropy => normaliser + (highest - scores[label]),
+            Loss::Center | Loss::Softmax => -((scores[label] - highest) - normaliser),
+        };
+        part.gradient.extend(scores.iter().enumerate().map(|(class, score)| {
+            let probability = ((score - highest) - normaliser).exp();
+            (probability - if class == label { 1.0 } else { 0.0 }) / batch as f64
+        }));
+        part.predictions.push(best as u8);
+    }
+    part
+}
+
+/// The class with the highest score, the first of equals.
+pub fn predict(scores: &[f64]) -> usize {
+    (1..scores.len()).fold(0, |best, class| if scores[class] > scores[best] { class } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCORES: [f64; 20] = [
+        1.0, -2.0, 3.0, 0.5, 0.0, 0.1, 0.2, 0.3, -0.4, 2.5, -1.0, 2.0, 0.3, 0.25, 40.0, 1.1, 2.2, 3.3, 4.4, 5.5,
+    ];
+    const LABELS: [u8; 2] = [9, 3];
+
+    #[test]
+    fn the_gradient_is_the_finite_difference_of_the_mean() {
+        for loss in [Loss::Softmax, Loss::CrossEntropy] {
+            let part = shard(&SCORES, &LABELS, loss, 2);
+            for i in 0..SCORES.len() {
+                let mut moved = SCORES;
+                moved[i] += 1e-6;
+                let moved = shard(&moved, &LABELS, loss, 2).negative_log_likelihood;
+                let difference = (moved - part.negative_log_likelihood) / 1e-6 / 2.0;
+                assert!((difference - part.gradient[i]).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn both_forms_are_one_loss() {
+        let value = |loss| shard(&SCORES, &LABELS, loss, 2).negative_log_likelihood;
+        assert!((value(Loss::Softmax) - value(Loss::CrossEntropy)).abs() < 1e-13);
+        assert_eq!(value(Loss::Softmax), value(Loss::Center));
+    }
+
+    #[test]
+    fn predictions_take_the_first_of_equals() {
+        assert_eq!(shard(&SCORES, &LABELS, Loss::Softmax, 2).predictions, [2, 4]);
+        assert_eq!(predict(&[1.0, 7.0, 7.0]), 1);
+    }
+}

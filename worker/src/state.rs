@@ -1,0 +1,100 @@
+//! Everything a run is at one moment: the same on every rank after every step, changed only by a step's commit.
+
+use std::sync::Arc;
+
+use common::architecture::LAYERS;
+use common::config::Config;
+use common::ids::{Epoch, Step};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::batch_norm::RunningStatistics;
+use crate::network::initial::{self, Initialiser};
+use crate::network::layout::Layout;
+use crate::optimizer::OptimizerState;
+
+/// The step that is computed next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its number within the epoch.
+    pub step_in_epoch: Step,
+    /// Its number within the run, which is the number of committed steps.
+    pub step: Step,
+}
+
+/// What the current epoch has seen so far, in step order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EpochRecord {
+    /// Σ over steps of mean softmax loss times samples.
+    pub softmax_loss: f64,
+    /// Σ over steps of mean center loss times samples.
+    pub center_loss: f64,
+    /// Samples classified rightly as they were trained on.
+    pub correct: u64,
+    /// `[samples, feature_dim]`.
+    pub features: Vec<f64>,
+    /// One a sample.
+    pub labels: Vec<u8>,
+    /// One a sample.
+    pub predictions: Vec<u8>,
+}
+
+/// The state of a run.
+#[derive(Debug)]
+pub struct State {
+    /// Where each parameter lies in `flat`.
+    pub layout: Arc<Layout>,
+    /// All parameters.
+    pub flat: Tensor,
+    /// The network's optimizer.
+    pub optimizer: OptimizerState,
+    /// Each layer's running statistics, numbers of the run's precision.
+    pub running: Vec<RunningStatistics>,
+    /// Training batches the running statistics have seen.
+    pub batches_tracked: i64,
+    /// Class centers, `[classes, feature_dim]`, numbers of the run's precision.
+    pub centers: Vec<f64>,
+    /// The step that is computed next.
+    pub position: Position,
+    /// The current epoch so far.
+    pub record: EpochRecord,
+    /// The best test accuracy of a complete epoch.
+    pub best_accuracy: Option<f64>,
+}
+
+impl State {
+    /// A new run's state, drawn from the seed.
+    pub fn initial(config: &Config, kind: Kind) -> Self {
+        let feature_dim = config.feature_dim as usize;
+        let layout = Arc::new(Layout::new(feature_dim));
+        let flat = Tensor::zeros([layout.total as i64], (kind, Device::Cpu));
+        let mut initialiser = Initialiser::new(config.seed, feature_dim);
+        for (index, entry) in layout.entries.iter().enumerate() {
+            let shape: Vec<i64> = entry.spec.shape.iter().map(|&size| size as i64).collect();
+            let values = Tensor::from_slice(&initialiser.draw(&entry.spec)).view(&shape[..]);
+            layout.view(&flat, index).copy_(&values);
+        }
+        let centers = initial::centers(config.seed, feature_dim);
+        Self {
+            optimizer: OptimizerState::new(config.optimizer, &flat),
+            flat,
+            layout,
+            running: LAYERS.iter().map(|layer| RunningStatistics::new(layer.outputs)).collect(),
+            batches_tracked: 0,
+            centers: centers.into_iter().map(|value| round(value, kind)).collect(),
+            position: Position::default(),
+            record: EpochRecord::default(),
+            best_accuracy: None,
+        }
+    }
+}
+
+/// The nearest number of a precision.
+pub fn round(value: f64, kind: Kind) -> f64 {
+    match kind {
+        Kind::Float => f64::from(value as f32),
+        _ => value,
+    }
+}

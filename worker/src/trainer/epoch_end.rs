@@ -1,0 +1,140 @@
+//! What follows an epoch's last step: evaluation on all ranks, then metrics, features, checkpoint and pictures.
+
+use common::config::Loss;
+use common::ids::{Epoch, Step};
+use common::metrics::{EpochMetrics, TestMetrics};
+use proto::Split;
+
+use super::{Trainer, TrainerError};
+use crate::checkpoint::Checkpoint;
+use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
+use crate::evaluate::{Evaluation, activations};
+use crate::geometry;
+use crate::network::kernels::Float;
+use crate::network::norm_parameters;
+use crate::sample_stream::{SampleRange, SampleStream};
+use crate::state::{EpochRecord, Position};
+
+impl<T: Float> Trainer<T> {
+    /// Ends a complete epoch.
+    pub(super) fn end_epoch(&mut self) -> Result<(), TrainerError> {
+        let epoch = self.state.position.epoch;
+        let features = self.summarise()?;
+        let accuracy = features.metrics.test.test_accuracy;
+        let is_best = accuracy > self.state.best_accuracy;
+        if is_best {
+            self.state.best_accuracy = accuracy;
+        }
+        self.state.record = EpochRecord::default();
+        self.state.position = Position {
+            epoch: Epoch(epoch.0 + 1),
+            step_in_epoch: Step(0),
+            step: self.state.position.step,
+        };
+        self.publish(epoch, features, is_best)
+    }
+
+    /// Ends a run in the middle of an epoch as an epoch's end does. The state remains in the middle of the epoch, so
+    /// that a resumed run goes on as if it had not ended; what such an end achieves counts as the best only until an
+    /// epoch is complete.
+    pub(super) fn end_within_epoch(&mut self) -> Result<(), TrainerError> {
+        let features = self.summarise()?;
+        let is_best =
+            self.state.best_accuracy.is_none() && features.metrics.test.test_accuracy.is_some();
+        self.publish(self.state.position.epoch, features, is_best)
+    }
+
+    /// Rank 0: stores the state as the run's last.
+    pub(super) fn save_checkpoint(&mut self) -> Result<(), TrainerError> {
+        if let Some(reporter) = &mut self.reporter {
+            reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()])?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates, and gathers what the epoch leaves behind; the same on every rank but for the pace.
+    fn summarise(&mut self) -> Result<EpochFeatures, TrainerError> {
+        let test = self.evaluate()?;
+        let record = &self.state.record;
+        let dim = self.config.feature_dim as usize;
+        let train = FeatureSet {
+            features: Points { dim, values: record.features.clone() },
+            labels: record.labels.clone(),
+            predictions: record.predictions.clone(),
+        };
+        let centers = (self.config.loss == Loss::Center)
+            .then(|| Points { dim, values: self.state.centers.clone() });
+        let metrics = self.metrics(test.as_ref(), centers.as_ref());
+        let dataset = self.facts.dataset.clone();
+        let synthetic = dataset == "synthetic";
+        Ok(EpochFeatures { metrics, dataset, synthetic, train, test, centers })
+    }
+
+    fn metrics(&self, test: Option<&FeatureSet>, centers: Option<&Points>) -> EpochMetrics {
+        let record = &self.state.record;
+        let samples = record.labels.len().max(1) as f64;
+        let (softmax_loss, center_loss) =
+            (record.softmax_loss / samples, record.center_loss / samples);
+        EpochMetrics {
+            epoch: self.state.position.epoch,
+            loss: softmax_loss + center_loss,
+            softmax_loss,
+            center_loss,
+            train_accuracy: record.correct as f64 / samples,
+            lr: self.last_learning_rate(),
+            images_per_second: self.reporter.as_ref().map_or(0.0, |r| r.epoch.images_per_second()),
+            test: test
+                .map_or_else(TestMetrics::default, |test| geometry::test_metrics(test, centers)),
+        }
+    }
+
+    fn evaluate(&mut self) -> Result<Option<FeatureSet>, TrainerError> {
+        if self.facts.test_samples == 0 {
+            return Ok(None);
+        }
+        self.progress.enter("evaluating");
+        let range = SampleRange {
+            split: Split::Test,
+            epoch: Epoch(0),
+            first_step: Step(0),
+            shards: self.reduction.owned(),
+        };
+        let mut samples = SampleStream::open(&self.link, range);
+        let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
+        let evaluation = Evaluation {
+            pool: &self.pool,
+            weights: &self.weights,
+            activations: activations(&self.state.running, &norms),
+            table: &self.table,
+            logical_shards: self.config.shard_count(),
+            samples: self.facts.test_samples,
+            batch_size: self.config.test_batch_size as usize,
+            feature_dim: self.config.feature_dim as usize,
+        };
+        let read = |count| samples.take(count).map_err(TrainerError::from);
+        evaluation.run(&mut self.reduction, read).map(Some)
+    }
+
+    /// Rank 0: sends everything on its way, in the order in which it must be stored.
+    fn publish(
+        &mut self,
+        epoch: Epoch,
+        features: EpochFeatures,
+        is_best: bool,
+    ) -> Result<(), TrainerError> {
+        let Some(reporter) = &mut self.reporter else { return Ok(()) };
+        let metrics = features.metrics.clone();
+        reporter.epoch(&metrics, features, &self.config)?;
+        reporter.epoch = Default::default();
+        let mut names = vec![format!("epoch={epoch}"), "last".to_string()];
+        names.extend(is_best.then(|| "best".to_string()));
+        reporter.save(Checkpoint::of(&self.state)?, &names)
+    }
+
+    /// The learning rate of the step before the next.
+    fn last_learning_rate(&self) -> f64 {
+        let mut position = self.state.position;
+        position.step = Step(position.step.0.saturating_sub(1));
+        self.learning_rate_at(position)
+    }
+}

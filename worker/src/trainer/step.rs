@@ -1,0 +1,242 @@
+//! One step: receive, forward, loss, backward, commit.
+
+use std::time::Instant;
+
+use common::config::{CenterRule, Loss};
+use common::ids::{LogicalShard, Rank, Step};
+use common::plan;
+use tch::Tensor;
+
+use super::{Trainer, TrainerError};
+use crate::center_loss::CenterLoss;
+use crate::network::kernels::Float;
+use crate::network::norm_parameters;
+use crate::network::pass::{Forward, Head, Pass};
+use crate::network::shard::{BatchContext, HeadPart, Shard};
+use crate::reduction::small::{Contribution, PendingSum, Summed};
+use crate::sample_stream::SampleStream;
+use crate::state::{Position, round};
+
+/// The losses of one global batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    /// Mean negative log-likelihood.
+    pub softmax: f64,
+    /// Center loss, 0 where it is switched off.
+    pub center: f64,
+}
+
+impl Losses {
+    /// What is minimised.
+    pub fn total(&self) -> f64 {
+        self.softmax + self.center
+    }
+}
+
+/// Sums of one step over the logical shards: the losses' two, the right predictions, then Σ(c − f) per class.
+const SUMS: usize = 3;
+
+impl<T: Float> Trainer<T> {
+    /// Runs the next step and commits it; whether the ranks agreed to stop after it.
+    ///
+    /// # Errors
+    /// Why it could not be committed: the state is that before the step.
+    pub(super) fn step(&mut self, samples: &mut SampleStream) -> Result<bool, TrainerError> {
+        let started = Instant::now();
+        let batch = self.receive(samples)?;
+        self.progress.enter("training");
+        let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
+        let mut pass = Pass {
+            pool: &self.pool,
+            shards: &mut self.shards,
+            weights: &self.weights,
+            norms: &norms,
+            reduction: &mut self.reduction,
+            batch,
+        };
+        let forward = pass.forward()?;
+        let center = center_loss(&self.config, &self.state.centers, &forward, batch);
+        let mut head = pass.head(&forward, BatchContext { loss: self.config.loss, center, batch })?;
+        let gradient_sums = head.take_gradient_sums();
+        let results = self.start_results(&head, batch)?;
+        let gradient = self.backward(&norms, batch, &forward, gradient_sums)?;
+        let results = self.reduction.finish_sum(results)?;
+        let agreed_to_stop = self.commit(batch, &forward, &gradient, results)?;
+        self.measure(batch, started.elapsed());
+        Ok(agreed_to_stop)
+    }
+
+    /// Loads every shard with its samples of the step; the size of the global batch.
+    fn receive(&mut self, samples: &mut SampleStream) -> Result<usize, TrainerError> {
+        self.progress.enter("waiting for data");
+        let batch = self.batch_size(self.state.position.step_in_epoch);
+        let owned = self.reduction.owned();
+        let shards = self.config.shard_count();
+        let together = plan::slices(batch, shards, &owned);
+        let (pixels, labels) = samples.take(together.len())?;
+        let (mut pixels, mut labels) = (pixels.as_slice(), labels.as_slice());
+        for (index, shard) in owned.zip(&mut self.shards) {
+            let count = plan::slice(batch, shards, LogicalShard(index as u32)).len();
+            let (own_pixels, other_pixels) =
+                pixels.split_at(count * common::architecture::IMAGE_PIXELS);
+            let (own_labels, other_labels) = labels.split_at(count);
+            shard.load(own_pixels, own_labels, &self.table)?;
+            (pixels, labels) = (other_pixels, other_labels);
+        }
+        Ok(batch)
+    }
+
+    fn batch_size(&self, step_in_epoch: Step) -> usize {
+        let size = self.config.batch_size as usize;
+        plan::batch(self.facts.train_samples, size, step_in_epoch).len()
+    }
+
+    /// Sends losses, class sums and what the epoch's record needs on their way while the backward pass runs.
+    fn start_results(&mut self, head: &Head, batch: usize) -> Result<PendingSum, TrainerError> {
+        let dim = self.config.feature_dim as usize;
+        let parts = self.shards.iter().zip(&head.parts);
+        let partials: Vec<Vec<f64>> =
+            parts.clone().map(|(shard, part)| sums_of(shard, part)).collect();
+        let mut rows = vec![f64::from(u8::from(self.is_asked_to_stop()))];
+        for (shard, part) in parts {
+            let samples = part.features.chunks_exact(dim).zip(shard.labels());
+            for ((features, label), prediction) in samples.zip(&part.predictions) {
+                rows.extend_from_slice(features);
+                rows.extend([f64::from(*label), f64::from(*prediction)]);
+            }
+        }
+        let row_numbers = (self.reduction.world_size().ranks())
+            .map(|rank| 1 + self.samples_of_rank(batch, rank) * (dim + 2))
+            .collect();
+        let length = SUMS + self.center_numbers();
+        let contribution = Contribution { partials: &partials, length, rows, row_numbers };
+        Ok(self.reduction.start_sum(contribution)?)
+    }
+
+    fn samples_of_rank(&self, batch: usize, rank: Rank) -> usize {
+        let shards = self.config.shard_count();
+        let owned = plan::shards_of(shards, self.reduction.world_size(), rank);
+        plan::slices(batch, shards, &owned).len()
+    }
+
+    fn center_numbers(&self) -> usize {
+        match self.config.loss {
+            Loss::Center => self.state.centers.len(),
+            Loss::Softmax | Loss::CrossEntropy => 0,
+        }
+    }
+
+    fn backward(
+        &mut self,
+        norms: &[crate::batch_norm::NormParameters],
+        batch: usize,
+        forward: &Forward<T>,
+        gradient_sums: Vec<Vec<f64>>,
+    ) -> Result<Tensor, TrainerError> {
+        let mut pass = Pass {
+            pool: &self.pool,
+            shards: &mut self.shards,
+            weights: &self.weights,
+            norms,
+            reduction: &mut self.reduction,
+            batch,
+        };
+        Ok(pass.backward(forward, gradient_sums)?)
+    }
+
+    /// Changes parameters, momenta, centers, statistics, record and position together, once every rank's part is there.
+    fn commit(
+        &mut self,
+        batch: usize,
+        forward: &Forward<T>,
+        gradient: &Tensor,
+        results: Summed,
+    ) -> Result<bool, TrainerError> {
+        let (sums, differences) = results.sum.split_at(SUMS);
+        let center = center_loss(&self.config, &self.state.centers, forward, batch);
+        let losses = Losses {
+            softmax: sums[0] / batch as f64,
+            center: center.map_or(0.0, |center| center.value(sums[1])),
+        };
+        let Position { epoch, step_in_epoch, step } = self.state.position;
+        if !losses.total().is_finite() {
+            return Err(TrainerError::NonFinite { epoch, step, loss: losses.total() });
+        }
+        let learning_rate = self.learning_rate_at(self.state.position);
+        let centers = center.map(|center| {
+            self.moved(&center, differences, self.config.center_rule)
+        });
+        self.state
+            .optimizer
+            .step(&self.state.flat, gradient, &self.config, learning_rate)
+            .map_err(crate::network::ComputeError::from)?;
+        self.state.centers = centers.unwrap_or_else(|| std::mem::take(&mut self.state.centers));
+        for (running, statistics) in self.state.running.iter_mut().zip(&forward.statistics) {
+            *running = statistics.update::<T>(running);
+        }
+        self.state.batches_tracked += 1;
+        let agreed_to_stop = self.record(batch, losses, sums[2] as u64, &results.rows);
+        self.state.position =
+            Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
+        self.progress.committed(self.state.position);
+        self.report_step(epoch, step, losses, learning_rate)?;
+        Ok(agreed_to_stop)
+    }
+
+    /// The centers after this step, numbers of the run's precision.
+    fn moved(&self, center: &CenterLoss<'_>, differences: &[f64], rule: CenterRule) -> Vec<f64> {
+        let moved = center.moved(differences, rule, self.config.center_lr);
+        moved.into_iter().map(|value| round(value, T::KIND)).collect()
+    }
+
+    /// Adds the step to the epoch's record; whether a rank was asked to stop.
+    fn record(&mut self, batch: usize, losses: Losses, correct: u64, rows: &[f64]) -> bool {
+        let width = self.config.feature_dim as usize + 2;
+        let counts: Vec<usize> = (self.reduction.world_size().ranks())
+            .map(|rank| self.samples_of_rank(batch, rank))
+            .collect();
+        let record = &mut self.state.record;
+        record.softmax_loss += losses.softmax * batch as f64;
+        record.center_loss += losses.center * batch as f64;
+        record.correct += correct;
+        let mut asked_to_stop = false;
+        let mut rest = rows;
+        for count in counts {
+            let (stop, samples) = rest.split_at(1);
+            let (samples, others) = samples.split_at(count * width);
+            asked_to_stop |= stop[0] > 0.0;
+            for sample in samples.chunks_exact(width) {
+                let (features, labels) = sample.split_at(width - 2);
+                record.features.extend_from_slice(features);
+                record.labels.push(labels[0] as u8);
+                record.predictions.push(labels[1] as u8);
+            }
+            rest = others;
+        }
+        asked_to_stop
+    }
+}
+
+fn sums_of<T: Float>(shard: &Shard<T>, part: &HeadPart) -> Vec<f64> {
+    let pairs = part.predictions.iter().zip(shard.labels());
+    let correct = pairs.filter(|(prediction, label)| prediction == label).count();
+    let mut sums = vec![part.negative_log_likelihood, part.center_distance, correct as f64];
+    sums.extend_from_slice(&part.center_differences);
+    sums
+}
+
+/// The center loss of a batch, where the run has one.
+fn center_loss<'a, T>(
+    config: &common::config::Config,
+    centers: &'a [f64],
+    forward: &'a Forward<T>,
+    batch: usize,
+) -> Option<CenterLoss<'a>> {
+    (config.loss == Loss::Center).then(|| CenterLoss {
+        centers,
+        dim: config.feature_dim as usize,
+        counts: &forward.counts,
+        weight: config.center_weight,
+        batch,
+    })
+}

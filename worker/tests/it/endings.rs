@@ -1,0 +1,94 @@
+//! Runs that do not reach their last step: every side learns why, and nothing that was stored is lost.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::harness::{Launch, Results, Worker, data};
+
+/// How soon every side must know of a death.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A run too long to be waited for, a checkpoint every five steps, twenty steps an epoch.
+fn long(root: &Path) -> Launch {
+    Launch::new(root)
+        .with(&["--dataset", data::mnist(), "--train-samples", "400", "--test-samples", "50"])
+        .with(&["--batch-size", "20", "--checkpoint-every", "5", "--log-every", "1"])
+}
+
+fn check_tells_of(printed: &str, rank: &str) {
+    for expected in [rank, "checkpoints/last.safetensors (epoch 0, step 5)"] {
+        assert!(printed.contains(expected), "`{expected}` is missing in\n{printed}");
+    }
+}
+
+#[test]
+fn a_killed_worker_ends_the_run_on_every_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = long(&folder.path().join("run")).with(&["--workers", "3"]).start();
+    let [zero, one, two] = [0, 1, 2].map(|rank| Worker::join(&mut run, rank));
+    run.wait_for_step(6);
+    one.signal(Signal::SIGKILL);
+    let killed = Instant::now();
+    let mark = run.mark.clone();
+    for ending in [run.wait(), zero.wait(), two.wait()] {
+        assert_eq!(ending.code, Some(1), "{}", ending.printed);
+        check_tells_of(&ending.printed, "rank 1");
+    }
+    assert!(killed.elapsed() < SOON, "{:?}", killed.elapsed());
+    drop(one);
+    assert!(mark.living(&[]).is_empty());
+}
+
+#[test]
+fn a_killed_worker_that_the_coordinator_started_ends_the_run_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = long(&folder.path().join("run")).workers(2).start();
+    run.wait_for_step(6);
+    let [pid] = run.mark.living(&["--rank", "0"])[..] else { panic!("one worker has rank 0") };
+    kill(pid, Signal::SIGKILL).unwrap();
+    let killed = Instant::now();
+    let ending = run.wait();
+    assert!(killed.elapsed() < SOON, "{:?}", killed.elapsed());
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    check_tells_of(&ending.printed, "rank 0");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_at_its_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("run");
+    let flags = ["--lr", "1e30", "--checkpoint-every", "1"];
+    let ending = long(&root).workers(2).with(&flags).start().wait();
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    let results = Results::of(&root);
+    let steps = results.steps().len() as u64;
+    let message = format!("at step {steps} (epoch 0)");
+    assert!(ending.printed.contains("the loss is"), "{}", ending.printed);
+    assert!(ending.printed.contains(&message), "{message} is missing in\n{}", ending.printed);
+    assert_eq!(results.steps_done("last"), Some(steps), "the step before is kept");
+    for (name, values) in results.model("last") {
+        assert!(values.iter().all(|value| value.is_finite()), "{name}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("run");
+    let mut run = long(&root).workers(2).start();
+    run.wait_for_step(23);
+    run.signal(Signal::SIGINT);
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(130), "{}", ending.printed);
+    let results = Results::of(&root);
+    let done = results.steps_done("last").unwrap();
+    assert!((24..40).contains(&done), "stopped after {done} steps");
+    assert_eq!(results.steps().len() as u64, done, "nothing that was done is lost");
+    for picture in ["epoch=0.png", "curves.png", "confusion.png", "features.gif"] {
+        assert!(results.path("pictures").join(picture).exists(), "{picture}");
+    }
+    let stopped = Launch::resume(&root).workers(1).with(&["--max-steps", "40"]).complete();
+    assert_eq!(stopped.steps().len(), 40);
+}

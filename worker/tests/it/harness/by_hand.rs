@@ -1,0 +1,68 @@
+//! A worker that a test starts itself, as a user would on another machine.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::processes::Mark;
+use super::{Ending, Run, programs};
+
+/// Longest wait for a worker's end.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A worker's process. Dropping it kills it.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    printed: PathBuf,
+}
+
+impl Worker {
+    /// A worker of a run, with this `--rank`.
+    pub fn join(run: &mut Run, rank: u32) -> Self {
+        let address = run.address();
+        let folder = run.root.parent().expect("a run lies in a test's folder").to_path_buf();
+        let flags = ["--rank", &rank.to_string(), "--coordinator", &address, "--parallel", "1"];
+        Self::start(&folder, &run.mark, &flags)
+    }
+
+    /// A worker with these flags; what it prints goes to a new file in `folder`.
+    pub fn start(folder: &Path, mark: &Mark, flags: &[&str]) -> Self {
+        let printed = folder.join(format!("worker-{}", Mark::new().name()));
+        let output = File::create(&printed).unwrap();
+        let mut command = Command::new(programs::WORKER);
+        mark.put_on(&mut command);
+        command.args(flags).stdout(output.try_clone().unwrap()).stderr(output);
+        Self { child: command.spawn().unwrap(), printed }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Ending {
+        let started = Instant::now();
+        loop {
+            let printed = fs::read_to_string(&self.printed).unwrap();
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let printed = fs::read_to_string(&self.printed).unwrap_or(printed);
+                return Ending { code: status.code(), printed };
+            }
+            assert!(started.elapsed() < LIMIT, "a worker goes on and on:\n{printed}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

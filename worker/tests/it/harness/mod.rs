@@ -1,0 +1,23 @@
+//! The real programs as processes, and what their runs leave behind. Every test uses it; it knows no test.
+//!
+//! - [`programs`]: where the binaries are;
+//! - [`processes`]: finding and ending every process of a run;
+//! - [`run`]: a coordinator with the workers it starts, one run at a time;
+//! - [`by_hand`]: workers that a test starts itself;
+//! - [`results`]: a run directory's files, as numbers and hashes;
+//! - [`data`]: IDX files, MNIST where it is;
+//! - [`formulas`]: the closed formulas of `tests/reference/single_node.py`;
+//! - [`expected`]: the values it computed, and how far others are from them.
+
+pub mod by_hand;
+pub mod data;
+pub mod expected;
+pub mod formulas;
+pub mod processes;
+pub mod programs;
+pub mod results;
+pub mod run;
+
+pub use by_hand::Worker;
+pub use results::Results;
+pub use run::{Ending, Launch, Run};

@@ -1,0 +1,56 @@
+//! With the defaults, in float32: the same bytes from any number of workers.
+
+use std::path::Path;
+
+use crate::harness::results::relative;
+use crate::harness::{Launch, Results, data};
+
+fn launch(folder: &Path, name: &str) -> Launch {
+    Launch::new(&folder.join(name)).with(&["--dataset", data::mnist()]).with(&[
+        "--max-steps",
+        "30",
+        "--test-samples",
+        "1000",
+    ])
+}
+
+fn losses(results: &Results) -> Vec<f64> {
+    results.steps().iter().map(|line| line["loss"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn one_to_four_workers_leave_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |workers: u32| {
+        launch(folder.path(), &format!("ordered-{workers}")).workers(workers).complete()
+    };
+    let results = [1, 2, 3, 4].map(train);
+    let hashes = results.clone().map(|r| r.hashes(&["checkpoints", "features", "pictures"]));
+    let expected = [
+        "checkpoints/epoch=0.safetensors",
+        "checkpoints/last.resume.safetensors",
+        "checkpoints/last.safetensors",
+        "features/epoch=0.safetensors",
+        "pictures/confusion.png",
+        "pictures/curves.png",
+        "pictures/epoch=0.png",
+        "pictures/features.gif",
+    ];
+    for file in expected {
+        assert!(hashes[0].contains_key(file), "{file} is missing: {:?}", hashes[0].keys());
+    }
+    for (index, other) in hashes.iter().enumerate().skip(1) {
+        assert_eq!(*other, hashes[0], "{} workers", index + 1);
+        assert_eq!(results[index].reproducible_metrics(), results[0].reproducible_metrics());
+    }
+    check_native(folder.path(), &results[0]);
+}
+
+/// The engine's own sums: as good, but not the same bits, for they are added in another order.
+fn check_native(folder: &Path, ordered: &Results) {
+    let native = launch(folder, "native").workers(3).with(&["--reduction", "native"]).complete();
+    let difference = relative(&losses(&native), &losses(ordered));
+    eprintln!("native reduction: losses differ by {difference:.1e}");
+    assert!(difference < 1e-3, "{difference:e}");
+    assert_ne!(native.hashes(&["checkpoints"]), ordered.hashes(&["checkpoints"]));
+}

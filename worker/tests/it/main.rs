@@ -1,0 +1,14 @@
+//! The promise, kept by real processes: the coordinator and its workers over gRPC and Gloo. One binary, one harness.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod broken;
+mod endings;
+mod harness;
+mod hashes;
+mod invariance;
+mod joining;
+mod reference;
+mod resume;
+mod strict_load;
+mod unusual;

@@ -1,0 +1,82 @@
+//! The cluster computes what the single-node definition in PyTorch computes, in float64, to ten digits.
+
+use std::path::Path;
+
+use crate::harness::expected::{Case, Difference, EXPECTED};
+use crate::harness::results::norm;
+use crate::harness::{Launch, Results, formulas};
+
+/// Trains in `folder` as the reference did, with so many workers.
+pub fn train(folder: &Path, case: &Case, workers: u32) -> Results {
+    let dataset = formulas::samples(case.train_samples).write(folder);
+    let initial = folder.join("initial.safetensors");
+    std::fs::write(&initial, formulas::initial_state(2)).unwrap();
+    Launch::new(&folder.join("run"))
+        .workers(workers)
+        .with(&["--dataset", &dataset, "--shuffle", "false", "--test-samples", "0"])
+        .with(&["--init-from", initial.to_str().unwrap(), "--precision", "f64"])
+        .with(&["--batch-size", &case.batch_size.to_string()])
+        .with(&["--max-steps", &case.steps.to_string(), "--log-every", "1"])
+        .with(&["--loss", &case.loss_kind, "--center-rule", &case.center_rule])
+        .with(&["--optimizer", &case.optimizer])
+        .complete()
+}
+
+fn check(name: &str, workers: u32) {
+    let (case, folder) = (&EXPECTED.cases[name], tempfile::tempdir().unwrap());
+    let results = train(folder.path(), case, workers);
+    let Difference(difference, place) = case.largest_difference(&results);
+    eprintln!("{name} with {workers} workers: {difference:.1e} at the {place}");
+    assert!(difference < 1e-10, "{name}: {difference:e} at the {place}");
+}
+
+#[test]
+fn the_formulas_are_those_of_the_reference() {
+    let (initial, parameters) = (&EXPECTED.initial, formulas::parameters(2));
+    assert_eq!(initial.parameters.len() + 1, parameters.len());
+    for name in &initial.parameters {
+        let found = &parameters[name];
+        assert_eq!(found[0], initial.first[name], "{name}");
+        assert!((norm(found) / initial.norm[name] - 1.0).abs() < 1e-13, "{name}");
+    }
+    assert_eq!(parameters["center"], initial.centers);
+    let samples = formulas::samples(100);
+    assert_eq!(samples.labels, initial.labels_of_100);
+    let sums = samples.pixels.chunks(784).map(|image| image.iter().map(|p| u64::from(*p)).sum());
+    assert_eq!(sums.collect::<Vec<u64>>(), initial.pixel_sums_of_100);
+}
+
+#[test]
+fn batches_of_100() {
+    check("batch-100", 1);
+}
+
+#[test]
+fn batches_of_97() {
+    check("batch-97", 1);
+}
+
+#[test]
+fn a_short_last_batch() {
+    check("short-last-batch", 1);
+}
+
+#[test]
+fn the_center_rule_of_the_paper() {
+    check("wen", 3);
+}
+
+#[test]
+fn softmax_loss_alone() {
+    check("softmax", 1);
+}
+
+#[test]
+fn cross_entropy() {
+    check("cross-entropy", 1);
+}
+
+#[test]
+fn adam() {
+    check("adam", 1);
+}
