@@ -10,7 +10,7 @@ fn main() {
     let bridge = Path::new("bridge");
     cc::Build::new()
         .cpp(true)
-        .std("c++20")
+        .std("c++17")
         .files(SOURCES.map(|source| bridge.join(source)))
         .include(bridge)
         .include(bridge.join("include"))
@@ -18,30 +18,20 @@ fn main() {
         .flag("-isystem")
         .flag(libtorch.join("include").display().to_string())
         .flag("-isystem")
-        .flag(
-            libtorch
-                .join("include/torch/csrc/api/include")
-                .display()
-                .to_string(),
-        )
+        .flag(libtorch.join("include/torch/csrc/api/include").display().to_string())
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .define("USE_DISTRIBUTED", None)
         .warnings(true)
         .compile("concentric_bridge");
     println!("cargo::rerun-if-changed=bridge");
-    println!(
-        "cargo::rustc-env=CONCENTRIC_LIBTORCH_VERSION={}",
-        version(&libtorch)
-    );
+    println!("cargo::rustc-env=CONCENTRIC_LIBTORCH_VERSION={}", version(&libtorch));
     link(&libtorch.join("lib"));
 }
 
 /// The folder with libtorch's `include` and `lib`.
 fn libtorch() -> PathBuf {
     println!("cargo::rerun-if-env-changed=LIBTORCH");
-    let libtorch = std::env::var_os("LIBTORCH")
-        .map(PathBuf::from)
-        .unwrap_or_default();
+    let libtorch = std::env::var_os("LIBTORCH").map(PathBuf::from).unwrap_or_default();
     if !libtorch.join("include/ATen/core/Tensor.h").exists() {
         println!(
             "cargo::error=no libtorch at LIBTORCH='{}': run deploy/libtorch.sh once, or set \
@@ -58,18 +48,12 @@ fn version(libtorch: &Path) -> String {
     let header = libtorch.join("include/torch/headeronly/version.h");
     let text = std::fs::read_to_string(&header).unwrap_or_default();
     let number = |name: &str| {
-        let line = text.lines().find_map(|line| {
-            line.strip_prefix("#define TORCH_VERSION_")?
-                .strip_prefix(name)
-        });
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("#define TORCH_VERSION_")?.strip_prefix(name));
         line.map_or("?", str::trim).to_string()
     };
-    format!(
-        "{}.{}.{}",
-        number("MAJOR "),
-        number("MINOR "),
-        number("PATCH ")
-    )
+    format!("{}.{}.{}", number("MAJOR "), number("MINOR "), number("PATCH "))
 }
 
 /// The program finds libtorch beside the folder it was built in, so a whole checkout can move, or

@@ -18,7 +18,8 @@ pub fn init<W>(filter: Option<&str>, writer: W, colours: Colours) -> Result<(), 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
     let layer = fmt::layer()
         .with_writer(writer.with_max_level(tracing::Level::TRACE))
         .with_ansi(colours == Colours::On)
@@ -40,7 +41,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     F: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal =
         fmt::layer().with_writer(writer).with_ansi(colours == Colours::On).with_target(false);
     let plain = fmt::layer()

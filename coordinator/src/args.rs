@@ -74,12 +74,7 @@ struct Raw {
     #[command(subcommand)]
     command: Option<RawCommand>,
     /// Settings from a TOML file; flags and CONCENTRIC_… variables go over it
-    #[arg(
-        long = "config",
-        env = "CONCENTRIC_CONFIG",
-        value_name = "FILE",
-        help_heading = "Run"
-    )]
+    #[arg(long = "config", env = "CONCENTRIC_CONFIG", value_name = "FILE", help_heading = "Run")]
     config_file: Option<PathBuf>,
     /// Go on with the run in RUN_DIR (without it: in --run-dir, or the newest below runs/)
     #[arg(long, value_name = "RUN_DIR", num_args = 0..=1, help_heading = "Run")]
@@ -102,34 +97,21 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: &Environment,
 ) -> Result<Command> {
-    let matches = Raw::command()
-        .try_get_matches_from(args)
-        .map_err(ConfigError::CommandLine)?;
+    let matches = Raw::command().try_get_matches_from(args).map_err(ConfigError::CommandLine)?;
     let raw = Raw::from_arg_matches(&matches).map_err(ConfigError::CommandLine)?;
     if let Some(RawCommand::Status(plan)) = raw.command {
         return Ok(Command::Status(plan));
     }
-    let file = raw
-        .config_file
-        .as_deref()
-        .map(FileLayer::read)
-        .transpose()?;
+    let file = raw.config_file.as_deref().map(FileLayer::read).transpose()?;
     let resume = raw.resume.is_some();
     let config = match raw.resume {
         None => merge(&matches, file, None, environment)?,
         Some(directory) => resumed(&matches, file, directory, environment)?,
     };
-    let dataset = config
-        .dataset
-        .parse()
-        .map_err(|error: DatasetError| anyhow!("--dataset: {error}"))?;
+    let dataset =
+        config.dataset.parse().map_err(|error: DatasetError| anyhow!("--dataset: {error}"))?;
     let mnist_dir = environment.mnist_dir.clone();
-    Ok(Command::Run(Box::new(RunPlan {
-        config,
-        dataset,
-        mnist_dir,
-        resume,
-    })))
+    Ok(Command::Run(Box::new(RunPlan { config, dataset, mnist_dir, resume })))
 }
 
 /// The settings of a resumed run: as saved, but for what is given now and may change.
@@ -153,10 +135,8 @@ fn resumed(
     let mut config = merge(matches, file, Some(saved), environment)?;
     let text =
         std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    let saved = Config::from_toml(&text).map_err(|message| ConfigError::Syntax {
-        path: path.display().to_string(),
-        message,
-    })?;
+    let saved = Config::from_toml(&text)
+        .map_err(|message| ConfigError::Syntax { path: path.display().to_string(), message })?;
     config.validate_resume(&saved)?;
     config.run_dir = Some(directory);
     Ok(config)
@@ -193,11 +173,8 @@ mod tests {
     use super::*;
 
     fn parse_with(args: &[&str], world_size: Option<&str>) -> Result<Command> {
-        let environment = Environment {
-            world_size: world_size.map(String::from),
-            mnist_dir: None,
-            cores: 2,
-        };
+        let environment =
+            Environment { world_size: world_size.map(String::from), mnist_dir: None, cores: 2 };
         let args = std::iter::once("coordinator").chain(args.iter().copied());
         parse(args.map(OsString::from), &environment)
     }
@@ -218,12 +195,7 @@ mod tests {
         assert_eq!(plan(&[], None).config.workers, 1);
         assert_eq!(plan(&[], Some("3")).config.workers, 3);
         assert_eq!(plan(&["--workers", "2"], Some("3")).config.workers, 2);
-        assert!(
-            parse_with(&[], Some("many"))
-                .unwrap_err()
-                .to_string()
-                .contains("WORLD_SIZE")
-        );
+        assert!(parse_with(&[], Some("many")).unwrap_err().to_string().contains("WORLD_SIZE"));
     }
 
     #[test]
@@ -263,12 +235,7 @@ mod tests {
         assert!(resumed.resume);
         assert_eq!((resumed.config.batch_size, resumed.config.workers), (20, 2));
         assert_eq!(resumed.config.run_dir.as_deref(), Some(folder.path()));
-        assert_eq!(
-            plan(&["--resume", "--run-dir", root], None)
-                .config
-                .batch_size,
-            20
-        );
+        assert_eq!(plan(&["--resume", "--run-dir", root], None).config.batch_size, 20);
         assert_eq!(plan(&["--resume", root], Some("5")).config.workers, 5);
 
         assert!(
@@ -286,9 +253,6 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "batchsize = 3").unwrap();
         let message = error(&["--config", file.path().to_str().unwrap()]);
-        assert!(
-            message.contains("batchsize") && message.contains("`batch-size`"),
-            "{message}"
-        );
+        assert!(message.contains("batchsize") && message.contains("`batch-size`"), "{message}");
     }
 }

@@ -89,12 +89,7 @@ impl Cluster {
         let closing = CancellationToken::new();
         let slot = Slot(hello.slot);
         let admission = Some(admission);
-        let link = Link {
-            slot,
-            admission,
-            orders,
-            closing: closing.clone(),
-        };
+        let link = Link { slot, admission, orders, closing: closing.clone() };
         let session = self.register(link);
         // From here on the session ends with the seat, also where the worker leaves while it waits.
         let seat = Seat::new(Arc::clone(self), session, closing);
@@ -104,11 +99,7 @@ impl Cluster {
             protocol_version: hello.protocol_version,
             identity: identity(hello),
         }));
-        let refused = || {
-            Err(ServiceError::Ending(
-                "the coordinator is ending".to_string(),
-            ))
-        };
+        let refused = || Err(ServiceError::Ending("the coordinator is ending".to_string()));
         answer.await.unwrap_or_else(|_| refused())?;
         Ok((seat, received))
     }
@@ -141,10 +132,7 @@ impl Cluster {
     pub async fn ended(&self) -> Outcome {
         let mut outcome = self.outcome.subscribe();
         let ended = outcome.wait_for(Option::is_some).await;
-        ended
-            .expect("the sender lives as long as self")
-            .clone()
-            .expect("waited for it")
+        ended.expect("the sender lives as long as self").clone().expect("waited for it")
     }
 
     /// Refuses what does not belong to the running generation.
@@ -196,11 +184,7 @@ impl Cluster {
                 tracing::info!(%slot, "worker joined: {waiting}");
             }
             Decision::Refuse { session, error } => {
-                let slot = state
-                    .links
-                    .get(&session)
-                    .map(|link| link.slot)
-                    .unwrap_or_default();
+                let slot = state.links.get(&session).map(|link| link.slot).unwrap_or_default();
                 tracing::warn!(%slot, "worker refused: {error}");
                 answer(state, session, Err(error));
                 close(state, session);
@@ -226,11 +210,7 @@ impl Cluster {
     }
 
     fn start(&self, state: &mut State, session: SessionId, order: StartOrder) {
-        let StartOrder {
-            generation,
-            rank,
-            world_size,
-        } = order;
+        let StartOrder { generation, rank, world_size } = order;
         if rank.0 == 0 {
             self.rendezvous.open(generation);
             state.training_since.get_or_insert(self.clock.now());
@@ -262,20 +242,12 @@ impl Cluster {
 fn send(state: &State, session: SessionId, message: Message) {
     // A worker that is gone is noticed where its session is read.
     if let Some(link) = state.links.get(&session) {
-        link.orders
-            .send(CoordinatorMessage {
-                message: Some(message),
-            })
-            .ok();
+        link.orders.send(CoordinatorMessage { message: Some(message) }).ok();
     }
 }
 
 fn answer(state: &mut State, session: SessionId, answer: Result<(), ServiceError>) {
-    if let Some(admission) = state
-        .links
-        .get_mut(&session)
-        .and_then(|link| link.admission.take())
-    {
+    if let Some(admission) = state.links.get_mut(&session).and_then(|link| link.admission.take()) {
         admission.send(answer).ok();
     }
 }

@@ -48,12 +48,7 @@ impl From<Dataset> for Data {
             test_samples: dataset.test.len() as u64,
             sha256: digest(&dataset.train, &dataset.test),
         };
-        Self {
-            identity,
-            synthetic: dataset.synthetic,
-            train: dataset.train,
-            test: dataset.test,
-        }
+        Self { identity, synthetic: dataset.synthetic, train: dataset.train, test: dataset.test }
     }
 }
 
@@ -67,16 +62,8 @@ fn digest(train: &Samples, test: &Samples) -> String {
 
 impl fmt::Display for DataIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            dataset,
-            train_samples,
-            test_samples,
-            sha256,
-        } = self;
-        write!(
-            f,
-            "{dataset} ({train_samples} + {test_samples} samples, SHA-256 {sha256:.12}…)"
-        )
+        let Self { dataset, train_samples, test_samples, sha256 } = self;
+        write!(f, "{dataset} ({train_samples} + {test_samples} samples, SHA-256 {sha256:.12}…)")
     }
 }
 

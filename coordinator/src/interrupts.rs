@@ -1,7 +1,12 @@
 //! Ctrl-C and SIGTERM, as values: `main` listens for them, tests send their own.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+
+/// Signals that follow each other faster are one.
+const BURST: Duration = Duration::from_millis(200);
 
 /// A wish to end the run early. The second one ends it at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,13 @@ pub fn listen() -> std::io::Result<mpsc::Receiver<Interrupt>> {
                 () = sender.closed() => return,
             };
             sender.send(received).await.ok();
+            // `timeout` and other supervisors signal a process and its group: that is one wish, not two.
+            let more = async {
+                loop {
+                    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                }
+            };
+            tokio::time::timeout(BURST, more).await.ok();
         }
     });
     Ok(receiver)

@@ -84,19 +84,12 @@ pub enum Display {
 impl Terminal {
     /// Shows progress in this way.
     pub fn new(display: Display) -> Self {
-        Self {
-            bar: ProgressBar::hidden(),
-            display,
-        }
+        Self { bar: ProgressBar::hidden(), display }
     }
 
     /// A bar where standard error is a terminal.
     pub fn of_stderr() -> Self {
-        Self::new(if io::stderr().is_terminal() {
-            Display::Bar
-        } else {
-            Display::Lines
-        })
+        Self::new(if io::stderr().is_terminal() { Display::Bar } else { Display::Lines })
     }
 }
 

@@ -33,12 +33,10 @@ fn start(command: Command) -> Result<ExitCode> {
     let runtime = Runtime::new().context("starting the runtime")?;
     let code = match command {
         Command::Run(plan) => runtime.block_on(train(*plan)),
-        Command::Status(plan) => runtime
-            .block_on(status_command::status(&plan))
-            .map(|status| {
-                println!("{status}");
-                ExitCode::SUCCESS
-            }),
+        Command::Status(plan) => runtime.block_on(status_command::status(&plan)).map(|status| {
+            println!("{status}");
+            ExitCode::SUCCESS
+        }),
     };
     // A download that was interrupted must not hold up the exit.
     runtime.shutdown_background();

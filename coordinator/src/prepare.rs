@@ -82,8 +82,7 @@ fn open(plan: &RunPlan, root: &Path, log: &LogFile) -> Result<RunDirectory> {
         RunDirectory::create(root, keep)
     }?;
     let path = root.join(run_directory::LOG);
-    log.attach(&path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    log.attach(&path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(directory)
 }
 
@@ -126,15 +125,7 @@ fn assemble(
         ..Record::default()
     };
     let (directory, data) = (Arc::new(directory), Arc::new(data));
-    Prepared {
-        config,
-        directory,
-        data,
-        start_from,
-        initial_state,
-        record,
-        checkpoint,
-    }
+    Prepared { config, directory, data, start_from, initial_state, record, checkpoint }
 }
 
 /// The run's identity: what its result depends on.

@@ -26,9 +26,7 @@ pub async fn show(shared: Arc<Shared>, terminal: Terminal) {
         }
         Display::Bar => {
             terminal.bar.set_draw_target(ProgressDrawTarget::stderr());
-            cancel
-                .run_until_cancelled(draw(&shared, &terminal.bar))
-                .await;
+            cancel.run_until_cancelled(draw(&shared, &terminal.bar)).await;
             terminal.bar.finish_and_clear();
         }
     }
@@ -42,12 +40,7 @@ async fn log_lines(shared: &Shared) {
         let status = status(shared);
         let state = (status.phase.clone(), status.step);
         if status.phase == "training" && shown.as_ref() != Some(&state) {
-            tracing::info!(
-                epoch = status.epoch,
-                step = status.step,
-                "{}",
-                describe(&status)
-            );
+            tracing::info!(epoch = status.epoch, step = status.step, "{}", describe(&status));
             shown = Some(state);
         }
     }
@@ -98,11 +91,7 @@ fn describe(status: &StatusReply) -> String {
             step.loss, step.softmax_loss, step.center_loss
         ));
     }
-    if let Some(test) = status
-        .last_epoch
-        .as_ref()
-        .and_then(|epoch| epoch.test.as_ref())
-    {
+    if let Some(test) = status.last_epoch.as_ref().and_then(|epoch| epoch.test.as_ref()) {
         parts.push(format!("accuracy {:.2} %", 100.0 * test.accuracy));
     }
     parts.join(", ")
@@ -110,11 +99,7 @@ fn describe(status: &StatusReply) -> String {
 
 /// Seconds as people read them.
 pub fn duration(seconds: f64) -> String {
-    let whole = if seconds.is_finite() {
-        seconds.round().clamp(0.0, 1e9) as u64
-    } else {
-        0
-    };
+    let whole = if seconds.is_finite() { seconds.round().clamp(0.0, 1e9) as u64 } else { 0 };
     humantime::format_duration(Duration::from_secs(whole)).to_string()
 }
 
@@ -138,19 +123,13 @@ mod tests {
             center_loss: 0.1,
             ..StepMetrics::default()
         };
-        let test = Some(TestMetrics {
-            accuracy: 0.973,
-            ..TestMetrics::default()
-        });
+        let test = Some(TestMetrics { accuracy: 0.973, ..TestMetrics::default() });
         let training = StatusReply {
             phase: "training".to_string(),
             images_per_second: 401.7,
             eta_seconds: Some(3725.0),
             last_step: Some(step),
-            last_epoch: Some(EpochMetrics {
-                test,
-                ..EpochMetrics::default()
-            }),
+            last_epoch: Some(EpochMetrics { test, ..EpochMetrics::default() }),
             ..StatusReply::default()
         };
         assert_eq!(

@@ -37,17 +37,13 @@ impl Rendezvous {
     /// Begins a generation with an empty store; waiters of the one before are refused.
     pub fn open(&self, generation: Generation) {
         self.store.send_modify(|store| {
-            *store = Store {
-                generation,
-                ..Store::default()
-            };
+            *store = Store { generation, ..Store::default() };
         });
     }
 
     /// Refuses every present and future call.
     pub fn close(&self, reason: &str) {
-        self.store
-            .send_modify(|store| store.closed = Some(reason.to_string()));
+        self.store.send_modify(|store| store.closed = Some(reason.to_string()));
     }
 
     /// Stores a value, over an earlier one if there is one.
@@ -96,22 +92,19 @@ impl Rendezvous {
         let answered = |store: &Store| store.check(generation).is_err() || store.has_all(keys);
         let waited = timeout(wait.min(LONGEST_WAIT), updates.wait_for(answered)).await;
         if let Ok(Err(_)) = waited {
-            return Err(ServiceError::Ending(
-                "the coordinator is ending".to_string(),
-            ));
+            return Err(ServiceError::Ending("the coordinator is ending".to_string()));
         }
         drop(waited);
         let store = self.store.borrow();
         store.check(generation)?;
-        keys.iter()
-            .map(|key| store.entries.get(key).cloned())
-            .collect::<Option<_>>()
-            .ok_or_else(|| {
+        keys.iter().map(|key| store.entries.get(key).cloned()).collect::<Option<_>>().ok_or_else(
+            || {
                 ServiceError::TimedOut(format!(
                     "keys missing after {wait:?}: {}",
                     store.missing(keys)
                 ))
-            })
+            },
+        )
     }
 
     fn change<T>(
@@ -198,11 +191,7 @@ mod tests {
         let rendezvous = opened();
         let reader = tokio::spawn({
             let rendezvous = Arc::clone(&rendezvous);
-            async move {
-                rendezvous
-                    .get(FIRST, &keys(&["a", "b"]), LONGEST_WAIT)
-                    .await
-            }
+            async move { rendezvous.get(FIRST, &keys(&["a", "b"]), LONGEST_WAIT).await }
         });
         rendezvous.set(FIRST, "b".into(), "2".into()).unwrap();
         tokio::task::yield_now().await;
@@ -215,12 +204,8 @@ mod tests {
     async fn the_missing_are_named() {
         let rendezvous = opened();
         rendezvous.set(FIRST, "a".into(), "1".into()).unwrap();
-        let answer = rendezvous
-            .get(FIRST, &keys(&["a", "b", "c"]), Duration::ZERO)
-            .await;
-        let Err(ServiceError::TimedOut(message)) = answer else {
-            panic!("{answer:?}")
-        };
+        let answer = rendezvous.get(FIRST, &keys(&["a", "b", "c"]), Duration::ZERO).await;
+        let Err(ServiceError::TimedOut(message)) = answer else { panic!("{answer:?}") };
         assert!(message.ends_with("b, c"), "{message}");
     }
 
@@ -229,18 +214,9 @@ mod tests {
         let rendezvous = opened();
         assert_eq!(rendezvous.add(FIRST, "n".into(), 2), Ok(2));
         assert_eq!(rendezvous.add(FIRST, "n".into(), -5), Ok(-3));
-        assert_eq!(
-            rendezvous
-                .get(FIRST, &keys(&["n"]), Duration::ZERO)
-                .await
-                .unwrap(),
-            ["-3"]
-        );
+        assert_eq!(rendezvous.get(FIRST, &keys(&["n"]), Duration::ZERO).await.unwrap(), ["-3"]);
         rendezvous.set(FIRST, "n".into(), "x".into()).unwrap();
-        assert!(matches!(
-            rendezvous.add(FIRST, "n".into(), 1),
-            Err(ServiceError::Invalid(_))
-        ));
+        assert!(matches!(rendezvous.add(FIRST, "n".into(), 1), Err(ServiceError::Invalid(_))));
     }
 
     #[tokio::test]
@@ -256,12 +232,7 @@ mod tests {
         let late = rendezvous.set(FIRST, "a".into(), "1".into());
         assert!(matches!(late, Err(ServiceError::Stale(_))));
         rendezvous.close("rank 3 is gone");
-        let closed = rendezvous
-            .get(Generation(2), &keys(&["a"]), LONGEST_WAIT)
-            .await;
-        assert_eq!(
-            closed,
-            Err(ServiceError::Ending("rank 3 is gone".to_string()))
-        );
+        let closed = rendezvous.get(Generation(2), &keys(&["a"]), LONGEST_WAIT).await;
+        assert_eq!(closed, Err(ServiceError::Ending("rank 3 is gone".to_string())));
     }
 }

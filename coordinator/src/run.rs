@@ -90,10 +90,7 @@ pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
 
 fn stopped(interrupt: Interrupt) -> Ended {
     let reason = interrupt.name().to_string();
-    Ended {
-        outcome: Outcome::Stopped { reason },
-        interrupt: Some(interrupt),
-    }
+    Ended { outcome: Outcome::Stopped { reason }, interrupt: Some(interrupt) }
 }
 
 /// `--spawn`, checked before anything is prepared.
@@ -117,6 +114,7 @@ impl SpawnRequest {
 struct Running {
     shared: Arc<Shared>,
     synthetic: bool,
+    terminal: Terminal,
     interrupts: mpsc::Receiver<Interrupt>,
     workers: Option<Workers>,
     exits: mpsc::UnboundedReceiver<WorkerExit>,
@@ -127,31 +125,18 @@ struct Running {
 
 impl Running {
     fn start(prepared: Prepared, spawn: Option<SpawnRequest>, inputs: Inputs) -> Result<Self> {
-        let Inputs {
-            listener,
-            interrupts,
-            clock,
-            timing,
-            terminal,
-            log: _,
-        } = inputs;
+        let Inputs { listener, interrupts, clock, timing, terminal, log: _ } = inputs;
         let synthetic = prepared.data.synthetic;
         let shared = Arc::new(share(prepared, clock, timing));
-        let address = listener
-            .local_addr()
-            .context("reading the listener's address")?;
+        let address = listener.local_addr().context("reading the listener's address")?;
         tracing::info!(%address, "listening");
         tracing::info!("waiting for workers: {}", shared.cluster.view().reason);
         let no_more_calls = CancellationToken::new();
         let server = tokio::spawn(serve(Arc::clone(&shared), listener, no_more_calls.clone()));
         let cancel = shared.cancel.clone();
         let cluster = Arc::clone(&shared.cluster);
-        shared
-            .tasks
-            .spawn(async move { cluster.tick(cancel).await });
-        shared
-            .tasks
-            .spawn(progress::show(Arc::clone(&shared), terminal));
+        shared.tasks.spawn(async move { cluster.tick(cancel).await });
+        shared.tasks.spawn(progress::show(Arc::clone(&shared), terminal.clone()));
         let (exited, exits) = mpsc::unbounded_channel();
         let workers = spawn.map(|spawn| {
             let config = &shared.config;
@@ -166,27 +151,22 @@ impl Running {
             Workers::start(&plan, exited)
         });
         let workers = workers.transpose()?;
-        Ok(Self {
-            shared,
-            synthetic,
-            interrupts,
-            workers,
-            exits,
-            server,
-            no_more_calls,
-        })
+        Ok(Self { shared, synthetic, terminal, interrupts, workers, exits, server, no_more_calls })
     }
 
     async fn finish(mut self) -> Result<Ended> {
         let ended = self.watch().await?;
         let ended = self.explain(ended);
         let status = crate::service::status::status(&self.shared);
-        // One more interrupt ends the waiting for everyone to leave: what is dropped then is killed.
-        let mut interrupts = std::mem::replace(&mut self.interrupts, mpsc::channel(1).1);
-        tokio::select! {
-            () = self.shut_down(&ended) => {}
-            Some(_) = interrupts.recv() => {}
+        if !self.no_more_calls.is_cancelled() {
+            // One more interrupt ends the waiting for everyone to leave.
+            let mut interrupts = std::mem::replace(&mut self.interrupts, mpsc::channel(1).1);
+            tokio::select! {
+                () = self.shut_down(&ended) => {}
+                Some(_) = interrupts.recv() => {}
+            }
         }
+        self.cut_off();
         let sum = summary::text(&summary::Facts {
             outcome: &ended.outcome,
             status: &status,
@@ -209,8 +189,7 @@ impl Running {
                 outcome = cluster.ended() => return Ok(Ended { outcome, interrupt }),
                 Some(next) = self.interrupts.recv() => {
                     if interrupt.is_some() {
-                        // At once: dropping the workers kills them.
-                        self.workers = None;
+                        self.cut_off();
                         return Ok(stopped(next));
                     }
                     interrupt = Some(next);
@@ -230,13 +209,8 @@ impl Running {
 
     /// Adds what a started worker said last, where the failure is its.
     fn explain(&self, mut ended: Ended) -> Ended {
-        if let (
-            Outcome::Failed {
-                reason,
-                slot: Some(slot),
-            },
-            Some(workers),
-        ) = (&mut ended.outcome, &self.workers)
+        if let (Outcome::Failed { reason, slot: Some(slot) }, Some(workers)) =
+            (&mut ended.outcome, &self.workers)
         {
             let tail = workers.log_tail(*slot);
             if !tail.is_empty() {
@@ -244,6 +218,16 @@ impl Running {
             }
         }
         ended
+    }
+
+    /// Ends whatever is left, at once.
+    fn cut_off(&mut self) {
+        self.no_more_calls.cancel();
+        self.server.abort();
+        // Dropping the workers kills them.
+        self.workers = None;
+        self.shared.cancel.cancel();
+        self.terminal.bar.finish_and_clear();
     }
 
     async fn shut_down(&mut self, ended: &Ended) {
@@ -262,21 +246,10 @@ impl Running {
 }
 
 fn share(prepared: Prepared, clock: Clock, timing: Timing) -> Shared {
-    let Prepared {
-        config,
-        directory,
-        data,
-        start_from,
-        initial_state,
-        record,
-        checkpoint,
-    } = prepared;
+    let Prepared { config, directory, data, start_from, initial_state, record, checkpoint } =
+        prepared;
     let uniform = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
-    let hardware = if uniform {
-        HardwareRule::Uniform
-    } else {
-        HardwareRule::Mixed
-    };
+    let hardware = if uniform { HardwareRule::Uniform } else { HardwareRule::Mixed };
     let start = Start {
         config: config.to_toml(),
         start_from: start_from.into(),
@@ -285,15 +258,7 @@ fn share(prepared: Prepared, clock: Clock, timing: Timing) -> Shared {
         dataset: data.identity.dataset.clone(),
         ..Start::default()
     };
-    let cluster = Cluster::new(
-        Rules {
-            workers: config.workers,
-            hardware,
-            timing,
-        },
-        start,
-        clock,
-    );
+    let cluster = Cluster::new(Rules { workers: config.workers, hardware, timing }, start, clock);
     if let Some(description) = checkpoint {
         cluster.apply(Event::CheckpointStored { description });
     }

@@ -44,11 +44,7 @@ struct Plan {
 impl SampleServer {
     /// Serves `data` in the order that `config` asks for.
     pub fn new(data: Arc<Data>, config: &Config) -> Self {
-        let shuffle = if config.shuffle {
-            Shuffle::EveryEpoch
-        } else {
-            Shuffle::FileOrder
-        };
+        let shuffle = if config.shuffle { Shuffle::EveryEpoch } else { Shuffle::FileOrder };
         let plan = Plan {
             batch_size: config.batch_size as usize,
             test_batch_size: config.test_batch_size as usize,
@@ -57,11 +53,7 @@ impl SampleServer {
             seed: config.seed,
             shuffle,
         };
-        Self {
-            data,
-            plan,
-            permutations: Mutex::default(),
-        }
+        Self { data, plan, permutations: Mutex::default() }
     }
 
     /// The blocks that a request asks for.
@@ -78,9 +70,7 @@ impl SampleServer {
         let steps = plan::steps_per_epoch(count, batch_size);
         if request.first_step > steps {
             let first = request.first_step;
-            return Err(invalid(&format!(
-                "first step {first} of an epoch of {steps} steps"
-            )));
+            return Err(invalid(&format!("first step {first} of an epoch of {steps} steps")));
         }
         let order = match split {
             Split::Train => Some(self.permutation(Epoch(request.epoch))?),
@@ -92,36 +82,23 @@ impl SampleServer {
             let slice = plan::slices(batch.len(), logical_shards, &shards);
             batch.start + slice.start..batch.start + slice.end
         });
-        Ok(Blocks {
-            data: Arc::clone(&self.data),
-            split,
-            order,
-            positions: Box::new(positions),
-        })
+        Ok(Blocks { data: Arc::clone(&self.data), split, order, positions: Box::new(positions) })
     }
 
     fn shards(&self, request: &SamplesRequest) -> Result<Range<usize>, ServiceError> {
         let (first, end) = (request.first_shard as usize, request.end_shard as usize);
         if first > end || end > self.plan.logical_shards {
             let all = self.plan.logical_shards;
-            return Err(invalid(&format!(
-                "logical shards {first}..{end} of a run that has {all}"
-            )));
+            return Err(invalid(&format!("logical shards {first}..{end} of a run that has {all}")));
         }
         Ok(first..end)
     }
 
     fn permutation(&self, epoch: Epoch) -> Result<Arc<[u32]>, ServiceError> {
         if epoch.0 >= self.plan.epochs {
-            return Err(invalid(&format!(
-                "epoch {epoch} of a run of {}",
-                self.plan.epochs
-            )));
+            return Err(invalid(&format!("epoch {epoch} of a run of {}", self.plan.epochs)));
         }
-        let mut kept = self
-            .permutations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.permutations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, order)) = kept.iter().find(|(of, _)| *of == epoch) {
             return Ok(Arc::clone(order));
         }
@@ -170,16 +147,10 @@ impl Iterator for Blocks {
         let mut images = Vec::with_capacity(positions.len() * IMAGE_PIXELS);
         let mut labels = Vec::with_capacity(positions.len());
         for position in positions {
-            let row = self
-                .order
-                .as_ref()
-                .map_or(position, |order| order[position] as usize);
+            let row = self.order.as_ref().map_or(position, |order| order[position] as usize);
             images.extend_from_slice(samples.image(row));
             labels.push(samples.labels[row]);
         }
-        Some(SampleBlock {
-            images: images.into(),
-            labels: labels.into(),
-        })
+        Some(SampleBlock { images: images.into(), labels: labels.into() })
     }
 }

@@ -24,12 +24,7 @@ pub struct Seat {
 impl Seat {
     /// The place of a session that was just registered.
     pub fn new(cluster: Arc<Cluster>, session: SessionId, closing: CancellationToken) -> Self {
-        Self {
-            cluster,
-            session,
-            closing,
-            how: "ended its session".to_string(),
-        }
+        Self { cluster, session, closing, how: "ended its session".to_string() }
     }
 
     /// Takes in what the worker says.
@@ -45,7 +40,6 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.cluster
-            .forget(self.session, std::mem::take(&mut self.how));
+        self.cluster.forget(self.session, std::mem::take(&mut self.how));
     }
 }

@@ -69,23 +69,15 @@ impl Workers {
     pub fn start(plan: &SpawnPlan, exits: mpsc::UnboundedSender<WorkerExit>) -> Result<Self> {
         std::fs::create_dir_all(&plan.logs)
             .with_context(|| format!("cannot create {}", plan.logs.display()))?;
-        let mut workers = Self {
-            logs: plan.logs.clone(),
-            living: Arc::default(),
-            waiting: JoinSet::new(),
-        };
+        let mut workers =
+            Self { logs: plan.logs.clone(), living: Arc::default(), waiting: JoinSet::new() };
         for slot in (0..plan.workers).map(Slot) {
             let child = start_one(plan, slot)
                 .with_context(|| format!("cannot start {}", plan.program.display()))?;
             let id = child.id().context("a process just started has an id")?;
             let pid = Pid::from_raw(i32::try_from(id).context("a process id fits 31 bits")?);
             lock(&workers.living).insert(slot, pid);
-            workers.waiting.spawn(wait(
-                slot,
-                child,
-                Arc::clone(&workers.living),
-                exits.clone(),
-            ));
+            workers.waiting.spawn(wait(slot, child, Arc::clone(&workers.living), exits.clone()));
         }
         tracing::info!(workers = plan.workers, logs = %plan.logs.display(), "workers started");
         Ok(workers)
@@ -113,11 +105,7 @@ impl Workers {
     }
 
     async fn all_left(&mut self, limit: Duration) -> bool {
-        timeout(limit, async {
-            while self.waiting.join_next().await.is_some() {}
-        })
-        .await
-        .is_ok()
+        timeout(limit, async { while self.waiting.join_next().await.is_some() {} }).await.is_ok()
     }
 
     fn signal(&self, signal: Signal) {
@@ -144,12 +132,7 @@ async fn wait(
 ) {
     let status = child.wait().await;
     lock(&living).remove(&slot);
-    exits
-        .send(WorkerExit {
-            slot,
-            how: describe(status),
-        })
-        .ok();
+    exits.send(WorkerExit { slot, how: describe(status) }).ok();
 }
 
 fn start_one(plan: &SpawnPlan, slot: Slot) -> Result<Child> {
@@ -174,14 +157,8 @@ fn start_one(plan: &SpawnPlan, slot: Slot) -> Result<Child> {
 pub fn find_program(own: &Path, search_path: Option<&std::ffi::OsStr>) -> Result<PathBuf> {
     let beside = own.parent().map(|folder| folder.join(PROGRAM));
     let on_path = search_path.map(|path| std::env::split_paths(path).collect::<Vec<_>>());
-    let on_path = on_path
-        .unwrap_or_default()
-        .into_iter()
-        .map(|folder| folder.join(PROGRAM));
-    let found = beside
-        .into_iter()
-        .chain(on_path)
-        .find(|path| path.is_file());
+    let on_path = on_path.unwrap_or_default().into_iter().map(|folder| folder.join(PROGRAM));
+    let found = beside.into_iter().chain(on_path).find(|path| path.is_file());
     let Some(found) = found else {
         bail!(
             "--spawn needs the program `{PROGRAM}`, which is neither beside {} nor on PATH: build it with \
@@ -238,11 +215,6 @@ mod tests {
     #[test]
     fn a_missing_program_says_how_to_build_it() {
         let error = find_program(Path::new("/nowhere/coordinator"), None).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("cargo build --release -p worker"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("cargo build --release -p worker"), "{error}");
     }
 }

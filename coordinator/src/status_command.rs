@@ -26,20 +26,12 @@ pub async fn status(plan: &StatusPlan) -> Result<String> {
     let endpoint = Endpoint::from_shared(url.clone()).with_context(|| {
         format!("`{url}` is no address of a coordinator: give --coordinator http://HOST:PORT")
     })?;
-    let channel = endpoint
-        .connect_timeout(DEADLINE)
-        .timeout(DEADLINE)
-        .connect()
-        .await;
+    let channel = endpoint.connect_timeout(DEADLINE).timeout(DEADLINE).connect().await;
     let channel = channel.with_context(|| {
         format!("no coordinator answers at {url}: is it running? give --coordinator URL")
     })?;
-    let reply = CoordinatorClient::new(channel)
-        .get_status(StatusRequest {})
-        .await;
-    let reply = reply
-        .with_context(|| format!("asking {url} for its status"))?
-        .into_inner();
+    let reply = CoordinatorClient::new(channel).get_status(StatusRequest {}).await;
+    let reply = reply.with_context(|| format!("asking {url} for its status"))?.into_inner();
     if plan.json {
         Ok(serde_json::to_string_pretty(&Report::from(reply))?)
     } else {
@@ -69,11 +61,7 @@ fn table(status: &StatusReply) -> String {
             step.loss, step.softmax_loss, step.center_loss
         ));
     }
-    if let Some(test) = status
-        .last_epoch
-        .as_ref()
-        .and_then(|epoch| epoch.test.as_ref())
-    {
+    if let Some(test) = status.last_epoch.as_ref().and_then(|epoch| epoch.test.as_ref()) {
         lines.push(format!("test accuracy {:.2} %", 100.0 * test.accuracy));
     }
     lines.push(format!(
@@ -91,9 +79,7 @@ fn table(status: &StatusReply) -> String {
 
 fn workers_table(workers: &[WorkerStatus]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "slot",
         "rank",

@@ -29,29 +29,24 @@ pub fn text(facts: &Facts<'_>) -> String {
         Outcome::Stopped { reason } => format!("training stopped early: {reason}"),
         Outcome::Failed { reason, .. } => format!("training failed: {reason}"),
     };
-    let mut lines = vec![format!(
-        "{how}, at step {} of {}",
-        status.step, status.total_steps
-    )];
+    // The last heartbeat may be older than the end.
+    let steps = match facts.outcome {
+        Outcome::Completed => status.total_steps,
+        _ => status.step,
+    };
+    let mut lines = vec![format!("{how}, at step {steps} of {}", status.total_steps)];
     if let Some(epoch) = &status.last_epoch {
         let accuracy = match &epoch.test {
             Some(test) => format!("test accuracy {:.2} %", 100.0 * test.accuracy),
-            None => format!(
-                "training accuracy {:.2} % (no test samples)",
-                100.0 * epoch.train_accuracy
-            ),
+            None => {
+                format!("training accuracy {:.2} % (no test samples)", 100.0 * epoch.train_accuracy)
+            }
         };
         lines.push(format!("  {accuracy} after epoch {}", epoch.epoch));
-        lines.push(format!(
-            "  {:.0} images/s in that epoch",
-            epoch.images_per_second
-        ));
+        lines.push(format!("  {:.0} images/s in that epoch", epoch.images_per_second));
     }
     if let Some(time) = facts.training_time {
-        lines.push(format!(
-            "  {} from start to end",
-            duration(time.as_secs_f64())
-        ));
+        lines.push(format!("  {} from start to end", duration(time.as_secs_f64())));
     }
     let directory = &status.run_directory;
     lines.push(format!("  pictures     {directory}/pictures"));
@@ -76,13 +71,10 @@ mod tests {
 
     #[test]
     fn it_says_what_was_reached_and_where() {
-        let test = Some(TestMetrics {
-            accuracy: 0.9731,
-            ..TestMetrics::default()
-        });
+        let test = Some(TestMetrics { accuracy: 0.9731, ..TestMetrics::default() });
         let status = StatusReply {
             run_directory: "runs/x".to_string(),
-            step: 2000,
+            step: 1990,
             total_steps: 2000,
             last_epoch: Some(EpochMetrics {
                 epoch: 3,
@@ -99,6 +91,7 @@ mod tests {
             synthetic: true,
         });
         for expected in [
+            "step 2000 of 2000",
             "test accuracy 97.31 %",
             "402 images/s",
             "2m 3s",

@@ -28,7 +28,12 @@ struct RawArgs {
     #[arg(long, env = "CONCENTRIC_ADVERTISE", value_name = "HOST")]
     advertise: Option<String>,
     /// Seconds to go on trying to reach the coordinator
-    #[arg(long, env = "CONCENTRIC_CONNECT_TIMEOUT", default_value_t = 300.0, value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_CONNECT_TIMEOUT",
+        default_value_t = 300.0,
+        value_name = "SECONDS"
+    )]
     connect_timeout: f64,
     /// Logical shards to compute side by side; does not change the result [default: the cores, divided by --threads]
     #[arg(long, env = "CONCENTRIC_PARALLEL", value_name = "COUNT")]
@@ -111,9 +116,12 @@ fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Slot> {
         return Ok(Slot(rank));
     }
     let Some(text) = &launcher.rank else {
-        bail!("--rank is missing: give each worker its own number, from 0 to the coordinator's --workers minus 1");
+        bail!(
+            "--rank is missing: give each worker its own number, from 0 to the coordinator's --workers minus 1"
+        );
     };
-    let rank = text.parse().with_context(|| format!("the variable RANK is `{text}`, not a number"))?;
+    let rank =
+        text.parse().with_context(|| format!("the variable RANK is `{text}`, not a number"))?;
     Ok(Slot(rank))
 }
 
@@ -128,7 +136,8 @@ fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
     };
     let text = if text.contains("://") { text } else { format!("http://{text}") };
     let hint = "give it as http://HOST:PORT";
-    let uri: Uri = text.parse().with_context(|| format!("--coordinator `{text}` is no URL: {hint}"))?;
+    let uri: Uri =
+        text.parse().with_context(|| format!("--coordinator `{text}` is no URL: {hint}"))?;
     match (uri.scheme_str(), uri.host(), uri.port_u16()) {
         (Some("http"), Some(_), Some(_)) => Ok(uri),
         (Some("http"), Some(_), None) => bail!("--coordinator `{text}` has no port: {hint}"),

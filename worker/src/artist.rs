@@ -117,7 +117,9 @@ impl Studio {
 
     /// The last epoch's picture, if its turn had not come, and the animation.
     fn finish(&mut self) -> Result<(), TrainerError> {
-        let Some(last) = self.epochs.keys().next_back().copied() else { return Ok(()) };
+        let Some(last) = self.epochs.keys().next_back().copied() else {
+            return Ok(());
+        };
         let extents = self.epochs.values().map(|(_, extent)| extent.clone());
         let extent = extents.reduce(Extent::union).expect("there is an epoch");
         let mut animation = Animation::new(extent);
@@ -137,7 +139,12 @@ impl Studio {
         self.put("pictures/features.gif".to_string(), animation.finish()?)
     }
 
-    fn store(&self, name: &str, format: PictureFormat, content: Vec<u8>) -> Result<(), TrainerError> {
+    fn store(
+        &self,
+        name: &str,
+        format: PictureFormat,
+        content: Vec<u8>,
+    ) -> Result<(), TrainerError> {
         self.put(format!("pictures/{name}.{format}"), content)
     }
 

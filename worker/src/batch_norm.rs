@@ -75,9 +75,8 @@ impl BatchStatistics {
 
     /// The running statistics after this batch, each number rounded to the run's precision.
     pub fn update<T: Float>(&self, running: &RunningStatistics) -> RunningStatistics {
-        let blend = |old: &f64, new: f64| {
-            T::from_f64((1.0 - MOMENTUM) * old + MOMENTUM * new).to_f64()
-        };
+        let blend =
+            |old: &f64, new: f64| T::from_f64((1.0 - MOMENTUM) * old + MOMENTUM * new).to_f64();
         let unbiased = self.positions / (self.positions - 1.0).max(1.0);
         RunningStatistics {
             mean: running.mean.iter().zip(&self.mean).map(|(old, new)| blend(old, *new)).collect(),
@@ -172,7 +171,14 @@ mod tests {
         let mean = Tensor::zeros([16], (Kind::Double, Device::Cpu));
         let variance = Tensor::ones([16], (Kind::Double, Device::Cpu));
         let y = z.batch_norm(
-            Some(&weight), Some(&bias), Some(&mean), Some(&variance), true, 0.1, 1e-5, false,
+            Some(&weight),
+            Some(&bias),
+            Some(&mean),
+            Some(&variance),
+            true,
+            0.1,
+            1e-5,
+            false,
         );
         let y = y.prelu(&slope);
         let upstream = Tensor::randn([4, 16, 5, 5], (Kind::Double, Device::Cpu));
@@ -196,7 +202,11 @@ mod tests {
         close(&running.variance, &values(&variance));
 
         let layer = Backward {
-            z: &z_values, upstream: &upstream, extent, pooled: false, activation: &activation,
+            z: &z_values,
+            upstream: &upstream,
+            extent,
+            pooled: false,
+            activation: &activation,
         };
         let sums = gradient_sums(layer, &batch.mean);
         let (gradient, coefficients) = batch.backward::<f64>(&sums, &parameters);

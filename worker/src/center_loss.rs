@@ -153,7 +153,8 @@ mod tests {
         let (centers, counts) = (centers(), counts());
         let loss = CenterLoss { centers: &centers, dim: 2, counts: &counts, weight: 2.0, batch: 4 };
         let whole = loss.shard(&FEATURES, &LABELS);
-        let parts = [loss.shard(&FEATURES[..6], &LABELS[..3]), loss.shard(&FEATURES[6..], &LABELS[3..])];
+        let parts =
+            [loss.shard(&FEATURES[..6], &LABELS[..3]), loss.shard(&FEATURES[6..], &LABELS[3..])];
         assert!((parts[0].distance + parts[1].distance - whole.distance).abs() < 1e-14);
         assert_eq!([parts[0].gradient.clone(), parts[1].gradient.clone()].concat(), whole.gradient);
     }

@@ -119,23 +119,13 @@ impl EpochFeatures {
         let metadata = serde_json::to_string(&Metadata {
             dataset: self.dataset.clone(),
             synthetic: self.synthetic,
-            metrics: EpochMetrics {
-                images_per_second: 0.0,
-                ..self.metrics.clone()
-            },
+            metrics: EpochMetrics { images_per_second: 0.0, ..self.metrics.clone() },
         })?;
         let mut tensors = Vec::new();
         for (name, set) in self.sets() {
-            tensors.push(points_tensor(
-                format!("{name}.features"),
-                &set.features,
-                precision,
-            ));
+            tensors.push(points_tensor(format!("{name}.features"), &set.features, precision));
             tensors.push(classes_tensor(format!("{name}.labels"), &set.labels));
-            tensors.push(classes_tensor(
-                format!("{name}.predictions"),
-                &set.predictions,
-            ));
+            tensors.push(classes_tensor(format!("{name}.predictions"), &set.predictions));
         }
         if let Some(centers) = &self.centers {
             tensors.push(points_tensor("centers".into(), centers, precision));
@@ -149,10 +139,7 @@ impl EpochFeatures {
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, FeatureError> {
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let file = SafeTensors::deserialize(bytes)?;
-        let text = header
-            .metadata()
-            .as_ref()
-            .and_then(|map| map.get(METADATA_KEY));
+        let text = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
         let metadata: Metadata = serde_json::from_str(text.map_or("", String::as_str))?;
         let has = |name: &str| file.names().contains(&name);
         let features = Self {
@@ -160,12 +147,8 @@ impl EpochFeatures {
             dataset: metadata.dataset,
             synthetic: metadata.synthetic,
             train: read_set(&file, "train")?,
-            test: has("test.features")
-                .then(|| read_set(&file, "test"))
-                .transpose()?,
-            centers: has("centers")
-                .then(|| read_points(&file, "centers"))
-                .transpose()?,
+            test: has("test.features").then(|| read_set(&file, "test")).transpose()?,
+            centers: has("centers").then(|| read_points(&file, "centers")).transpose()?,
         };
         features.check_shapes()?;
         Ok(features)
@@ -186,22 +169,14 @@ impl EpochFeatures {
                 return inconsistent(format!("{name} has class {class}, of {CLASSES} classes"));
             }
         }
-        self.centers.as_ref().map_or(Ok(()), |points| {
-            check_points("centers", points, CLASSES, dim)
-        })
+        self.centers.as_ref().map_or(Ok(()), |points| check_points("centers", points, CLASSES, dim))
     }
 
     /// Whether every feature and center is a finite number, as everything that draws them needs.
     pub fn check_finite(&self) -> Result<(), FeatureError> {
-        let sets = self
-            .sets()
-            .into_iter()
-            .map(|(name, set)| (name, &set.features));
+        let sets = self.sets().into_iter().map(|(name, set)| (name, &set.features));
         for (part, points) in sets.chain(self.centers.iter().map(|centers| ("centers", centers))) {
-            if let Some(row) = points
-                .rows()
-                .position(|row| row.iter().any(|v| !v.is_finite()))
-            {
+            if let Some(row) = points.rows().position(|row| row.iter().any(|v| !v.is_finite())) {
                 return Err(FeatureError::NotFinite { part, row });
             }
         }
@@ -210,9 +185,7 @@ impl EpochFeatures {
 
     fn sets(&self) -> Vec<(&'static str, &FeatureSet)> {
         let test = self.test.iter().map(|set| ("test", set));
-        std::iter::once(("train", &self.train))
-            .chain(test)
-            .collect()
+        std::iter::once(("train", &self.train)).chain(test).collect()
     }
 }
 
@@ -221,24 +194,16 @@ fn inconsistent<T>(what: String) -> Result<T, FeatureError> {
 }
 
 fn foreign_class(classes: &[u8]) -> Option<u8> {
-    classes
-        .iter()
-        .copied()
-        .find(|&class| usize::from(class) >= CLASSES)
+    classes.iter().copied().find(|&class| usize::from(class) >= CLASSES)
 }
 
 fn check_points(name: &str, points: &Points, rows: usize, dim: usize) -> Result<(), FeatureError> {
     if points.dim == 0 || points.dim != dim {
-        return inconsistent(format!(
-            "{name} has {} coordinates, train {dim}",
-            points.dim
-        ));
+        return inconsistent(format!("{name} has {} coordinates, train {dim}", points.dim));
     }
     if rows.checked_mul(dim) != Some(points.values.len()) {
         let values = points.values.len();
-        return inconsistent(format!(
-            "{name} has {values} numbers for {rows} points of {dim}"
-        ));
+        return inconsistent(format!("{name} has {values} numbers for {rows} points of {dim}"));
     }
     Ok(())
 }
@@ -253,37 +218,21 @@ struct Tensor {
 
 impl Tensor {
     fn view(&self) -> Result<(&str, TensorView<'_>), SafeTensorError> {
-        Ok((
-            &self.name,
-            TensorView::new(self.dtype, self.shape.clone(), &self.bytes)?,
-        ))
+        Ok((&self.name, TensorView::new(self.dtype, self.shape.clone(), &self.bytes)?))
     }
 }
 
 fn points_tensor(name: String, points: &Points, precision: Precision) -> Tensor {
     let values = points.values.iter();
     let (dtype, bytes) = match precision {
-        Precision::F32 => (
-            Dtype::F32,
-            values.flat_map(|&v| (v as f32).to_le_bytes()).collect(),
-        ),
+        Precision::F32 => (Dtype::F32, values.flat_map(|&v| (v as f32).to_le_bytes()).collect()),
         Precision::F64 => (Dtype::F64, values.flat_map(|v| v.to_le_bytes()).collect()),
     };
-    Tensor {
-        name,
-        dtype,
-        shape: vec![points.count(), points.dim],
-        bytes,
-    }
+    Tensor { name, dtype, shape: vec![points.count(), points.dim], bytes }
 }
 
 fn classes_tensor(name: String, classes: &[u8]) -> Tensor {
-    Tensor {
-        name,
-        dtype: Dtype::U8,
-        shape: vec![classes.len()],
-        bytes: classes.to_vec(),
-    }
+    Tensor { name, dtype: Dtype::U8, shape: vec![classes.len()], bytes: classes.to_vec() }
 }
 
 fn read_set(file: &SafeTensors, name: &str) -> Result<FeatureSet, FeatureError> {
@@ -297,24 +246,11 @@ fn read_set(file: &SafeTensors, name: &str) -> Result<FeatureSet, FeatureError> 
 fn read_points(file: &SafeTensors, name: &str) -> Result<Points, FeatureError> {
     let tensor = file.tensor(name)?;
     let (&[_, dim], bytes) = (tensor.shape(), tensor.data()) else {
-        return inconsistent(format!(
-            "{name} has shape {:?}, not [n, dim]",
-            tensor.shape()
-        ));
+        return inconsistent(format!("{name} has shape {:?}, not [n, dim]", tensor.shape()));
     };
     let values = match tensor.dtype() {
-        Dtype::F32 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&b| f32::from_le_bytes(b).into())
-            .collect(),
-        Dtype::F64 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&b| f64::from_le_bytes(b))
-            .collect(),
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b).into()).collect(),
+        Dtype::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect(),
         other => return inconsistent(format!("{name} is of type {other:?}, not F32 or F64")),
     };
     Ok(Points { dim, values })
@@ -324,10 +260,7 @@ fn read_classes(file: &SafeTensors, name: &str) -> Result<Vec<u8>, FeatureError>
     let tensor = file.tensor(name)?;
     match (tensor.dtype(), tensor.shape().len()) {
         (Dtype::U8, 1) => Ok(tensor.data().to_vec()),
-        (dtype, _) => inconsistent(format!(
-            "{name} is {dtype:?} {:?}, not U8 [n]",
-            tensor.shape()
-        )),
+        (dtype, _) => inconsistent(format!("{name} is {dtype:?} {:?}, not U8 [n]", tensor.shape())),
     }
 }
 

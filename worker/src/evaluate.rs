@@ -127,8 +127,7 @@ impl<T: Float> Evaluation<'_, T> {
             .map(|places| width * places.iter().map(Range::len).sum::<usize>())
             .collect();
         let partials = vec![Vec::new(); reduction.owned().len()];
-        let gathering =
-            Contribution { partials: &partials, length: 0, rows, row_numbers };
+        let gathering = Contribution { partials: &partials, length: 0, rows, row_numbers };
         let pending = reduction.start_sum(gathering)?;
         let rows = reduction.finish_sum(pending)?.rows;
 

@@ -32,11 +32,7 @@ pub fn test_metrics(set: &FeatureSet, centers: Option<&Points>) -> TestMetrics {
 
 /// Share of samples whose prediction is right, 0…1.
 pub fn accuracy(set: &FeatureSet) -> Option<f64> {
-    let right = set
-        .labels
-        .iter()
-        .zip(&set.predictions)
-        .filter(|(label, taken)| label == taken);
+    let right = set.labels.iter().zip(&set.predictions).filter(|(label, taken)| label == taken);
     (!set.is_empty()).then(|| right.count() as f64 / set.len() as f64)
 }
 
@@ -65,10 +61,7 @@ pub fn class_means(set: &FeatureSet) -> Vec<Option<Vec<f64>>> {
     for (&label, row) in set.labels.iter().zip(set.features.rows()) {
         let class = usize::from(label);
         counts[class] += 1;
-        sums[class]
-            .iter_mut()
-            .zip(row)
-            .for_each(|(sum, value)| *sum += value);
+        sums[class].iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
     }
     let mean = |(sum, count): (Vec<f64>, u64)| {
         (count > 0).then(|| sum.into_iter().map(|value| value / count as f64).collect())
@@ -80,9 +73,7 @@ pub fn class_means(set: &FeatureSet) -> Vec<Option<Vec<f64>>> {
 fn intra_distance(set: &FeatureSet, means: &[Option<Vec<f64>>]) -> Option<f64> {
     let samples = set.labels.iter().zip(set.features.rows());
     let distances = samples.filter_map(|(&label, row)| {
-        means[usize::from(label)]
-            .as_ref()
-            .map(|mean| squared_distance(row, mean).sqrt())
+        means[usize::from(label)].as_ref().map(|mean| squared_distance(row, mean).sqrt())
     });
     mean(distances)
 }
@@ -107,16 +98,12 @@ fn nearest_center_accuracy(set: &FeatureSet, centers: &Points) -> f64 {
         best.1
     };
     let samples = set.labels.iter().zip(set.features.rows());
-    let right = samples
-        .filter(|(label, row)| nearest(row) == usize::from(**label))
-        .count();
+    let right = samples.filter(|(label, row)| nearest(row) == usize::from(**label)).count();
     right as f64 / set.len() as f64
 }
 
 fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter()
-        .zip(b)
-        .fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
 }
 
 /// `None` of nothing, and of what is not finite, for which JSON has no word.
@@ -131,10 +118,7 @@ mod tests {
 
     fn set(features: &[[f64; 2]], labels: &[u8], predictions: &[u8]) -> FeatureSet {
         FeatureSet {
-            features: Points {
-                dim: 2,
-                values: features.concat(),
-            },
+            features: Points { dim: 2, values: features.concat() },
             labels: labels.to_vec(),
             predictions: predictions.to_vec(),
         }
@@ -148,18 +132,12 @@ mod tests {
 
     #[test]
     fn distances_are_those_worked_out_by_hand() {
-        let mut centers = Points {
-            dim: 2,
-            values: vec![100.0; 20],
-        };
+        let mut centers = Points { dim: 2, values: vec![100.0; 20] };
         centers.values[..4].copy_from_slice(&[0.0, 0.0, 1.0, 4.0]);
         centers.values[10..12].copy_from_slice(&[4.0, 5.0]);
         let metrics = test_metrics(&three_classes(), Some(&centers));
         assert_eq!(metrics.test_accuracy, Some(0.6));
-        assert_eq!(
-            metrics.intra_distance,
-            Some((1.0 + 0.0 + 1.0 + 2.0 + 2.0) / 5.0)
-        );
+        assert_eq!(metrics.intra_distance, Some((1.0 + 0.0 + 1.0 + 2.0 + 2.0) / 5.0));
         assert_eq!(metrics.inter_distance, Some(4.0));
         assert_eq!(metrics.distance_ratio, Some(0.3));
         // (4, 2) lies 3 from its own center and √13 from class 1's; all are nearest to their own.
@@ -171,10 +149,7 @@ mod tests {
 
     #[test]
     fn a_sample_nearer_to_another_center_counts_against() {
-        let mut centers = Points {
-            dim: 2,
-            values: vec![100.0; 20],
-        };
+        let mut centers = Points { dim: 2, values: vec![100.0; 20] };
         centers.values[..4].copy_from_slice(&[0.0, 0.0, 0.0, 0.0]);
         let metrics = test_metrics(&three_classes(), Some(&centers));
         // Everything is nearest to (0, 0), where class 0 comes first.
@@ -184,30 +159,18 @@ mod tests {
     #[test]
     fn confusion_counts_rows_by_the_right_class() {
         let confusion = confusion(&three_classes());
-        assert_eq!(
-            (confusion[0][0], confusion[0][5], confusion[5][1]),
-            (1, 1, 1)
-        );
+        assert_eq!((confusion[0][0], confusion[0][5], confusion[5][1]), (1, 1, 1));
         assert_eq!(confusion.iter().flatten().sum::<u64>(), 5);
     }
 
     #[test]
     fn nothing_to_tell_from_is_none() {
-        assert_eq!(
-            test_metrics(&FeatureSet::default(), None),
-            TestMetrics::default()
-        );
+        assert_eq!(test_metrics(&FeatureSet::default(), None), TestMetrics::default());
         let one_class = test_metrics(&set(&[[1.0, 2.0]], &[3], &[3]), None);
         assert_eq!(one_class.intra_distance, Some(0.0));
-        assert_eq!(
-            (one_class.inter_distance, one_class.distance_ratio),
-            (None, None)
-        );
+        assert_eq!((one_class.inter_distance, one_class.distance_ratio), (None, None));
         let coincident = test_metrics(&set(&[[1.0, 2.0]; 2], &[3, 4], &[3, 4]), None);
-        assert_eq!(
-            (coincident.inter_distance, coincident.distance_ratio),
-            (Some(0.0), None)
-        );
+        assert_eq!((coincident.inter_distance, coincident.distance_ratio), (Some(0.0), None));
         let broken = test_metrics(&set(&[[f64::NAN, 2.0]], &[3], &[3]), None);
         assert_eq!(broken.intra_distance, None);
     }

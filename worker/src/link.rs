@@ -95,7 +95,11 @@ impl Link {
     ///
     /// # Errors
     /// The coordinator cannot store it or is out of reach.
-    pub fn put_artifact(&self, paths: Vec<String>, content: Arc<Vec<u8>>) -> Result<(), ServiceError> {
+    pub fn put_artifact(
+        &self,
+        paths: Vec<String>,
+        content: Arc<Vec<u8>>,
+    ) -> Result<(), ServiceError> {
         let header = PutArtifactHeader {
             generation: self.generation.0,
             paths,
@@ -177,8 +181,7 @@ impl KeyValueStore for Link {
     }
 
     fn add(&self, key: &str, amount: i64) -> Result<i64, StoreError> {
-        let request =
-            AddKeyRequest { generation: self.generation.0, key: key.to_string(), amount };
+        let request = AddKeyRequest { generation: self.generation.0, key: key.to_string(), amount };
         let mut client = self.client.clone();
         let reply = self.wait("add to a key", CALL_DEADLINE, client.add_key(request));
         Ok(reply.map_err(failed)?.into_inner().value)

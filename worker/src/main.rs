@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     if let Err(error) = telemetry::init(filter.as_deref(), std::io::stderr, Colours::of_stderr()) {
         eprintln!("worker: cannot log: {error}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(session::run(&args)),
         Err(error) => Err(anyhow::Error::from(error).context("start the runtime")),

@@ -4,7 +4,7 @@
 //! Every rank runs it on the same gradient, so every rank holds the same parameters.
 
 use common::config::{Config, Optimizer as Rule};
-use tch::{Tensor, TchError};
+use tch::{TchError, Tensor};
 
 /// What the optimizer remembers between steps.
 #[derive(Debug)]
@@ -59,7 +59,8 @@ impl OptimizerState {
                 let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
                 let correction_1 = 1.0 - BETA_1.powi(steps);
                 let correction_2 = (1.0 - BETA_2.powi(steps)).sqrt();
-                let denominator = second.f_sqrt()?.f_div_scalar(correction_2)?.f_add_scalar(EPSILON)?;
+                let denominator =
+                    second.f_sqrt()?.f_div_scalar(correction_2)?.f_add_scalar(EPSILON)?;
                 let update =
                     self.first.f_div(&denominator)?.f_mul_scalar(learning_rate / correction_1)?;
                 let _ = flat.shallow_clone().f_sub_(&update)?;

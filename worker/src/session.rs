@@ -15,7 +15,9 @@ use common::status::ServiceError;
 use proto::coordinator_client::CoordinatorClient;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
-use proto::{CoordinatorMessage, Failed, Finished, Hello, PROTOCOL_VERSION, Pong, Start, WorkerMessage};
+use proto::{
+    CoordinatorMessage, Failed, Finished, Hello, PROTOCOL_VERSION, Pong, Start, WorkerMessage,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,7 +61,9 @@ pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
         let error = match join(args).await {
             Ok(session) => return session.obey().await,
             Err(error @ ServiceError::Unreachable(_)) => error,
-            Err(error) => return Err(anyhow!("{error}").context("the coordinator refused this worker")),
+            Err(error) => {
+                return Err(anyhow!("{error}").context("the coordinator refused this worker"));
+            }
         };
         if Instant::now() >= deadline {
             bail!(
@@ -138,8 +142,9 @@ impl Session {
     /// Follows orders until the run ends.
     async fn obey(mut self) -> anyhow::Result<()> {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-            .context("listen for SIGTERM")?;
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                .context("listen for SIGTERM")?;
         loop {
             tokio::select! {
                 order = self.orders.message() => match order {
@@ -227,7 +232,8 @@ impl Session {
         std::thread::Builder::new()
             .name("trainer".to_string())
             .spawn(move || {
-                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trainer::run(task)));
+                let result =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trainer::run(task)));
                 // The session may be over already.
                 let _ = sender.send(result.unwrap_or(Err(TrainerError::Panicked("trainer"))));
             })

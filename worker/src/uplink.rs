@@ -72,7 +72,9 @@ impl Uplink {
     /// Something could not be sent: why.
     pub fn finish(&mut self) -> Result<(), ServiceError> {
         self.queue = None;
-        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
         thread.join().unwrap_or_else(|_| {
             Err(ServiceError::Internal("the thread that sends results panicked".to_string()))
         })

@@ -93,10 +93,7 @@ fn keys<S: Args>() -> Vec<String> {
 }
 
 fn is_default(matches: &ArgMatches, key: &str) -> bool {
-    matches!(
-        matches.value_source(&key.replace('-', "_")),
-        None | Some(ValueSource::DefaultValue)
-    )
+    matches!(matches.value_source(&key.replace('-', "_")), None | Some(ValueSource::DefaultValue))
 }
 
 /// `value`, if the settings can be read with it.
@@ -124,7 +121,8 @@ fn unknown(file: &FileLayer, key: &str, known: &[String]) -> ConfigError {
         .map(|candidate| (strsim::jaro_winkler(candidate, &key.replace('_', "-")), candidate))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let suggestion = nearest.map(|(_, name)| format!(", did you mean `{name}`?")).unwrap_or_default();
+    let suggestion =
+        nearest.map(|(_, name)| format!(", did you mean `{name}`?")).unwrap_or_default();
     ConfigError::UnknownKey { path: file.path.clone(), key: key.to_string(), suggestion }
 }
 
@@ -141,7 +139,8 @@ mod tests {
 
     #[test]
     fn flag_over_file_over_default() {
-        let config = resolve(&["--epochs", "3"], "epochs = 9\nbatch-size = 20\nloss = 'softmax'").unwrap();
+        let config =
+            resolve(&["--epochs", "3"], "epochs = 9\nbatch-size = 20\nloss = 'softmax'").unwrap();
         assert_eq!((config.epochs, config.batch_size, config.lr), (3, 20, 0.001));
         assert_eq!(config.loss, Loss::Softmax);
     }

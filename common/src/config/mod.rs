@@ -14,7 +14,7 @@ pub mod schedule;
 mod settings;
 pub mod validate;
 
-pub use choices::{CenterRule, LrSchedule, Loss, Optimizer, PictureFormat, Precision, Reduction};
+pub use choices::{CenterRule, Loss, LrSchedule, Optimizer, PictureFormat, Precision, Reduction};
 pub use settings::Config;
 
 /// Why a configuration is refused.
@@ -40,7 +40,9 @@ pub enum ConfigError {
         message: String,
     },
     /// A key that no setting has.
-    #[error("{path}: unknown setting `{key}`{suggestion}; every setting is named like its flag, see --help")]
+    #[error(
+        "{path}: unknown setting `{key}`{suggestion}; every setting is named like its flag, see --help"
+    )]
     UnknownKey {
         /// The file.
         path: String,

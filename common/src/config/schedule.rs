@@ -51,8 +51,7 @@ mod tests {
         let command = Config::augment_args(Command::new("coordinator"));
         let matches = command.get_matches_from([&["coordinator"], flags].concat());
         let config = Config::from_arg_matches(&matches).unwrap();
-        let position =
-            StepPosition { epoch: Epoch(epoch), step: Step(step), total_steps: 1000 };
+        let position = StepPosition { epoch: Epoch(epoch), step: Step(step), total_steps: 1000 };
         let rate = learning_rate(&config, position);
         assert!((rate - expected).abs() < 1e-15, "{flags:?} at {epoch}, {step}: {rate}");
     }

@@ -22,7 +22,12 @@ pub struct Config {
           help_heading = "Cluster")]
     pub spawn: bool,
     /// Address to serve workers on; port 0 takes any free one
-    #[arg(long, env = "CONCENTRIC_LISTEN", default_value = "127.0.0.1:29400", help_heading = "Cluster")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_LISTEN",
+        default_value = "127.0.0.1:29400",
+        help_heading = "Cluster"
+    )]
     pub listen: String,
     /// Let workers on different processors or libtorch versions join an ordered run (bits may then differ)
     #[arg(long, env = "CONCENTRIC_ALLOW_MIXED_HARDWARE", num_args = 0..=1, default_missing_value = "true",
@@ -30,8 +35,13 @@ pub struct Config {
           help_heading = "Cluster")]
     pub allow_mixed_hardware: bool,
     /// Seconds that a worker waits for another in one exchange before it gives up
-    #[arg(long, env = "CONCENTRIC_COLLECTIVE_TIMEOUT", default_value_t = 120.0, value_name = "SECONDS",
-          help_heading = "Cluster")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_COLLECTIVE_TIMEOUT",
+        default_value_t = 120.0,
+        value_name = "SECONDS",
+        help_heading = "Cluster"
+    )]
     pub collective_timeout: f64,
 
     /// auto, mnist, fashion-mnist, kmnist, synthetic, a folder of IDX files, or IDX files by path, comma-separated
@@ -79,13 +89,31 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_LR_SCHEDULE", default_value_t = LrSchedule::Step, help_heading = "Training")]
     pub lr_schedule: LrSchedule,
     /// Epochs between two changes of the step schedule
-    #[arg(long, env = "CONCENTRIC_LR_STEP", default_value_t = 20, value_name = "EPOCHS", help_heading = "Training")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_LR_STEP",
+        default_value_t = 20,
+        value_name = "EPOCHS",
+        help_heading = "Training"
+    )]
     pub lr_step: u64,
     /// Factor of each change of the step schedule
-    #[arg(long, env = "CONCENTRIC_LR_GAMMA", default_value_t = 0.8, value_name = "FACTOR", help_heading = "Training")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_LR_GAMMA",
+        default_value_t = 0.8,
+        value_name = "FACTOR",
+        help_heading = "Training"
+    )]
     pub lr_gamma: f64,
     /// Steps over which the learning rate rises linearly to its full value
-    #[arg(long, env = "CONCENTRIC_WARMUP_STEPS", default_value_t = 0, value_name = "STEPS", help_heading = "Training")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_WARMUP_STEPS",
+        default_value_t = 0,
+        value_name = "STEPS",
+        help_heading = "Training"
+    )]
     pub warmup_steps: u64,
     /// The network's optimizer
     #[arg(long, env = "CONCENTRIC_OPTIMIZER", default_value_t = Optimizer::Sgd, help_heading = "Training")]
@@ -94,16 +122,33 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_MOMENTUM", default_value_t = 0.9, help_heading = "Training")]
     pub momentum: f64,
     /// Weight decay, on all of the network's parameters
-    #[arg(long, env = "CONCENTRIC_WEIGHT_DECAY", default_value_t = 0.0005, help_heading = "Training")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_WEIGHT_DECAY",
+        default_value_t = 0.0005,
+        help_heading = "Training"
+    )]
     pub weight_decay: f64,
     /// What is minimised
     #[arg(long, env = "CONCENTRIC_LOSS", default_value_t = Loss::Center, help_heading = "Training")]
     pub loss: Loss,
     /// Weight of the center loss, λ
-    #[arg(long, env = "CONCENTRIC_CENTER_WEIGHT", default_value_t = 2.0, value_name = "LAMBDA", help_heading = "Training")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_CENTER_WEIGHT",
+        default_value_t = 2.0,
+        value_name = "LAMBDA",
+        help_heading = "Training"
+    )]
     pub center_weight: f64,
     /// Learning rate of the centers, α
-    #[arg(long, env = "CONCENTRIC_CENTER_LR", default_value_t = 0.5, value_name = "ALPHA", help_heading = "Training")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_CENTER_LR",
+        default_value_t = 0.5,
+        value_name = "ALPHA",
+        help_heading = "Training"
+    )]
     pub center_lr: f64,
     /// How centers move: along the loss's gradient, or by the rule of the paper
     #[arg(long, env = "CONCENTRIC_CENTER_RULE", default_value_t = CenterRule::Autograd, help_heading = "Training")]
@@ -140,20 +185,50 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_dir: Option<PathBuf>,
     /// Steps between two checkpoints within an epoch
-    #[arg(long, env = "CONCENTRIC_CHECKPOINT_EVERY", default_value_t = 100, value_name = "STEPS", help_heading = "Results")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_CHECKPOINT_EVERY",
+        default_value_t = 100,
+        value_name = "STEPS",
+        help_heading = "Results"
+    )]
     pub checkpoint_every: u64,
     /// Epoch checkpoints to keep, beside the last and the best; 0 keeps all
-    #[arg(long, env = "CONCENTRIC_KEEP", default_value_t = 3, value_name = "COUNT", help_heading = "Results")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_KEEP",
+        default_value_t = 3,
+        value_name = "COUNT",
+        help_heading = "Results"
+    )]
     pub keep: u64,
     /// Steps between two lines of metrics
-    #[arg(long, env = "CONCENTRIC_LOG_EVERY", default_value_t = 10, value_name = "STEPS", help_heading = "Results")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_LOG_EVERY",
+        default_value_t = 10,
+        value_name = "STEPS",
+        help_heading = "Results"
+    )]
     pub log_every: u64,
     /// Format of pictures; several, comma-separated
-    #[arg(long, env = "CONCENTRIC_PICTURE_FORMAT", value_delimiter = ',', default_value = "png",
-          value_name = "FORMAT", help_heading = "Results")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_PICTURE_FORMAT",
+        value_delimiter = ',',
+        default_value = "png",
+        value_name = "FORMAT",
+        help_heading = "Results"
+    )]
     pub picture_format: Vec<PictureFormat>,
     /// Epochs between two pictures of the features (the last epoch is always drawn)
-    #[arg(long, env = "CONCENTRIC_PICTURE_EVERY", default_value_t = 1, value_name = "EPOCHS", help_heading = "Results")]
+    #[arg(
+        long,
+        env = "CONCENTRIC_PICTURE_EVERY",
+        default_value_t = 1,
+        value_name = "EPOCHS",
+        help_heading = "Results"
+    )]
     pub picture_every: u64,
 }
 

@@ -41,11 +41,8 @@ impl Patience {
         pause: Duration::from_millis(500),
     };
     /// For one that can be done without: a machine without network shall not wait.
-    pub const BRIEF: Patience = Patience {
-        connect: Duration::from_secs(2),
-        attempts: 1,
-        ..Self::FULL
-    };
+    pub const BRIEF: Patience =
+        Patience { connect: Duration::from_secs(2), attempts: 1, ..Self::FULL };
 }
 
 /// A file to fetch.
@@ -149,10 +146,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// Fetches a file; gives its path.
 pub fn download(request: &Request<'_>) -> Result<PathBuf, DownloadError> {
-    let unwritable = |source| DownloadError::Folder {
-        folder: request.folder.to_owned(),
-        source,
-    };
+    let unwritable = |source| DownloadError::Folder { folder: request.folder.to_owned(), source };
     std::fs::create_dir_all(request.folder).map_err(unwritable)?;
     let mut failures = Vec::new();
     for mirror in request.mirrors {
@@ -164,11 +158,7 @@ pub fn download(request: &Request<'_>) -> Result<PathBuf, DownloadError> {
         }
     }
     let (file, folder) = (request.file.to_owned(), request.folder.to_owned());
-    Err(DownloadError::Mirrors {
-        file,
-        folder,
-        failures,
-    })
+    Err(DownloadError::Mirrors { file, folder, failures })
 }
 
 fn from_mirror(request: &Request<'_>, url: &str) -> Result<PathBuf, Failure> {
@@ -194,9 +184,7 @@ fn attempt(request: &Request<'_>, url: &str) -> Result<PathBuf, Failure> {
     check(partial.path(), request.checksum)?;
     partial.as_file().sync_all().map_err(Failure::Write)?;
     let path = request.folder.join(request.file);
-    partial
-        .persist(&path)
-        .map_err(|error| Failure::Write(error.error))?;
+    partial.persist(&path).map_err(|error| Failure::Write(error.error))?;
     tracing::info!(%url, bytes = length, path = %path.display(), "downloaded");
     Ok(path)
 }
@@ -214,10 +202,7 @@ fn agent(patience: Patience) -> Agent {
 /// Copies what an address serves; gives its length.
 fn transfer(agent: &Agent, url: &str, file: &mut NamedTempFile) -> Result<u64, Failure> {
     tracing::info!(%url, "downloading");
-    let response = agent
-        .get(url)
-        .call()
-        .map_err(|error| Failure::Request(Box::new(error)))?;
+    let response = agent.get(url).call().map_err(|error| Failure::Request(Box::new(error)))?;
     let bar = progress(response.body().content_length());
     let mut reader = response.into_body().into_reader().take(LARGEST + 1);
     let mut buffer = vec![0; 1 << 16];
@@ -233,20 +218,15 @@ fn transfer(agent: &Agent, url: &str, file: &mut NamedTempFile) -> Result<u64, F
         bar.inc(count as u64);
     }
     bar.finish_and_clear();
-    if received > LARGEST {
-        Err(Failure::TooLarge)
-    } else {
-        Ok(received)
-    }
+    if received > LARGEST { Err(Failure::TooLarge) } else { Ok(received) }
 }
 
 /// A bar on standard error; invisible where that is no terminal.
 fn progress(length: Option<u64>) -> ProgressBar {
     let style = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    length.map_or_else(ProgressBar::new_spinner, |length| {
-        ProgressBar::new(length).with_style(style)
-    })
+    length
+        .map_or_else(ProgressBar::new_spinner, |length| ProgressBar::new(length).with_style(style))
 }
 
 fn check(path: &Path, checksum: Checksum) -> Result<(), Failure> {
@@ -255,11 +235,7 @@ fn check(path: &Path, checksum: Checksum) -> Result<(), Failure> {
         Checksum::ArchiveMd5(digits) => (digits, digest::<Md5>(std::fs::File::open(path))),
     };
     let found = found.map_err(Failure::Damaged)?;
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Failure::Checksum { expected, found })
-    }
+    if found == expected { Ok(()) } else { Err(Failure::Checksum { expected, found }) }
 }
 
 /// The digest of the first [`LARGEST`] bytes, in hexadecimal digits.
@@ -273,11 +249,7 @@ fn digest<D: Digest>(reader: io::Result<impl Read>) -> io::Result<String> {
             count => digest.update(&buffer[..count]),
         }
     }
-    Ok(digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

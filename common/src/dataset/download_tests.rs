@@ -20,18 +20,11 @@ fn fetch(mirrors: &[&str], checksum: Checksum) -> (Result<Vec<u8>, DownloadError
     let parent = tempfile::tempdir().expect("temporary folder");
     let folder = parent.path().join("made/on/demand");
     let mirrors: Vec<String> = mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
-    let request = Request {
-        mirrors: &mirrors,
-        file: "file.gz",
-        checksum,
-        folder: &folder,
-        patience: HASTY,
-    };
+    let request =
+        Request { mirrors: &mirrors, file: "file.gz", checksum, folder: &folder, patience: HASTY };
     let outcome = download(&request).map(|path| std::fs::read(path).expect("is there"));
     let names = std::fs::read_dir(&folder).expect("was made");
-    let names = names
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     (outcome, names)
 }
 
@@ -52,10 +45,7 @@ fn a_right_file_appears_under_its_name() {
     });
     for checksum in [SHA256, MD5] {
         let (outcome, names) = fetch(&[&mirror.address], checksum);
-        assert_eq!(
-            (outcome.unwrap(), names),
-            (BODY.to_vec(), vec!["file.gz".to_owned()])
-        );
+        assert_eq!((outcome.unwrap(), names), (BODY.to_vec(), vec!["file.gz".to_owned()]));
     }
     assert_eq!(mirror.requests(), 2);
 }
@@ -83,20 +73,14 @@ fn the_content_is_checked_uncompressed_and_kept_as_served() {
 
 #[test]
 fn a_wrong_checksum_removes_the_file_and_the_next_mirror_is_tried() {
-    let (wrong, right) = (
-        Mirror::start(|_, _| ok(b"hullo")),
-        Mirror::start(|_, _| ok(BODY)),
-    );
+    let (wrong, right) = (Mirror::start(|_, _| ok(b"hullo")), Mirror::start(|_, _| ok(BODY)));
     for checksum in [SHA256, MD5] {
         let (outcome, names) = fetch(&[&wrong.address], checksum);
         assert!(matches!(only_failure(outcome), Failure::Checksum { .. }));
         assert!(names.is_empty(), "left behind: {names:?}");
     }
     assert_eq!(wrong.requests(), 2, "the same bytes again would be no use");
-    assert_eq!(
-        fetch(&[&wrong.address, &right.address], SHA256).0.unwrap(),
-        BODY
-    );
+    assert_eq!(fetch(&[&wrong.address, &right.address], SHA256).0.unwrap(), BODY);
 }
 
 #[test]
@@ -104,10 +88,7 @@ fn a_transfer_that_breaks_off_is_tried_again_and_leaves_nothing() {
     let cut = |body: &[u8]| ok(body)[..ok(body).len() - 2].to_vec();
     let mirror = Mirror::start(move |_, _| cut(BODY));
     let (outcome, names) = fetch(&[&mirror.address], SHA256);
-    assert!(matches!(
-        only_failure(outcome),
-        Failure::Transfer { received: 3, .. }
-    ));
+    assert!(matches!(only_failure(outcome), Failure::Transfer { received: 3, .. }));
     assert_eq!((mirror.requests(), names.len()), (3, 0));
     let recovering =
         Mirror::start(move |request, _| if request == 0 { cut(BODY) } else { ok(BODY) });
@@ -123,10 +104,7 @@ fn a_busy_mirror_is_asked_again_one_without_the_file_is_not() {
     assert_eq!(fetch(&[&busy.address], SHA256).0.unwrap(), BODY);
     assert_eq!(busy.requests(), 3);
     let without = Mirror::start(|_, _| status("404 Not Found", b"hello"));
-    assert!(matches!(
-        only_failure(fetch(&[&without.address], SHA256).0),
-        Failure::Request(_)
-    ));
+    assert!(matches!(only_failure(fetch(&[&without.address], SHA256).0), Failure::Request(_)));
     assert_eq!(without.requests(), 1);
 }
 
@@ -136,14 +114,8 @@ fn when_all_fail_each_is_named_with_its_reason() {
     let nobody = nobody();
     let (outcome, names) = fetch(&[&nobody, &without.address], SHA256);
     let message = outcome.unwrap_err().to_string();
-    for words in [
-        &nobody,
-        &without.address,
-        "404",
-        "refused",
-        "--dataset synthetic",
-        "--data-dir",
-    ] {
+    for words in [&nobody, &without.address, "404", "refused", "--dataset synthetic", "--data-dir"]
+    {
         assert!(message.contains(words), "{words} is not in: {message}");
     }
     assert!(names.is_empty());
@@ -162,11 +134,7 @@ fn a_silent_mirror_is_given_up() {
         file: "file.gz",
         checksum: SHA256,
         folder: folder.path(),
-        patience: Patience {
-            attempt: Duration::from_millis(300),
-            attempts: 1,
-            ..HASTY
-        },
+        patience: Patience { attempt: Duration::from_millis(300), attempts: 1, ..HASTY },
     });
     assert!(outcome.is_err());
     assert!(started.elapsed() < Duration::from_secs(2));

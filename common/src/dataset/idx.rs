@@ -126,50 +126,30 @@ pub enum IdxProblem {
 
 /// Reads images and the labels that belong to them.
 pub fn read_pair(images: &Path, labels: &Path) -> Result<Samples, DatasetError> {
-    let samples = Samples {
-        images: read_images(images)?,
-        labels: read_labels(labels)?,
-    };
+    let samples = Samples { images: read_images(images)?, labels: read_labels(labels)? };
     let (image_count, label_count) = (samples.images.len() / IMAGE_PIXELS, samples.labels.len());
     if image_count == label_count {
         return Ok(samples);
     }
     let (images, labels) = (images.to_owned(), labels.to_owned());
-    Err(DatasetError::CountMismatch {
-        images,
-        image_count,
-        labels,
-        label_count,
-    })
+    Err(DatasetError::CountMismatch { images, image_count, labels, label_count })
 }
 
 /// Reads a file of images: pixels `[n, 28, 28]`, row-major.
 pub fn read_images(path: &Path) -> Result<Vec<u8>, IdxError> {
-    read(path, Kind::Images).map_err(|problem| IdxError {
-        path: path.to_owned(),
-        problem,
-    })
+    read(path, Kind::Images).map_err(|problem| IdxError { path: path.to_owned(), problem })
 }
 
 /// Reads a file of labels `[n]`, each below 10.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>, IdxError> {
     read(path, Kind::Labels)
         .and_then(check_labels)
-        .map_err(|problem| IdxError {
-            path: path.to_owned(),
-            problem,
-        })
+        .map_err(|problem| IdxError { path: path.to_owned(), problem })
 }
 
 fn check_labels(labels: Vec<u8>) -> Result<Vec<u8>, IdxProblem> {
-    match labels
-        .iter()
-        .position(|&label| usize::from(label) >= CLASSES)
-    {
-        Some(index) => Err(IdxProblem::Label {
-            index,
-            label: labels[index],
-        }),
+    match labels.iter().position(|&label| usize::from(label) >= CLASSES) {
+        Some(index) => Err(IdxProblem::Label { index, label: labels[index] }),
         None => Ok(labels),
     }
 }
@@ -187,11 +167,8 @@ pub fn open(path: &Path) -> io::Result<Content> {
     file.by_ref().take(2).read_to_end(&mut start)?;
     file.rewind()?;
     let compressed = start == [0x1f, 0x8b];
-    let reader: Box<dyn Read> = if compressed {
-        Box::new(MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
+    let reader: Box<dyn Read> =
+        if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     Ok(Content { reader, compressed })
 }
 
@@ -219,10 +196,7 @@ fn read(path: &Path, kind: Kind) -> Result<Vec<u8>, IdxProblem> {
     let header = content.up_to(header_length)?;
     let data_length = check_header(&header, kind)?;
     let data = content.up_to(data_length + 1)?;
-    let (expected, found) = (
-        header_length + data_length,
-        header_length + data.len() as u64,
-    );
+    let (expected, found) = (header_length + data_length, header_length + data.len() as u64);
     match found.cmp(&expected) {
         std::cmp::Ordering::Less => Err(IdxProblem::Truncated { expected, found }),
         std::cmp::Ordering::Equal => Ok(data),
@@ -233,19 +207,13 @@ fn read(path: &Path, kind: Kind) -> Result<Vec<u8>, IdxProblem> {
 /// How many bytes must follow this header.
 fn check_header(header: &[u8], kind: Kind) -> Result<u64, IdxProblem> {
     let expected = 4 + 4 * kind.dimensions() as u64;
-    let cut_off = IdxProblem::Truncated {
-        expected,
-        found: header.len() as u64,
-    };
+    let cut_off = IdxProblem::Truncated { expected, found: header.len() as u64 };
     let Some((magic, sizes)) = header.split_first_chunk::<4>() else {
         return Err(cut_off);
     };
     check_magic(*magic, kind)?;
     let (sizes, rest) = sizes.as_chunks::<4>();
-    let sizes: Vec<u32> = sizes
-        .iter()
-        .map(|&bytes| u32::from_be_bytes(bytes))
-        .collect();
+    let sizes: Vec<u32> = sizes.iter().map(|&bytes| u32::from_be_bytes(bytes)).collect();
     match sizes[..] {
         _ if sizes.len() != kind.dimensions() || !rest.is_empty() => Err(cut_off),
         [_, rows, columns] if [rows, columns] != [IMAGE_SIDE as u32; 2] => {
@@ -258,18 +226,11 @@ fn check_header(header: &[u8], kind: Kind) -> Result<u64, IdxProblem> {
 }
 
 fn check_magic(found: [u8; 4], expected: Kind) -> Result<(), IdxProblem> {
-    let other = if expected == Kind::Images {
-        Kind::Labels
-    } else {
-        Kind::Images
-    };
+    let other = if expected == Kind::Images { Kind::Labels } else { Kind::Images };
     if found == expected.magic() {
         Ok(())
     } else if found == other.magic() {
-        Err(IdxProblem::Exchanged {
-            expected,
-            found: other,
-        })
+        Err(IdxProblem::Exchanged { expected, found: other })
     } else {
         Err(IdxProblem::Foreign { expected, found })
     }
@@ -278,11 +239,7 @@ fn check_magic(found: [u8; 4], expected: Kind) -> Result<(), IdxProblem> {
 /// The IDX file, uncompressed, of images `[n, 28, 28]`; what tests write.
 pub fn encode_images(pixels: &[u8]) -> Vec<u8> {
     let count = (pixels.len() / IMAGE_PIXELS) as u32;
-    encode(
-        Kind::Images,
-        &[count, IMAGE_SIDE as u32, IMAGE_SIDE as u32],
-        pixels,
-    )
+    encode(Kind::Images, &[count, IMAGE_SIDE as u32, IMAGE_SIDE as u32], pixels)
 }
 
 /// The IDX file, uncompressed, of labels `[n]`; what tests write.

@@ -22,11 +22,7 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn two_images() -> Vec<u8> {
-    encode_images(
-        &(0..2 * IMAGE_PIXELS)
-            .map(|i| (i % 251) as u8)
-            .collect::<Vec<_>>(),
-    )
+    encode_images(&(0..2 * IMAGE_PIXELS).map(|i| (i % 251) as u8).collect::<Vec<_>>())
 }
 
 #[test]
@@ -56,10 +52,7 @@ fn refused(kind: Kind, bytes: &[u8], words: &str) {
         };
         let message = read.expect_err(words).to_string();
         assert!(message.contains(words), "{name}: {message}");
-        assert!(
-            message.starts_with(&path.display().to_string()),
-            "{message}"
-        );
+        assert!(message.starts_with(&path.display().to_string()), "{message}");
     }
 }
 
@@ -67,58 +60,26 @@ fn refused(kind: Kind, bytes: &[u8], words: &str) {
 fn what_is_not_exactly_right_is_refused() {
     let (images, labels) = (two_images(), encode_labels(&[3, 9]));
     let with_size = |size: [u32; 3]| encode(Kind::Images, &size, &images[16..]);
-    refused(
-        Kind::Images,
-        &images[..images.len() - 1],
-        "1584 bytes expected, 1583 found",
-    );
+    refused(Kind::Images, &images[..images.len() - 1], "1584 bytes expected, 1583 found");
     refused(Kind::Images, &images[..16], "1584 bytes expected, 16 found");
     refused(Kind::Images, &images[..9], "16 bytes expected, 9 found");
     refused(Kind::Images, &[], "16 bytes expected, 0 found");
     refused(Kind::Labels, &labels[..9], "10 bytes expected, 9 found");
-    refused(
-        Kind::Images,
-        &[&images[..], &[0]].concat(),
-        "after the 1584 bytes",
-    );
-    refused(
-        Kind::Labels,
-        &[&labels[..], &[0]].concat(),
-        "after the 10 bytes",
-    );
-    refused(
-        Kind::Images,
-        &labels,
-        "holds labels where images are expected",
-    );
-    refused(
-        Kind::Labels,
-        &images,
-        "holds images where labels are expected",
-    );
-    refused(
-        Kind::Images,
-        b"\x89PNG\r\n\x1a\n",
-        "[89, 50, 4e, 47] instead of [00, 00, 08, 03]",
-    );
+    refused(Kind::Images, &[&images[..], &[0]].concat(), "after the 1584 bytes");
+    refused(Kind::Labels, &[&labels[..], &[0]].concat(), "after the 10 bytes");
+    refused(Kind::Images, &labels, "holds labels where images are expected");
+    refused(Kind::Labels, &images, "holds images where labels are expected");
+    refused(Kind::Images, b"\x89PNG\r\n\x1a\n", "[89, 50, 4e, 47] instead of [00, 00, 08, 03]");
     refused(Kind::Images, &with_size([2, 28, 27]), "28×27 pixels");
     refused(Kind::Images, &with_size([0, 28, 28]), "holds no images");
-    refused(
-        Kind::Labels,
-        &encode_labels(&[0, 9, 10, 11]),
-        "label 2 (counted from 0) is 10",
-    );
+    refused(Kind::Labels, &encode_labels(&[0, 9, 10, 11]), "label 2 (counted from 0) is 10");
     // A header that promises three terabytes takes no memory.
     refused(
         Kind::Images,
         &with_size([u32::MAX, 28, 28]),
         "3367254359296 bytes expected, 1584 found",
     );
-    refused(
-        Kind::Images,
-        &with_size([u32::MAX; 3]),
-        "4294967295×4294967295 pixels",
-    );
+    refused(Kind::Images, &with_size([u32::MAX; 3]), "4294967295×4294967295 pixels");
 }
 
 #[test]
@@ -127,34 +88,22 @@ fn damaged_compression_is_refused() {
     let mut flipped = compressed.clone();
     let check = flipped.len() - 6;
     flipped[check] ^= 1;
-    let folder = folder_with(&[
-        ("cut", &compressed[..compressed.len() / 2]),
-        ("flipped", &flipped),
-    ]);
+    let folder =
+        folder_with(&[("cut", &compressed[..compressed.len() / 2]), ("flipped", &flipped)]);
     for name in ["cut", "flipped"] {
         let error = read_images(&folder.path().join(name)).unwrap_err();
-        assert!(
-            matches!(error.problem, IdxProblem::Compression(_)),
-            "{error}"
-        );
+        assert!(matches!(error.problem, IdxProblem::Compression(_)), "{error}");
     }
 }
 
 #[test]
 fn counts_must_agree_and_files_exist() {
     let folder = folder_with(&[("i", &two_images()), ("l", &encode_labels(&[1, 2, 3]))]);
-    let message = read_pair(&folder.path().join("i"), &folder.path().join("l"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("2 images") && message.contains("3 labels"),
-        "{message}"
-    );
+    let message =
+        read_pair(&folder.path().join("i"), &folder.path().join("l")).unwrap_err().to_string();
+    assert!(message.contains("2 images") && message.contains("3 labels"), "{message}");
     for missing in [folder.path().join("none"), folder.path().to_owned()] {
         let error = read_images(&missing).unwrap_err();
-        assert!(
-            matches!(error.problem, IdxProblem::Unreadable(_)),
-            "{error}"
-        );
+        assert!(matches!(error.problem, IdxProblem::Unreadable(_)), "{error}");
     }
 }

@@ -40,10 +40,7 @@ pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, Da
         DatasetSource::Folder(folder) => read_folder(folder)?,
         DatasetSource::Files { train, test } => {
             let read = |[images, labels]: &[PathBuf; 2]| idx::read_pair(images, labels);
-            (
-                read(train)?,
-                test.as_ref().map(read).transpose()?.unwrap_or_default(),
-            )
+            (read(train)?, test.as_ref().map(read).transpose()?.unwrap_or_default())
         }
     };
     Ok(first_of(source.name(), dataset, options))
@@ -52,11 +49,7 @@ pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, Da
 /// MNIST, or the synthetic digits if MNIST cannot be had; a file that is there but damaged is an error all the same.
 fn auto(options: &LoadOptions) -> Result<Dataset, DatasetError> {
     match provide(&MNIST, options, Patience::BRIEF) {
-        Ok(folder) => Ok(first_of(
-            MNIST.name.to_owned(),
-            read_folder(&folder)?,
-            options,
-        )),
+        Ok(folder) => Ok(first_of(MNIST.name.to_owned(), read_folder(&folder)?, options)),
         Err(reason) => {
             tracing::warn!(%reason, "no MNIST to be had: TRAINING ON SYNTHETIC DIGITS, results are not those of MNIST");
             Ok(draw(options))
@@ -84,12 +77,7 @@ fn first_of(
 ) -> Dataset {
     train.truncate(options.train_samples.unwrap_or(usize::MAX));
     test.truncate(options.test_samples.unwrap_or(usize::MAX));
-    Dataset {
-        name,
-        train,
-        test,
-        synthetic: false,
-    }
+    Dataset { name, train, test, synthetic: false }
 }
 
 /// The folder of a published data set, its missing files downloaded.
@@ -102,20 +90,9 @@ fn provide(
         return Ok(folder.clone());
     }
     let folder = options.data_dir.join(published.name);
-    let published_mirrors = || {
-        published
-            .mirrors
-            .iter()
-            .map(|&mirror| mirror.to_owned())
-            .collect()
-    };
+    let published_mirrors = || published.mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
     let mirrors: Vec<String> = options.mirrors.clone().unwrap_or_else(published_mirrors);
-    for part in [
-        Part::TrainImages,
-        Part::TrainLabels,
-        Part::TestImages,
-        Part::TestLabels,
-    ] {
+    for part in [Part::TrainImages, Part::TrainLabels, Part::TestImages, Part::TestLabels] {
         if find(&folder, part).is_none() {
             download::download(&Request {
                 mirrors: &mirrors,
@@ -132,33 +109,23 @@ fn provide(
 /// Reads the training and test samples of a folder.
 fn read_folder(folder: &Path) -> Result<(Samples, Samples), DatasetError> {
     let path = |part: Part| {
-        let missing = || DatasetError::Missing {
-            folder: folder.to_owned(),
-            name: part.file_name(),
-        };
+        let missing =
+            || DatasetError::Missing { folder: folder.to_owned(), name: part.file_name() };
         find(folder, part).ok_or_else(missing)
     };
     let train = (path(Part::TrainImages)?, path(Part::TrainLabels)?);
     let test = (path(Part::TestImages)?, path(Part::TestLabels)?);
-    Ok((
-        idx::read_pair(&train.0, &train.1)?,
-        idx::read_pair(&test.0, &test.1)?,
-    ))
+    Ok((idx::read_pair(&train.0, &train.1)?, idx::read_pair(&test.0, &test.1)?))
 }
 
 /// The file of a part, plain or compressed, under its usual name or the one with a dot that some archives use.
 fn find(folder: &Path, part: Part) -> Option<PathBuf> {
     let name = part.file_name();
     let dotted = name.replace("-idx", ".idx");
-    [
-        name.to_owned(),
-        format!("{name}.gz"),
-        dotted.clone(),
-        format!("{dotted}.gz"),
-    ]
-    .into_iter()
-    .map(|name| folder.join(name))
-    .find(|path| path.is_file())
+    [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")]
+        .into_iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
 }
 
 #[cfg(test)]

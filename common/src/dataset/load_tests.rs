@@ -45,10 +45,7 @@ fn write_small(folder: &Path, suffix: &str) {
 #[test]
 fn real_mnist_is_read() {
     let Some(folder) = real_mnist() else { return };
-    let options = LoadOptions {
-        mnist_dir: Some(folder),
-        ..LoadOptions::default()
-    };
+    let options = LoadOptions { mnist_dir: Some(folder), ..LoadOptions::default() };
     for source in [DatasetSource::Auto, DatasetSource::Published(&MNIST)] {
         let dataset = load(&source, &options).unwrap();
         assert_eq!((dataset.name.as_str(), dataset.synthetic), ("mnist", false));
@@ -58,12 +55,7 @@ fn real_mnist_is_read() {
             dataset.test.class_counts(),
             [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
         );
-        let sum: u64 = dataset
-            .train
-            .images
-            .iter()
-            .map(|&pixel| u64::from(pixel))
-            .sum();
+        let sum: u64 = dataset.train.images.iter().map(|&pixel| u64::from(pixel)).sum();
         let mean = sum as f64 / dataset.train.images.len() as f64 / 255.0;
         assert!((mean - 0.130_66).abs() < 1e-5, "{mean}");
     }
@@ -76,10 +68,8 @@ fn real_mnist_is_downloaded_once_and_checked() {
         ok(&std::fs::read(real.join(name)).expect("CONCENTRIC_MNIST_DIR holds the .gz files"))
     });
     let data = tempfile::tempdir().unwrap();
-    let options = LoadOptions {
-        mirrors: Some(vec![mirror.address.clone()]),
-        ..offline(data.path())
-    };
+    let options =
+        LoadOptions { mirrors: Some(vec![mirror.address.clone()]), ..offline(data.path()) };
     for _ in 0..2 {
         let dataset = load(&DatasetSource::Published(&MNIST), &options).unwrap();
         assert_eq!((dataset.train.len(), dataset.test.len()), (20, 10));
@@ -95,15 +85,9 @@ fn what_cannot_be_had_is_an_error_unless_it_was_not_asked_for() {
         assert!(matches!(outcome, Err(DatasetError::Download(_))));
     }
     let dataset = load(&DatasetSource::Auto, &offline(data.path())).unwrap();
-    assert_eq!(
-        (dataset.name.as_str(), dataset.synthetic),
-        ("synthetic", true)
-    );
+    assert_eq!((dataset.name.as_str(), dataset.synthetic), ("synthetic", true));
     assert_eq!((dataset.train.len(), dataset.test.len()), (20, 10));
-    assert_eq!(
-        dataset,
-        load(&DatasetSource::Synthetic, &offline(data.path())).unwrap()
-    );
+    assert_eq!(dataset, load(&DatasetSource::Synthetic, &offline(data.path())).unwrap());
 }
 
 #[test]
@@ -111,20 +95,10 @@ fn a_forged_file_is_never_used() {
     let forged = idx::encode_images(&[0; IMAGE_PIXELS]);
     let mirror = Mirror::start(move |_, _| ok(&forged));
     let data = tempfile::tempdir().unwrap();
-    let options = LoadOptions {
-        mirrors: Some(vec![mirror.address]),
-        ..offline(data.path())
-    };
-    let message = load(&DatasetSource::Published(&MNIST), &options)
-        .unwrap_err()
-        .to_string();
+    let options = LoadOptions { mirrors: Some(vec![mirror.address]), ..offline(data.path()) };
+    let message = load(&DatasetSource::Published(&MNIST), &options).unwrap_err().to_string();
     assert!(message.contains("checksum"), "{message}");
-    assert_eq!(
-        std::fs::read_dir(data.path().join("mnist"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(std::fs::read_dir(data.path().join("mnist")).unwrap().count(), 0);
 }
 
 #[test]
@@ -132,20 +106,10 @@ fn a_damaged_file_is_an_error_even_for_auto() {
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().join("mnist");
     write_small(&folder, "");
-    assert_eq!(
-        load(&DatasetSource::Auto, &offline(data.path()))
-            .unwrap()
-            .name,
-        "mnist"
-    );
+    assert_eq!(load(&DatasetSource::Auto, &offline(data.path())).unwrap().name, "mnist");
     std::fs::write(folder.join(Part::TestLabels.file_name()), [0, 0, 8, 1, 0]).unwrap();
-    let message = load(&DatasetSource::Auto, &offline(data.path()))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("t10k-labels-idx1-ubyte: is cut off"),
-        "{message}"
-    );
+    let message = load(&DatasetSource::Auto, &offline(data.path())).unwrap_err().to_string();
+    assert!(message.contains("t10k-labels-idx1-ubyte: is cut off"), "{message}");
 }
 
 #[test]
@@ -153,10 +117,7 @@ fn folders_and_files_are_read_by_path() {
     let folder = tempfile::tempdir().unwrap();
     let check = |source: &str, test: usize| {
         let dataset = load(&source.parse().unwrap(), &LoadOptions::default()).unwrap();
-        assert_eq!(
-            (dataset.train.len(), dataset.test.len(), dataset.synthetic),
-            (5, test, false)
-        );
+        assert_eq!((dataset.train.len(), dataset.test.len(), dataset.synthetic), (5, test, false));
         assert_eq!(dataset.train.labels, [0, 1, 2, 3, 4]);
     };
     write_small(folder.path(), "");
@@ -164,14 +125,7 @@ fn folders_and_files_are_read_by_path() {
     check(&folder.path().display().to_string(), 3);
     let train = format!("{},{}", path(Part::TrainImages), path(Part::TrainLabels));
     check(&train, 0);
-    check(
-        &format!(
-            "{train},{},{}",
-            path(Part::TestImages),
-            path(Part::TestLabels)
-        ),
-        3,
-    );
+    check(&format!("{train},{},{}", path(Part::TestImages), path(Part::TestLabels)), 3);
     // The `.gz` name with plain content, beside nothing else.
     let compressed = tempfile::tempdir().unwrap();
     write_small(compressed.path(), ".gz");
@@ -183,14 +137,9 @@ fn a_folder_without_a_file_says_which() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "");
     std::fs::remove_file(folder.path().join(Part::TestImages.file_name())).unwrap();
-    for source in [
-        DatasetSource::Folder(folder.path().into()),
-        DatasetSource::Published(&MNIST),
-    ] {
-        let options = LoadOptions {
-            mnist_dir: Some(folder.path().into()),
-            ..LoadOptions::default()
-        };
+    for source in [DatasetSource::Folder(folder.path().into()), DatasetSource::Published(&MNIST)] {
+        let options =
+            LoadOptions { mnist_dir: Some(folder.path().into()), ..LoadOptions::default() };
         let message = load(&source, &options).unwrap_err().to_string();
         assert!(message.contains("t10k-images-idx3-ubyte.gz"), "{message}");
     }

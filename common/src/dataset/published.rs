@@ -112,11 +112,7 @@ mod tests {
                     ArchiveMd5(digits) => (digits, 32),
                 };
                 assert_eq!(digits.len(), length);
-                assert!(
-                    digits
-                        .bytes()
-                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-                );
+                assert!(digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
             }
         }
     }

@@ -68,10 +68,7 @@ mod tests {
 
     fn three() -> Samples {
         let images = (0..3).flat_map(|value| [value; IMAGE_PIXELS]).collect();
-        Samples {
-            images,
-            labels: vec![4, 0, 4],
-        }
+        Samples { images, labels: vec![4, 0, 4] }
     }
 
     #[test]
@@ -84,10 +81,7 @@ mod tests {
         for (count, left) in [(0, 0), (2, 2), (3, 3), (9, 3), (usize::MAX, 3)] {
             let mut samples = three();
             samples.truncate(count);
-            assert_eq!(
-                (samples.len(), samples.images.len()),
-                (left, left * IMAGE_PIXELS)
-            );
+            assert_eq!((samples.len(), samples.images.len()), (left, left * IMAGE_PIXELS));
             assert_eq!(samples.labels, three().labels[..left]);
         }
     }

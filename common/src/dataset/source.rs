@@ -39,9 +39,7 @@ impl DatasetSource {
             DatasetSource::Published(published) => published.name.to_owned(),
             DatasetSource::Synthetic => "synthetic".to_owned(),
             DatasetSource::Folder(folder) => plain_name(folder),
-            DatasetSource::Files {
-                train: [images, _], ..
-            } => plain_name(images),
+            DatasetSource::Files { train: [images, _], .. } => plain_name(images),
         }
     }
 }
@@ -74,20 +72,13 @@ fn file_list(text: &str) -> Result<DatasetSource, DatasetError> {
     let paths: Vec<&str> = text.split(',').map(str::trim).collect();
     let pair = |images: &str, labels: &str| [PathBuf::from(images), PathBuf::from(labels)];
     match paths[..] {
-        _ if paths.contains(&"") => Err(DatasetError::FileList {
-            given: text.to_owned(),
-        }),
-        [images, labels] => Ok(DatasetSource::Files {
-            train: pair(images, labels),
-            test: None,
-        }),
+        _ if paths.contains(&"") => Err(DatasetError::FileList { given: text.to_owned() }),
+        [images, labels] => Ok(DatasetSource::Files { train: pair(images, labels), test: None }),
         [images, labels, test_images, test_labels] => Ok(DatasetSource::Files {
             train: pair(images, labels),
             test: Some(pair(test_images, test_labels)),
         }),
-        _ => Err(DatasetError::FileList {
-            given: text.to_owned(),
-        }),
+        _ => Err(DatasetError::FileList { given: text.to_owned() }),
     }
 }
 
@@ -102,25 +93,12 @@ fn nearest(given: &str) -> Option<&'static str> {
 
 /// The last part of a path up to its first dot, what is unfit for a folder's name replaced.
 fn plain_name(path: &Path) -> String {
-    let last = path
-        .file_name()
-        .map(|name| name.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
+    let last =
+        path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let fit = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
-    let stem = last
-        .trim_start_matches('.')
-        .split('.')
-        .next()
-        .unwrap_or_default();
-    let name: String = stem
-        .chars()
-        .map(|letter| if fit(letter) { letter } else { '-' })
-        .collect();
-    if name.is_empty() {
-        "custom".to_owned()
-    } else {
-        name
-    }
+    let stem = last.trim_start_matches('.').split('.').next().unwrap_or_default();
+    let name: String = stem.chars().map(|letter| if fit(letter) { letter } else { '-' }).collect();
+    if name.is_empty() { "custom".to_owned() } else { name }
 }
 
 #[cfg(test)]
@@ -135,27 +113,15 @@ mod tests {
         };
         let check = |text: &str, expected: DatasetSource, name: &str| {
             let source: DatasetSource = text.parse().expect("is valid");
-            assert_eq!(
-                (source.name(), source),
-                (name.to_owned(), expected),
-                "{text}"
-            );
+            assert_eq!((source.name(), source), (name.to_owned(), expected), "{text}");
         };
         check("auto", DatasetSource::Auto, "mnist");
         check("MNIST", DatasetSource::Published(&MNIST), "mnist");
-        check(
-            "fashion_mnist",
-            DatasetSource::Published(&FASHION_MNIST),
-            "fashion-mnist",
-        );
+        check("fashion_mnist", DatasetSource::Published(&FASHION_MNIST), "fashion-mnist");
         check("kmnist", DatasetSource::Published(&KMNIST), "kmnist");
         check("synthetic", DatasetSource::Synthetic, "synthetic");
         check("./mnist", DatasetSource::Folder("./mnist".into()), "mnist");
-        check(
-            "/data/My digits/",
-            DatasetSource::Folder("/data/My digits/".into()),
-            "my-digits",
-        );
+        check("/data/My digits/", DatasetSource::Folder("/data/My digits/".into()), "my-digits");
         check(".", DatasetSource::Folder(".".into()), "custom");
         check("a.idx.gz, b", files(["a.idx.gz", "b"], None), "a");
         check("a,b,c,d", files(["a", "b"], Some(["c", "d"])), "a");
@@ -185,10 +151,7 @@ mod tests {
     fn a_list_has_two_or_four_files() {
         for text in ["a,", "a,b,c", "a,b,c,d,e", ",,,"] {
             assert!(
-                matches!(
-                    text.parse::<DatasetSource>(),
-                    Err(DatasetError::FileList { .. })
-                ),
+                matches!(text.parse::<DatasetSource>(), Err(DatasetError::FileList { .. })),
                 "{text}"
             );
         }

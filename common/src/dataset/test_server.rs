@@ -50,10 +50,8 @@ pub fn ok(body: &[u8]) -> Vec<u8> {
 
 /// A whole response with this status.
 pub fn status(status: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
@@ -61,10 +59,5 @@ fn requested(stream: &TcpStream) -> String {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let first = lines.next().unwrap_or_default();
     let _rest = lines.take_while(|line| !line.is_empty()).count();
-    first
-        .split(' ')
-        .nth(1)
-        .unwrap_or_default()
-        .trim_start_matches('/')
-        .to_owned()
+    first.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned()
 }

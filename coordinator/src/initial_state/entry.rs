@@ -46,12 +46,7 @@ impl Entry {
         };
         let content = view.data().to_vec();
         let read = Box::new(move || Ok(content.clone()));
-        Self {
-            name: name.to_string(),
-            shape: view.shape().to_vec(),
-            number,
-            read,
-        }
+        Self { name: name.to_string(), shape: view.shape().to_vec(), number, read }
     }
 
     /// A tensor of a PyTorch file; views and permuted layouts arrive contiguous.
@@ -66,12 +61,7 @@ impl Entry {
             _ => Number::Other,
         };
         let (name, _, shape, read) = tensor.into_parts();
-        Self {
-            name,
-            shape,
-            number,
-            read: Box::new(read),
-        }
+        Self { name, shape, number, read: Box::new(read) }
     }
 
     /// Whether its numbers can become those of a tensor of this kind.
@@ -105,12 +95,7 @@ impl fmt::Debug for Entry {
 }
 
 fn convert<const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> f64) -> Vec<f64> {
-    bytes
-        .as_chunks()
-        .0
-        .iter()
-        .map(|chunk| number(*chunk))
-        .collect()
+    bytes.as_chunks().0.iter().map(|chunk| number(*chunk)).collect()
 }
 
 /// A safetensors file of the tensors `specs` asks for; a counter that the file lacks is 0.
@@ -126,42 +111,25 @@ pub fn write(tensors: &[(&TensorSpec, Option<Entry>)], precision: Precision) -> 
         };
         contents.push(encode(&numbers, spec.kind, precision));
     }
-    let views = tensors
-        .iter()
-        .zip(&contents)
-        .map(|((spec, _), (dtype, content))| {
-            let view =
-                TensorView::new(*dtype, spec.shape.clone(), content).map_err(io::Error::other)?;
-            Ok((&spec.name, view))
-        });
+    let views = tensors.iter().zip(&contents).map(|((spec, _), (dtype, content))| {
+        let view =
+            TensorView::new(*dtype, spec.shape.clone(), content).map_err(io::Error::other)?;
+        Ok((&spec.name, view))
+    });
     let views = views.collect::<io::Result<Vec<_>>>()?;
-    safetensors::serialize(views, None)
-        .map(Bytes::from)
-        .map_err(io::Error::other)
+    safetensors::serialize(views, None).map(Bytes::from).map_err(io::Error::other)
 }
 
 fn encode(numbers: &[f64], kind: TensorKind, precision: Precision) -> (Dtype, Vec<u8>) {
     match (kind, precision) {
-        (TensorKind::Counter, _) => (
-            Dtype::I64,
-            numbers
-                .iter()
-                .flat_map(|number| (*number as i64).to_le_bytes())
-                .collect(),
-        ),
-        (_, Precision::F32) => (
-            Dtype::F32,
-            numbers
-                .iter()
-                .flat_map(|number| (*number as f32).to_le_bytes())
-                .collect(),
-        ),
-        (_, Precision::F64) => (
-            Dtype::F64,
-            numbers
-                .iter()
-                .flat_map(|number| number.to_le_bytes())
-                .collect(),
-        ),
+        (TensorKind::Counter, _) => {
+            (Dtype::I64, numbers.iter().flat_map(|number| (*number as i64).to_le_bytes()).collect())
+        }
+        (_, Precision::F32) => {
+            (Dtype::F32, numbers.iter().flat_map(|number| (*number as f32).to_le_bytes()).collect())
+        }
+        (_, Precision::F64) => {
+            (Dtype::F64, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+        }
     }
 }

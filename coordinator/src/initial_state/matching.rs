@@ -49,21 +49,13 @@ pub fn choose(
             }
             (None, TensorKind::Counter) => chosen.push((spec, None)),
             (None, TensorKind::Center) => {}
-            (None, _) => mismatch
-                .missing
-                .push(format!("{} {:?}", spec.name, spec.shape)),
+            (None, _) => mismatch.missing.push(format!("{} {:?}", spec.name, spec.shape)),
         }
     }
-    mismatch.unexpected = found
-        .values()
-        .map(|entry| format!("{} {:?}", entry.name, entry.shape))
-        .collect();
+    mismatch.unexpected =
+        found.values().map(|entry| format!("{} {:?}", entry.name, entry.shape)).collect();
     mismatch.unexpected.sort();
-    if mismatch == Mismatch::default() {
-        Ok(chosen)
-    } else {
-        Err(mismatch)
-    }
+    if mismatch == Mismatch::default() { Ok(chosen) } else { Err(mismatch) }
 }
 
 /// What stands before the network's names in the file; nothing where none of them is found.
@@ -79,25 +71,17 @@ fn common_prefix(entries: &[Entry], specs: &[TensorSpec]) -> String {
         }
     }
     let best = found.iter().rev().max_by_key(|(_, count)| **count);
-    best.map(|(prefix, _)| (*prefix).to_string())
-        .unwrap_or_default()
+    best.map(|(prefix, _)| (*prefix).to_string()).unwrap_or_default()
 }
 
 fn difference(spec: &TensorSpec, entry: &Entry) -> Option<String> {
     // A scalar counter is stored as [] or [1], depending on the release.
     let is_same_scalar = spec.shape.is_empty() && entry.shape == [1];
     if entry.shape != spec.shape && !is_same_scalar {
-        return Some(format!(
-            "{}: expected {:?}, found {:?}",
-            spec.name, spec.shape, entry.shape
-        ));
+        return Some(format!("{}: expected {:?}, found {:?}", spec.name, spec.shape, entry.shape));
     }
-    (!entry.fits(spec.kind)).then(|| {
-        format!(
-            "{}: its type of number cannot be used ({entry:?})",
-            spec.name
-        )
-    })
+    (!entry.fits(spec.kind))
+        .then(|| format!("{}: its type of number cannot be used ({entry:?})", spec.name))
 }
 
 impl fmt::Display for Mismatch {

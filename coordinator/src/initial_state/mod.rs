@@ -64,48 +64,28 @@ pub fn load(path: &Path, config: &Config) -> Result<Bytes, InitialStateError> {
     let name = || path.display().to_string();
     let entries = read(path)?;
     let specs = architecture::tensors(config.feature_dim as usize);
-    let chosen =
-        matching::choose(entries, &specs).map_err(|mismatch| InitialStateError::Mismatch {
-            path: name(),
-            mismatch,
-        })?;
-    entry::write(&chosen, config.precision).map_err(|error| InitialStateError::Format {
-        path: name(),
-        message: error.to_string(),
-    })
+    let chosen = matching::choose(entries, &specs)
+        .map_err(|mismatch| InitialStateError::Mismatch { path: name(), mismatch })?;
+    entry::write(&chosen, config.precision)
+        .map_err(|error| InitialStateError::Format { path: name(), message: error.to_string() })
 }
 
 fn read(path: &Path) -> Result<Vec<Entry>, InitialStateError> {
     let name = || path.display().to_string();
-    let content = fs::read(path).map_err(|source| InitialStateError::Unreadable {
-        path: name(),
-        source,
-    })?;
+    let content =
+        fs::read(path).map_err(|source| InitialStateError::Unreadable { path: name(), source })?;
     match SafeTensors::deserialize(&content) {
-        Ok(file) => Ok(file
-            .iter()
-            .map(|(name, view)| Entry::from_safetensors(name, &view))
-            .collect()),
-        Err(error)
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "safetensors") =>
-        {
-            Err(InitialStateError::Format {
-                path: name(),
-                message: error.to_string(),
-            })
+        Ok(file) => {
+            Ok(file.iter().map(|(name, view)| Entry::from_safetensors(name, &view)).collect())
+        }
+        Err(error) if path.extension().is_some_and(|extension| extension == "safetensors") => {
+            Err(InitialStateError::Format { path: name(), message: error.to_string() })
         }
         Err(_) => match PytorchReader::new(path) {
-            Ok(file) => Ok(file
-                .into_tensors()
-                .into_values()
-                .map(Entry::from_pytorch)
-                .collect()),
-            Err(error) => Err(InitialStateError::Format {
-                path: name(),
-                message: error.to_string(),
-            }),
+            Ok(file) => Ok(file.into_tensors().into_values().map(Entry::from_pytorch).collect()),
+            Err(error) => {
+                Err(InitialStateError::Format { path: name(), message: error.to_string() })
+            }
         },
     }
 }

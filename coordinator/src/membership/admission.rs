@@ -13,26 +13,15 @@ impl Membership {
     pub(super) fn join(&mut self, now: Duration, join: Join) -> Vec<Decision> {
         if let Err(error) = self.check(&join) {
             self.slot_of.remove(&join.session);
-            return vec![Decision::Refuse {
-                session: join.session,
-                error,
-            }];
+            return vec![Decision::Refuse { session: join.session, error }];
         }
         match self.members.get(&join.slot) {
             None => self.admit(now, join),
             Some(holder) => {
-                let ping = Decision::Ping {
-                    session: holder.session,
-                };
+                let ping = Decision::Ping { session: holder.session };
                 self.slot_of.insert(join.session, join.slot);
                 let deadline = now + self.rules.timing.probe_timeout;
-                self.probes.insert(
-                    join.slot,
-                    Probe {
-                        candidate: join,
-                        deadline,
-                    },
-                );
+                self.probes.insert(join.slot, Probe { candidate: join, deadline });
                 vec![ping]
             }
         }
@@ -59,16 +48,9 @@ impl Membership {
     /// Ends the probes whose holder did not answer in time.
     pub(super) fn settle_probes(&mut self, now: Duration) -> Vec<Decision> {
         let expired = |probe: &Probe| now >= probe.deadline;
-        let slots: Vec<Slot> = self
-            .probes
-            .iter()
-            .filter(|(_, probe)| expired(probe))
-            .map(|(slot, _)| *slot)
-            .collect();
-        slots
-            .into_iter()
-            .flat_map(|slot| self.replace_silent_holder(now, slot))
-            .collect()
+        let slots: Vec<Slot> =
+            self.probes.iter().filter(|(_, probe)| expired(probe)).map(|(slot, _)| *slot).collect();
+        slots.into_iter().flat_map(|slot| self.replace_silent_holder(now, slot)).collect()
     }
 
     /// Gives the slot of a holder that is gone to the worker that asks for it, if one does.
@@ -84,18 +66,12 @@ impl Membership {
 
     pub(super) fn refuse_candidate(&mut self, probe: Probe, error: ServiceError) -> Vec<Decision> {
         self.slot_of.remove(&probe.candidate.session);
-        vec![Decision::Refuse {
-            session: probe.candidate.session,
-            error,
-        }]
+        vec![Decision::Refuse { session: probe.candidate.session, error }]
     }
 
     fn replace_silent_holder(&mut self, now: Duration, slot: Slot) -> Vec<Decision> {
         if self.phase != Phase::Waiting {
-            return self.lose(
-                slot,
-                "did not answer when another worker asked for its slot",
-            );
+            return self.lose(slot, "did not answer when another worker asked for its slot");
         }
         let reason = format!("another worker took slot {slot}, this one did not answer");
         let session = self.members[&slot].session;
@@ -105,12 +81,7 @@ impl Membership {
     }
 
     fn admit(&mut self, now: Duration, join: Join) -> Vec<Decision> {
-        let Join {
-            session,
-            slot,
-            identity,
-            ..
-        } = join;
+        let Join { session, slot, identity, .. } = join;
         self.slot_of.insert(session, slot);
         self.members.insert(
             slot,
@@ -149,9 +120,7 @@ impl Membership {
             )));
         }
         if let Phase::Stopping { reason, .. } = &self.phase {
-            return Err(ServiceError::Ending(format!(
-                "the run is stopping: {reason}"
-            )));
+            return Err(ServiceError::Ending(format!("the run is stopping: {reason}")));
         }
         if self.has_ended() {
             return Err(ServiceError::Ending("the run is over".to_string()));
@@ -190,8 +159,5 @@ fn kind(identity: &Identity) -> (&str, &str) {
 }
 
 fn describe_kind(identity: &Identity) -> String {
-    format!(
-        "{} with libtorch {}",
-        identity.hardware, identity.libtorch_version
-    )
+    format!("{} with libtorch {}", identity.hardware, identity.libtorch_version)
 }

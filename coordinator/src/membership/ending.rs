@@ -54,11 +54,7 @@ impl Membership {
         };
         member.progress = Progress::LostPeer;
         let reporter = self.slot_of[&session];
-        self.suspicion.get_or_insert(Suspicion {
-            reporter,
-            reason,
-            deadline,
-        });
+        self.suspicion.get_or_insert(Suspicion { reporter, reason, deadline });
         Vec::new()
     }
 
@@ -71,11 +67,7 @@ impl Membership {
         let Some(slot) = self.slot_of.remove(&session) else {
             return Vec::new();
         };
-        if self
-            .probes
-            .get(&slot)
-            .is_some_and(|probe| probe.candidate.session == session)
-        {
+        if self.probes.get(&slot).is_some_and(|probe| probe.candidate.session == session) {
             self.probes.remove(&slot);
             return Vec::new();
         }
@@ -106,19 +98,12 @@ impl Membership {
             }
             Phase::Training => {
                 let deadline = now + self.rules.timing.stop_timeout;
-                self.phase = Phase::Stopping {
-                    reason: reason.clone(),
-                    deadline,
-                };
+                self.phase = Phase::Stopping { reason: reason.clone(), deadline };
                 let stop = |member: &Member| Decision::Stop {
                     session: member.session,
                     reason: reason.clone(),
                 };
-                self.members
-                    .values()
-                    .filter(|member| !member.is_finished())
-                    .map(stop)
-                    .collect()
+                self.members.values().filter(|member| !member.is_finished()).map(stop).collect()
             }
             Phase::Stopping { .. } | Phase::Ended(_) => Vec::new(),
         }
@@ -136,10 +121,7 @@ impl Membership {
             return Vec::new();
         }
         let checkpoint = self.last_checkpoint.as_deref();
-        let reason = format!(
-            "{cause}; {}",
-            checkpoint.unwrap_or("no checkpoint was stored yet")
-        );
+        let reason = format!("{cause}; {}", checkpoint.unwrap_or("no checkpoint was stored yet"));
         let mut decisions = self.abort_everyone(&reason);
         decisions.extend(self.end(Outcome::Failed { reason, slot }));
         decisions
@@ -159,10 +141,8 @@ impl Membership {
         match self.phase {
             Phase::Ended(_) => Vec::new(),
             Phase::Waiting => {
-                let mut decisions = vec![Decision::Abort {
-                    session: member.session,
-                    reason: cause,
-                }];
+                let mut decisions =
+                    vec![Decision::Abort { session: member.session, reason: cause }];
                 decisions.extend(self.vacate(now, slot));
                 decisions
             }
@@ -172,28 +152,16 @@ impl Membership {
 
     /// No cause came to light: names the member that is silent for longest, or the one that reported.
     pub(super) fn settle_suspicion(&mut self, now: Duration) -> Vec<Decision> {
-        let Some(suspicion) = self
-            .suspicion
-            .take_if(|suspicion| now >= suspicion.deadline)
-        else {
+        let Some(suspicion) = self.suspicion.take_if(|suspicion| now >= suspicion.deadline) else {
             return Vec::new();
         };
-        let working = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.progress == Progress::Working);
-        let quietest = working
-            .min_by_key(|(_, member)| member.last_heard)
-            .map(|(slot, _)| *slot);
-        let Suspicion {
-            reporter, reason, ..
-        } = suspicion;
+        let working =
+            self.members.iter().filter(|(_, member)| member.progress == Progress::Working);
+        let quietest = working.min_by_key(|(_, member)| member.last_heard).map(|(slot, _)| *slot);
+        let Suspicion { reporter, reason, .. } = suspicion;
         let reporter_name = self.name(reporter);
         match quietest {
-            Some(slot) => self.lose(
-                slot,
-                &format!("stopped answering {reporter_name}: {reason}"),
-            ),
+            Some(slot) => self.lose(slot, &format!("stopped answering {reporter_name}: {reason}")),
             None => self.fail(&format!("{reporter_name} lost a peer: {reason}"), None),
         }
     }
@@ -201,10 +169,7 @@ impl Membership {
     pub(super) fn enforce_stop(&mut self, now: Duration) -> Vec<Decision> {
         match self.phase {
             Phase::Stopping { deadline, .. } if now >= deadline => {
-                let late = self
-                    .members
-                    .iter()
-                    .find(|(_, member)| !member.is_finished());
+                let late = self.members.iter().find(|(_, member)| !member.is_finished());
                 let slot = late.map(|(slot, _)| *slot).unwrap_or_default();
                 self.lose(slot, "did not store its state in time after the stop")
             }
@@ -219,29 +184,19 @@ impl Membership {
         let cut_short = |member: &Member| member.progress == Progress::Finished { stopped: true };
         let outcome = match &self.phase {
             Phase::Stopping { reason, .. } if self.members.values().any(cut_short) => {
-                Outcome::Stopped {
-                    reason: reason.clone(),
-                }
+                Outcome::Stopped { reason: reason.clone() }
             }
             _ => Outcome::Completed,
         };
-        let goodbye = |member: &Member| Decision::Goodbye {
-            session: member.session,
-        };
+        let goodbye = |member: &Member| Decision::Goodbye { session: member.session };
         let mut decisions: Vec<_> = self.members.values().map(goodbye).collect();
         decisions.extend(self.end(outcome));
         decisions
     }
 
     fn abort_everyone(&mut self, reason: &str) -> Vec<Decision> {
-        let abort = |session| Decision::Abort {
-            session,
-            reason: reason.to_string(),
-        };
-        self.members
-            .values()
-            .map(|member| abort(member.session))
-            .collect()
+        let abort = |session| Decision::Abort { session, reason: reason.to_string() };
+        self.members.values().map(|member| abort(member.session)).collect()
     }
 
     /// Refuses who still asks for a slot, then ends.
@@ -259,25 +214,15 @@ impl Membership {
     /// A member as messages name it.
     pub(super) fn name(&self, slot: Slot) -> String {
         match self.members.get(&slot) {
-            Some(Member {
-                rank: Some(rank),
-                identity,
-                ..
-            }) if rank.0 == slot.0 => {
+            Some(Member { rank: Some(rank), identity, .. }) if rank.0 == slot.0 => {
                 format!("rank {rank} on {}", identity.host)
             }
-            Some(Member {
-                rank: Some(rank),
-                identity,
-                ..
-            }) => {
+            Some(Member { rank: Some(rank), identity, .. }) => {
                 format!("rank {rank} (slot {slot}) on {}", identity.host)
             }
-            Some(Member {
-                rank: None,
-                identity,
-                ..
-            }) => format!("slot {slot} on {}", identity.host),
+            Some(Member { rank: None, identity, .. }) => {
+                format!("slot {slot} on {}", identity.host)
+            }
             None => format!("slot {slot}"),
         }
     }

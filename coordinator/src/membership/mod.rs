@@ -154,11 +154,9 @@ impl Membership {
             Event::Joined(join) => self.join(now, join),
             Event::Heard { session, report } => self.heard(now, session, report),
             Event::Answered { session } => self.answered(now, session),
-            Event::Finished {
-                session,
-                generation,
-                stopped,
-            } => self.finished(session, generation, stopped),
+            Event::Finished { session, generation, stopped } => {
+                self.finished(session, generation, stopped)
+            }
             Event::Failed { session, reason } => self.failed(session, &reason),
             Event::LostPeer { session, reason } => self.lost_peer(now, session, reason),
             Event::SessionEnded { session, how } => self.session_ended(now, session, &how),
@@ -187,15 +185,8 @@ impl Membership {
         let ranked = self.members.values_mut().zip(world_size.ranks());
         let orders = ranked.map(|(member, rank)| {
             member.rank = Some(rank);
-            let order = StartOrder {
-                generation,
-                rank,
-                world_size,
-            };
-            Decision::Start {
-                session: member.session,
-                order,
-            }
+            let order = StartOrder { generation, rank, world_size };
+            Decision::Start { session: member.session, order }
         });
         orders.collect()
     }
@@ -214,9 +205,7 @@ impl Membership {
     /// The member that a session belongs to, unless the session only asks for a slot.
     fn member(&mut self, session: SessionId) -> Option<&mut Member> {
         let slot = self.slot_of.get(&session)?;
-        self.members
-            .get_mut(slot)
-            .filter(|member| member.session == session)
+        self.members.get_mut(slot).filter(|member| member.session == session)
     }
 
     fn tick(&mut self, now: Duration) -> Vec<Decision> {

@@ -11,11 +11,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn rules(workers: u32) -> Rules {
-    Rules {
-        workers,
-        hardware: HardwareRule::Uniform,
-        timing: Timing::default(),
-    }
+    Rules { workers, hardware: HardwareRule::Uniform, timing: Timing::default() }
 }
 
 fn join(session: u64, slot: u32) -> Join {
@@ -23,10 +19,7 @@ fn join(session: u64, slot: u32) -> Join {
         session: SessionId(session),
         slot: Slot(slot),
         protocol_version: proto::PROTOCOL_VERSION,
-        identity: Identity {
-            host: format!("host-{slot}"),
-            ..Identity::default()
-        },
+        identity: Identity { host: format!("host-{slot}"), ..Identity::default() },
     }
 }
 
@@ -63,23 +56,13 @@ fn refusal(decisions: &[Decision]) -> &ServiceError {
 
 fn finish(membership: &mut Membership, session: u64, stopped: bool) -> Vec<Decision> {
     let generation = membership.generation();
-    let event = Event::Finished {
-        session: SessionId(session),
-        generation,
-        stopped,
-    };
+    let event = Event::Finished { session: SessionId(session), generation, stopped };
     membership.apply(SECOND, event)
 }
 
 fn end_session(membership: &mut Membership, session: u64) -> Vec<Decision> {
     let how = "closed its connection".to_string();
-    membership.apply(
-        SECOND,
-        Event::SessionEnded {
-            session: SessionId(session),
-            how,
-        },
-    )
+    membership.apply(SECOND, Event::SessionEnded { session: SessionId(session), how })
 }
 
 #[test]
@@ -101,18 +84,10 @@ fn ranks_follow_slots_whatever_the_order_of_joining() {
 #[test]
 fn an_older_protocol_is_refused_with_both_versions() {
     let mut membership = Membership::new(rules(1));
-    let old = Join {
-        protocol_version: 77,
-        ..join(0, 0)
-    };
+    let old = Join { protocol_version: 77, ..join(0, 0) };
     let decisions = membership.apply(SECOND, Event::Joined(old));
-    let ServiceError::IncompatibleVersion(message) = refusal(&decisions) else {
-        panic!()
-    };
-    assert!(
-        message.contains("version 77") && message.contains("version 1"),
-        "{message}"
-    );
+    let ServiceError::IncompatibleVersion(message) = refusal(&decisions) else { panic!() };
+    assert!(message.contains("version 77") && message.contains("version 1"), "{message}");
 }
 
 #[test]
@@ -125,19 +100,10 @@ fn a_rank_out_of_range_is_told_the_range() {
 #[test]
 fn other_hardware_is_refused_unless_allowed() {
     for (hardware, expected) in [(HardwareRule::Uniform, true), (HardwareRule::Mixed, false)] {
-        let mut membership = Membership::new(Rules {
-            hardware,
-            ..rules(2)
-        });
+        let mut membership = Membership::new(Rules { hardware, ..rules(2) });
         let with = |session, slot, name: &str| {
-            let identity = Identity {
-                hardware: name.to_string(),
-                ..Identity::default()
-            };
-            Event::Joined(Join {
-                identity,
-                ..join(session, slot)
-            })
+            let identity = Identity { hardware: name.to_string(), ..Identity::default() };
+            Event::Joined(Join { identity, ..join(session, slot) })
         };
         membership.apply(SECOND, with(0, 0, "Xeon"));
         let decisions = membership.apply(SECOND, with(1, 1, "EPYC"));
@@ -152,18 +118,8 @@ fn a_holder_that_answers_keeps_its_slot() {
     let mut membership = Membership::new(rules(2));
     membership.apply(SECOND, Event::Joined(join(0, 1)));
     let decisions = membership.apply(SECOND, Event::Joined(join(1, 1)));
-    assert_eq!(
-        decisions,
-        [Decision::Ping {
-            session: SessionId(0)
-        }]
-    );
-    let decisions = membership.apply(
-        2 * SECOND,
-        Event::Answered {
-            session: SessionId(0),
-        },
-    );
+    assert_eq!(decisions, [Decision::Ping { session: SessionId(0) }]);
+    let decisions = membership.apply(2 * SECOND, Event::Answered { session: SessionId(0) });
     assert!(matches!(refusal(&decisions), ServiceError::SlotTaken(_)));
     assert!(membership.apply(9 * SECOND, Event::Tick).is_empty());
 }
@@ -178,20 +134,11 @@ fn a_holder_that_is_silent_yields_its_slot() {
     assert!(matches!(
         &decisions[..],
         [
-            Decision::Abort {
-                session: SessionId(0),
-                ..
-            },
-            Decision::Admit {
-                session: SessionId(1),
-                slot: Slot(1)
-            },
+            Decision::Abort { session: SessionId(0), .. },
+            Decision::Admit { session: SessionId(1), slot: Slot(1) },
         ]
     ));
-    assert!(
-        end_session(&mut membership, 0).is_empty(),
-        "news of the evicted changes nothing"
-    );
+    assert!(end_session(&mut membership, 0).is_empty(), "news of the evicted changes nothing");
     assert_eq!(membership.view(SECOND).members.len(), 1);
 }
 
@@ -201,30 +148,18 @@ fn a_lost_member_ends_the_run_on_every_side() {
     let description = "the last checkpoint is epoch 2".to_string();
     membership.apply(SECOND, Event::CheckpointStored { description });
     let decisions = end_session(&mut membership, 1);
-    let aborted = decisions
-        .iter()
-        .filter(|d| matches!(d, Decision::Abort { .. }))
-        .count();
+    let aborted = decisions.iter().filter(|d| matches!(d, Decision::Abort { .. })).count();
     assert_eq!(aborted, 3);
     let message = failure(&decisions);
-    assert!(
-        message.contains("rank 1 on host-1 closed its connection"),
-        "{message}"
-    );
-    assert!(
-        message.contains("the last checkpoint is epoch 2"),
-        "{message}"
-    );
+    assert!(message.contains("rank 1 on host-1 closed its connection"), "{message}");
+    assert!(message.contains("the last checkpoint is epoch 2"), "{message}");
     assert!(end_session(&mut membership, 0).is_empty());
 }
 
 #[test]
 fn a_consequence_waits_for_its_cause() {
     let mut membership = started(3);
-    let lost = |session| Event::LostPeer {
-        session: SessionId(session),
-        reason: "reset".into(),
-    };
+    let lost = |session| Event::LostPeer { session: SessionId(session), reason: "reset".into() };
     assert!(membership.apply(SECOND, lost(0)).is_empty());
     assert!(end_session(&mut membership, 0).is_empty());
     let decisions = end_session(&mut membership, 2);
@@ -234,15 +169,9 @@ fn a_consequence_waits_for_its_cause() {
 #[test]
 fn without_a_cause_the_quietest_is_named() {
     let mut membership = started(3);
-    let heard = Event::Heard {
-        session: SessionId(1),
-        report: Report::default(),
-    };
+    let heard = Event::Heard { session: SessionId(1), report: Report::default() };
     membership.apply(SECOND, heard);
-    let lost = Event::LostPeer {
-        session: SessionId(0),
-        reason: "timed out".into(),
-    };
+    let lost = Event::LostPeer { session: SessionId(0), reason: "timed out".into() };
     membership.apply(SECOND, lost);
     assert!(membership.apply(2 * SECOND, Event::Tick).is_empty());
     let decisions = membership.apply(3 * SECOND, Event::Tick);
@@ -256,10 +185,7 @@ fn without_a_cause_the_quietest_is_named() {
 #[test]
 fn silence_is_a_loss() {
     let mut membership = started(2);
-    let heard = Event::Heard {
-        session: SessionId(0),
-        report: Report::default(),
-    };
+    let heard = Event::Heard { session: SessionId(0), report: Report::default() };
     membership.apply(9 * SECOND, heard);
     assert!(membership.apply(10 * SECOND, Event::Tick).is_empty());
     let decisions = membership.apply(11 * SECOND, Event::Tick);
@@ -270,10 +196,7 @@ fn silence_is_a_loss() {
 fn all_finished_completes() {
     let mut membership = started(2);
     assert!(finish(&mut membership, 0, false).is_empty());
-    assert!(
-        end_session(&mut membership, 0).is_empty(),
-        "a finished member may leave"
-    );
+    assert!(end_session(&mut membership, 0).is_empty(), "a finished member may leave");
     let decisions = finish(&mut membership, 1, false);
     assert_eq!(outcome(&decisions), Some(&Outcome::Completed));
     assert_eq!(decisions.len(), 3);
@@ -281,9 +204,7 @@ fn all_finished_completes() {
 
 #[test]
 fn a_stop_waits_for_everyone_but_not_forever() {
-    let stop = || Event::StopRequested {
-        reason: "interrupted".to_string(),
-    };
+    let stop = || Event::StopRequested { reason: "interrupted".to_string() };
     let mut membership = started(2);
     assert_eq!(membership.apply(SECOND, stop()).len(), 2);
     assert!(membership.apply(SECOND, stop()).is_empty());
@@ -295,10 +216,7 @@ fn a_stop_waits_for_everyone_but_not_forever() {
     membership.apply(SECOND, stop());
     finish(&mut membership, 1, true);
     for second in 2..31 {
-        let heard = Event::Heard {
-            session: SessionId(0),
-            report: Report::default(),
-        };
+        let heard = Event::Heard { session: SessionId(0), report: Report::default() };
         membership.apply(second * SECOND, heard);
         assert!(membership.apply(second * SECOND, Event::Tick).is_empty());
     }
@@ -317,58 +235,24 @@ fn a_started_worker_that_dies_before_joining_ends_the_run() {
 #[test]
 fn stale_heartbeats_keep_alive_but_tell_nothing() {
     let mut membership = started(1);
-    let report = Report {
-        generation: Generation(9),
-        epoch: Epoch(5).0,
-        ..Report::default()
-    };
-    membership.apply(
-        SECOND,
-        Event::Heard {
-            session: SessionId(0),
-            report,
-        },
-    );
+    let report = Report { generation: Generation(9), epoch: Epoch(5).0, ..Report::default() };
+    membership.apply(SECOND, Event::Heard { session: SessionId(0), report });
     let view = membership.view(2 * SECOND);
-    assert_eq!(
-        (view.members[0].report.epoch, view.members[0].silence),
-        (0, SECOND)
-    );
+    assert_eq!((view.members[0].report.epoch, view.members[0].silence), (0, SECOND));
 }
 
 fn any_event() -> impl Strategy<Value = (u64, Event)> {
     let session = (0u64..12).prop_map(SessionId);
     let event = (session, 0u32..6, 0u8..12).prop_map(|(session, slot, kind)| match kind {
         0..4 => Event::Joined(join(session.0, slot)),
-        4 => Event::SessionEnded {
-            session,
-            how: "left".into(),
-        },
-        5 => Event::Finished {
-            session,
-            generation: Generation(1),
-            stopped: slot == 0,
-        },
-        6 => Event::Failed {
-            session,
-            reason: "why".into(),
-        },
-        7 => Event::LostPeer {
-            session,
-            reason: "why".into(),
-        },
+        4 => Event::SessionEnded { session, how: "left".into() },
+        5 => Event::Finished { session, generation: Generation(1), stopped: slot == 0 },
+        6 => Event::Failed { session, reason: "why".into() },
+        7 => Event::LostPeer { session, reason: "why".into() },
         8 => Event::Answered { session },
-        9 if slot == 0 => Event::StopRequested {
-            reason: "why".into(),
-        },
-        10 if slot == 0 => Event::ProcessEnded {
-            slot: Slot(1),
-            how: "left".into(),
-        },
-        11 => Event::Heard {
-            session,
-            report: Report::default(),
-        },
+        9 if slot == 0 => Event::StopRequested { reason: "why".into() },
+        10 if slot == 0 => Event::ProcessEnded { slot: Slot(1), how: "left".into() },
+        11 => Event::Heard { session, report: Report::default() },
         _ => Event::Tick,
     });
     (0u64..1500, event)
@@ -400,18 +284,11 @@ impl Referee {
         }
         let mut ranks = Vec::new();
         for decision in decisions {
-            assert!(
-                !self.ended || matches!(decision, Decision::Refuse { .. }),
-                "{decision:?}"
-            );
+            assert!(!self.ended || matches!(decision, Decision::Refuse { .. }), "{decision:?}");
             match decision {
                 Decision::Admit { session, slot } => {
                     assert!(slot.0 < workers);
-                    assert_eq!(
-                        self.holders.insert(*slot, *session),
-                        None,
-                        "two in one slot"
-                    );
+                    assert_eq!(self.holders.insert(*slot, *session), None, "two in one slot");
                 }
                 Decision::Start { session, order } => {
                     assert_eq!(self.holders.len(), workers as usize, "started too early");
@@ -428,17 +305,8 @@ impl Referee {
         }
         if !ranks.is_empty() {
             self.generations += 1;
-            assert!(
-                ranks.is_sorted() && ranks.len() == workers as usize,
-                "{ranks:?}"
-            );
-            assert!(
-                ranks
-                    .iter()
-                    .enumerate()
-                    .all(|(i, (_, rank))| rank.index() == i),
-                "{ranks:?}"
-            );
+            assert!(ranks.is_sorted() && ranks.len() == workers as usize, "{ranks:?}");
+            assert!(ranks.iter().enumerate().all(|(i, (_, rank))| rank.index() == i), "{ranks:?}");
         }
         assert!(self.generations <= 1);
     }

@@ -49,21 +49,13 @@ impl Membership {
             report: member.report.clone(),
             silence: now.saturating_sub(member.last_heard),
         });
-        View {
-            phase,
-            reason,
-            generation: self.generation,
-            members: members.collect(),
-        }
+        View { phase, reason, generation: self.generation, members: members.collect() }
     }
 
     fn describe_phase(&self) -> (&'static str, String) {
         match &self.phase {
             Phase::Waiting => ("waiting for workers", self.describe_missing()),
-            Phase::Training => (
-                "training",
-                format!("all {} workers are here", self.members.len()),
-            ),
+            Phase::Training => ("training", format!("all {} workers are here", self.members.len())),
             Phase::Stopping { reason, .. } => ("stopping", reason.clone()),
             Phase::Ended(Outcome::Completed) => ("finished", "every step is done".to_string()),
             Phase::Ended(Outcome::Stopped { reason }) => ("finished", format!("stopped: {reason}")),
@@ -73,19 +65,9 @@ impl Membership {
 
     fn describe_missing(&self) -> String {
         let slots = (0..self.rules.workers).map(Slot);
-        let missing: Vec<_> = slots
-            .filter(|slot| !self.members.contains_key(slot))
-            .collect();
-        let listed: Vec<_> = missing
-            .iter()
-            .take(LISTED_SLOTS)
-            .map(Slot::to_string)
-            .collect();
-        let more = if missing.len() > LISTED_SLOTS {
-            ", …"
-        } else {
-            ""
-        };
+        let missing: Vec<_> = slots.filter(|slot| !self.members.contains_key(slot)).collect();
+        let listed: Vec<_> = missing.iter().take(LISTED_SLOTS).map(Slot::to_string).collect();
+        let more = if missing.len() > LISTED_SLOTS { ", …" } else { "" };
         format!(
             "{} of {} workers are here, missing: rank {}{more}",
             self.members.len(),

@@ -40,10 +40,7 @@ impl ArtifactPath {
     pub fn parse(path: &str) -> Result<Self, ServiceError> {
         let parts = path.split_once('/').and_then(|(folder, name)| {
             let folder = FOLDERS.into_iter().find(|known| *known == folder)?;
-            is_plain(name).then(|| Self {
-                folder,
-                name: name.to_string(),
-            })
+            is_plain(name).then(|| Self { folder, name: name.to_string() })
         });
         parts.filter(|path| !path.name.ends_with(PREVIOUS)).ok_or_else(|| {
             ServiceError::Invalid(format!(
@@ -85,11 +82,7 @@ impl CheckpointPaths {
     /// Of the checkpoint `stem` in `folder`.
     pub fn new(folder: &Path, stem: &str) -> Self {
         let file = |suffix: &str| folder.join(format!("{stem}{suffix}"));
-        Self {
-            model: file(MODEL),
-            resume: file(RESUME),
-            previous_resume: file(PREVIOUS),
-        }
+        Self { model: file(MODEL), resume: file(RESUME), previous_resume: file(PREVIOUS) }
     }
 }
 
@@ -114,11 +107,8 @@ mod tests {
 
     #[test]
     fn only_plain_files_in_known_folders() {
-        for good in [
-            "checkpoints/epoch=3.safetensors",
-            "pictures/features.gif",
-            "features/a_b-C.x",
-        ] {
+        for good in ["checkpoints/epoch=3.safetensors", "pictures/features.gif", "features/a_b-C.x"]
+        {
             assert_eq!(ArtifactPath::parse(good).unwrap().to_string(), good);
         }
         for bad in [

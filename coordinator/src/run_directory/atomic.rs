@@ -18,9 +18,7 @@ const UNFINISHED: &str = ".unfinished-";
 /// The system's own.
 pub fn unfinished(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
-    builder
-        .prefix(UNFINISHED)
-        .permissions(Permissions::from_mode(0o666));
+    builder.prefix(UNFINISHED).permissions(Permissions::from_mode(0o666));
     builder.tempfile_in(folder)
 }
 
@@ -50,14 +48,10 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// The system's own; the old content is whole then.
 pub fn duplicate(source: &Path, target: &Path) -> io::Result<()> {
     let folder = folder_of(target);
-    let link = Builder::new()
-        .prefix(UNFINISHED)
-        .make_in(folder, |name| fs::hard_link(source, name));
+    let link =
+        Builder::new().prefix(UNFINISHED).make_in(folder, |name| fs::hard_link(source, name));
     match link {
-        Ok(link) => link
-            .into_temp_path()
-            .persist(target)
-            .map_err(|failed| failed.error)?,
+        Ok(link) => link.into_temp_path().persist(target).map_err(|failed| failed.error)?,
         // A file system without hard links, or a limit of them.
         Err(_) => {
             let mut copy = unfinished(folder)?;
@@ -102,9 +96,7 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
 }
 
 fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

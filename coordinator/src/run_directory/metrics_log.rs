@@ -106,13 +106,7 @@ mod tests {
 
     fn position(epoch: u64, step: u64) -> CheckpointMetadata {
         let resume_sha256 = String::new();
-        CheckpointMetadata {
-            resume_sha256,
-            epoch,
-            step_in_epoch: 0,
-            step,
-            tensors_sha256: None,
-        }
+        CheckpointMetadata { resume_sha256, epoch, step_in_epoch: 0, step, tensors_sha256: None }
     }
 
     fn check(text: &str, epoch: u64, step: u64, expected: &str, unreadable: usize) {

@@ -104,13 +104,7 @@ impl RunDirectory {
 
     fn hold(root: &Path, keep: u64, lock: Flock<File>) -> io::Result<Self> {
         let metrics = Mutex::new(MetricsLog::open(&root.join(METRICS))?);
-        Ok(Self {
-            root: root.to_path_buf(),
-            keep,
-            metrics,
-            placing: Mutex::default(),
-            _lock: lock,
-        })
+        Ok(Self { root: root.to_path_buf(), keep, metrics, placing: Mutex::default(), _lock: lock })
     }
 
     /// The folder.
@@ -225,11 +219,7 @@ pub fn default_root(now: SystemTime, dataset: &str) -> PathBuf {
     let digits: String = time.chars().filter(char::is_ascii_digit).collect();
     let (date, clock) = digits.split_at(8);
     let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '-' {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }
     };
     let dataset: String = dataset.chars().map(plain).collect();
     let base = Path::new("runs").join(format!("{date}-{clock}-{dataset}"));
@@ -255,13 +245,8 @@ fn find_run(root: &Path) -> Option<String> {
     if metrics.metadata().is_ok_and(|metadata| metadata.len() > 0) {
         return Some(METRICS.to_string());
     }
-    let mut checkpoints = fs::read_dir(root.join(CHECKPOINTS))
-        .into_iter()
-        .flatten()
-        .flatten();
-    checkpoints
-        .next()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+    let mut checkpoints = fs::read_dir(root.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    checkpoints.next().map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
 fn cannot(do_what: &str, root: &Path) -> String {

@@ -58,14 +58,9 @@ pub struct ResumePoint {
 /// # Errors
 /// There is none, with a reason for each candidate; or the folder cannot be changed.
 pub fn find(folder: &Path) -> Result<ResumePoint, ResumeError> {
-    let at = |source| ResumeError::Folder {
-        folder: folder.display().to_string(),
-        source,
-    };
+    let at = |source| ResumeError::Folder { folder: folder.display().to_string(), source };
     let epochs = retention::epochs(folder).map_err(at)?;
-    let stems = [LAST.to_string()]
-        .into_iter()
-        .chain(epochs.into_iter().map(retention::epoch_stem));
+    let stems = [LAST.to_string()].into_iter().chain(epochs.into_iter().map(retention::epoch_stem));
     // Every checkpoint is settled, not only the one chosen: a leftover resume file would be kept for the wrong model.
     settle(folder, BEST).map_err(at)?.ok();
     let settled = stems.map(|stem| Ok((settle(folder, &stem)?, stem)));
@@ -75,23 +70,13 @@ pub fn find(folder: &Path) -> Result<ResumePoint, ResumeError> {
         match checkpoint {
             Ok(position) => {
                 make_last(folder, &stem).map_err(at)?;
-                return Ok(ResumePoint {
-                    position,
-                    stem,
-                    skipped,
-                });
+                return Ok(ResumePoint { position, stem, skipped });
             }
             Err(reason) => skipped.push(format!("{stem}.safetensors {reason}")),
         }
     }
-    let reasons = skipped
-        .iter()
-        .map(|reason| format!("\n  {reason}"))
-        .collect();
-    Err(ResumeError::NoCheckpoint {
-        folder: folder.display().to_string(),
-        reasons,
-    })
+    let reasons = skipped.iter().map(|reason| format!("\n  {reason}")).collect();
+    Err(ResumeError::NoCheckpoint { folder: folder.display().to_string(), reasons })
 }
 
 /// Checks one checkpoint and leaves it with the one resume file that its model names. The inner error says why it
@@ -126,19 +111,14 @@ fn make_last(folder: &Path, stem: &str) -> io::Result<()> {
     if stem == LAST {
         return Ok(());
     }
-    let (from, to) = (
-        CheckpointPaths::new(folder, stem),
-        CheckpointPaths::new(folder, LAST),
-    );
+    let (from, to) = (CheckpointPaths::new(folder, stem), CheckpointPaths::new(folder, LAST));
     atomic::remove(&to.previous_resume)?;
     atomic::duplicate(&from.resume, &to.resume)?;
     atomic::duplicate(&from.model, &to.model)
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// The run below `runs` whose checkpoint is the newest.
@@ -146,21 +126,14 @@ fn file_name(path: &Path) -> String {
 /// # Errors
 /// There is none.
 pub fn newest_run(runs: &Path) -> Result<PathBuf, ResumeError> {
-    let newest = fs::read_dir(runs)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let checkpoints = entry.path().join(super::CHECKPOINTS);
-            let files = fs::read_dir(checkpoints).ok()?.flatten();
-            let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
-            times.max().map(|time| (time, entry.path()))
-        });
-    newest
-        .max()
-        .map(|(_, path)| path)
-        .ok_or_else(|| ResumeError::NoCheckpoint {
-            folder: runs.display().to_string(),
-            reasons: " (a run's directory can be named: --resume DIR)".to_string(),
-        })
+    let newest = fs::read_dir(runs).into_iter().flatten().flatten().filter_map(|entry| {
+        let checkpoints = entry.path().join(super::CHECKPOINTS);
+        let files = fs::read_dir(checkpoints).ok()?.flatten();
+        let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        times.max().map(|time| (time, entry.path()))
+    });
+    newest.max().map(|(_, path)| path).ok_or_else(|| ResumeError::NoCheckpoint {
+        folder: runs.display().to_string(),
+        reasons: " (a run's directory can be named: --resume DIR)".to_string(),
+    })
 }

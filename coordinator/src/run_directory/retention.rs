@@ -50,9 +50,7 @@ pub fn epochs(folder: &Path) -> io::Result<Vec<u64>> {
     let mut epochs = Vec::new();
     for entry in folder.read_dir()? {
         let name = entry?.file_name();
-        let stem = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".safetensors"));
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".safetensors"));
         epochs.extend(stem.and_then(|stem| stem.strip_prefix(EPOCH)?.parse::<u64>().ok()));
     }
     epochs.sort_unstable_by(|a, b| b.cmp(a));

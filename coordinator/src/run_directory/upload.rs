@@ -25,21 +25,13 @@ impl<'d> Upload<'d> {
         length: u64,
     ) -> Result<Self, ServiceError> {
         let Some(first) = paths.first() else {
-            return Err(ServiceError::Invalid(
-                "an artifact needs at least one path".to_string(),
-            ));
+            return Err(ServiceError::Invalid("an artifact needs at least one path".to_string()));
         };
         let target = first.below(&directory.root);
         let folder = target.parent().unwrap_or(&directory.root);
         let file = atomic::unfinished(folder)
             .map_err(|error| directory.storage_error(&first.to_string(), &error))?;
-        Ok(Self {
-            directory,
-            paths,
-            file,
-            expected: length,
-            received: 0,
-        })
+        Ok(Self { directory, paths, file, expected: length, received: 0 })
     }
 
     /// Takes the next bytes.
@@ -52,10 +44,7 @@ impl<'d> Upload<'d> {
             return Err(self.wrong_length());
         }
         let written = self.file.write_all(content);
-        written.map_err(|error| {
-            self.directory
-                .storage_error(&self.paths[0].to_string(), &error)
-        })
+        written.map_err(|error| self.directory.storage_error(&self.paths[0].to_string(), &error))
     }
 
     /// Puts the complete artifact in place.
@@ -67,30 +56,20 @@ impl<'d> Upload<'d> {
             return Err(self.wrong_length());
         }
         let (directory, name) = (self.directory, self.paths[0].to_string());
-        self.place()
-            .map_err(|error| directory.storage_error(&name, &error))
+        self.place().map_err(|error| directory.storage_error(&name, &error))
     }
 
     fn place(self) -> std::io::Result<Vec<ArtifactPath>> {
-        let Self {
-            directory,
-            paths,
-            file,
-            ..
-        } = self;
+        let Self { directory, paths, file, .. } = self;
         let root = &directory.root;
-        let _placing = directory
-            .placing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _placing = directory.placing.lock().unwrap_or_else(PoisonError::into_inner);
         file.as_file().sync_all()?;
         if paths.iter().any(|path| path.checkpoint().is_some()) {
             directory.metrics().sync()?;
         }
         for path in &paths {
-            path.checkpoint().map_or(Ok(()), |checkpoint| {
-                retention::before_put(root, &checkpoint)
-            })?;
+            path.checkpoint()
+                .map_or(Ok(()), |checkpoint| retention::before_put(root, &checkpoint))?;
         }
         for path in &paths[1..] {
             atomic::duplicate(file.path(), &path.below(root))?;

@@ -34,23 +34,16 @@ pub async fn put(
     mut pieces: Streaming<PutArtifactPiece>,
 ) -> Result<PutArtifactReply, ServiceError> {
     let Some(Piece::Header(header)) = next(&mut pieces).await? else {
-        return Err(ServiceError::Invalid(
-            "an artifact must begin with its header".to_string(),
-        ));
+        return Err(ServiceError::Invalid("an artifact must begin with its header".to_string()));
     };
     shared.cluster.require_current(header.generation)?;
-    let paths = header
-        .paths
-        .iter()
-        .map(|path| ArtifactPath::parse(path))
-        .collect::<Result<_, _>>()?;
+    let paths =
+        header.paths.iter().map(|path| ArtifactPath::parse(path)).collect::<Result<_, _>>()?;
     let (content, queue) = mpsc::channel(QUEUED_PIECES);
     let directory = Arc::clone(&shared.directory);
     let writing = spawn_blocking(move || write(&directory, paths, &header, queue));
     let received = forward(&mut pieces, content).await;
-    let written = writing
-        .await
-        .map_err(|error| ServiceError::Internal(error.to_string()))?;
+    let written = writing.await.map_err(|error| ServiceError::Internal(error.to_string()))?;
     // A broken stream also ends the writing early, with a less telling error.
     let stored = received.and(shared.ending_run_if_storage_failed(written))?;
     announce_checkpoint(shared, stored);
@@ -64,9 +57,7 @@ async fn forward(
 ) -> Result<(), ServiceError> {
     while let Some(piece) = next(pieces).await? {
         let Piece::Content(piece) = piece else {
-            return Err(ServiceError::Invalid(
-                "an artifact has one header".to_string(),
-            ));
+            return Err(ServiceError::Invalid("an artifact has one header".to_string()));
         };
         if content.send(piece).await.is_err() {
             break;
@@ -76,13 +67,9 @@ async fn forward(
 }
 
 async fn next(pieces: &mut Streaming<PutArtifactPiece>) -> Result<Option<Piece>, ServiceError> {
-    let piece = timeout(PIECE_DEADLINE, pieces.message())
-        .await
-        .map_err(|_| {
-            ServiceError::TimedOut(format!(
-                "no piece of the artifact came for {PIECE_DEADLINE:?}"
-            ))
-        })?;
+    let piece = timeout(PIECE_DEADLINE, pieces.message()).await.map_err(|_| {
+        ServiceError::TimedOut(format!("no piece of the artifact came for {PIECE_DEADLINE:?}"))
+    })?;
     Ok(piece?.and_then(|piece| piece.piece))
 }
 
@@ -107,10 +94,7 @@ fn write(
     let is_model =
         |path: &ArtifactPath| matches!(path.checkpoint(), Some(CheckpointFile::Model(_)));
     let model = paths.into_iter().find(is_model);
-    let description = model
-        .as_ref()
-        .map(|model| describe(directory, model))
-        .unwrap_or_default();
+    let description = model.as_ref().map(|model| describe(directory, model)).unwrap_or_default();
     Ok(Stored { model, description })
 }
 
@@ -129,20 +113,12 @@ pub fn describe(directory: &RunDirectory, model: &ArtifactPath) -> String {
 }
 
 fn announce_checkpoint(shared: &Shared, stored: Stored) {
-    let Stored {
-        model: Some(model),
-        description,
-    } = stored
-    else {
+    let Stored { model: Some(model), description } = stored else {
         return;
     };
     tracing::debug!(%model, "checkpoint stored");
-    shared
-        .board
-        .update(|record| record.last_checkpoint = Some(model.to_string()));
-    shared
-        .cluster
-        .apply(Event::CheckpointStored { description });
+    shared.board.update(|record| record.last_checkpoint = Some(model.to_string()));
+    shared.cluster.apply(Event::CheckpointStored { description });
 }
 
 /// Reads an artifact, or the initial state.
@@ -162,9 +138,9 @@ pub fn get(
     let file = tokio::fs::File::from_std(shared.directory.open_artifact(&path)?);
     let pieces = ReaderStream::with_capacity(file, PIECE_LENGTH).map(|piece| match piece {
         Ok(content) => Ok(ArtifactPiece { content }),
-        Err(error) => Err(Status::from(ServiceError::Storage(format!(
-            "cannot read an artifact: {error}"
-        )))),
+        Err(error) => {
+            Err(Status::from(ServiceError::Storage(format!("cannot read an artifact: {error}"))))
+        }
     });
     Ok(Box::pin(pieces))
 }

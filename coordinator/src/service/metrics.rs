@@ -19,16 +19,12 @@ pub async fn report(
         Some(Metrics::Step(step)) => Record::Step(step.into()),
         Some(Metrics::Epoch(epoch)) => Record::Epoch(epoch.into()),
         None => {
-            return Err(ServiceError::Invalid(
-                "the report holds no metrics".to_string(),
-            ));
+            return Err(ServiceError::Invalid("the report holds no metrics".to_string()));
         }
     };
     let directory = Arc::clone(&shared.directory);
     let writing = spawn_blocking(move || directory.append_metrics(&record).map(|()| record));
-    let written = writing
-        .await
-        .map_err(|error| ServiceError::Internal(error.to_string()))?;
+    let written = writing.await.map_err(|error| ServiceError::Internal(error.to_string()))?;
     match shared.ending_run_if_storage_failed(written)? {
         Record::Step(step) => shared.board.update(|board| board.last_step = Some(step)),
         Record::Epoch(epoch) => {

@@ -69,9 +69,7 @@ impl Shared {
         result: Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         if let Err(ServiceError::Storage(reason)) = &result {
-            self.cluster.apply(Event::StorageFailed {
-                reason: reason.clone(),
-            });
+            self.cluster.apply(Event::StorageFailed { reason: reason.clone() });
         }
         result
     }
@@ -93,76 +91,56 @@ impl Coordinator for Service {
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        Ok(Response::new(
-            session::serve(&self.0, request.into_inner()).await?,
-        ))
+        Ok(Response::new(session::serve(&self.0, request.into_inner()).await?))
     }
 
     async fn set_key(
         &self,
         request: Request<SetKeyRequest>,
     ) -> Result<Response<SetKeyReply>, Status> {
-        Ok(Response::new(rendezvous::set(
-            &self.0,
-            request.into_inner(),
-        )?))
+        Ok(Response::new(rendezvous::set(&self.0, request.into_inner())?))
     }
 
     async fn get_keys(
         &self,
         request: Request<GetKeysRequest>,
     ) -> Result<Response<GetKeysReply>, Status> {
-        Ok(Response::new(
-            rendezvous::get(&self.0, request.into_inner()).await?,
-        ))
+        Ok(Response::new(rendezvous::get(&self.0, request.into_inner()).await?))
     }
 
     async fn add_key(
         &self,
         request: Request<AddKeyRequest>,
     ) -> Result<Response<AddKeyReply>, Status> {
-        Ok(Response::new(rendezvous::add(
-            &self.0,
-            request.into_inner(),
-        )?))
+        Ok(Response::new(rendezvous::add(&self.0, request.into_inner())?))
     }
 
     async fn stream_samples(
         &self,
         request: Request<SamplesRequest>,
     ) -> Result<Response<Self::StreamSamplesStream>, Status> {
-        Ok(Response::new(samples::stream(
-            &self.0,
-            &request.into_inner(),
-        )?))
+        Ok(Response::new(samples::stream(&self.0, &request.into_inner())?))
     }
 
     async fn put_artifact(
         &self,
         request: Request<Streaming<PutArtifactPiece>>,
     ) -> Result<Response<PutArtifactReply>, Status> {
-        Ok(Response::new(
-            artifacts::put(&self.0, request.into_inner()).await?,
-        ))
+        Ok(Response::new(artifacts::put(&self.0, request.into_inner()).await?))
     }
 
     async fn get_artifact(
         &self,
         request: Request<GetArtifactRequest>,
     ) -> Result<Response<Self::GetArtifactStream>, Status> {
-        Ok(Response::new(artifacts::get(
-            &self.0,
-            &request.into_inner(),
-        )?))
+        Ok(Response::new(artifacts::get(&self.0, &request.into_inner())?))
     }
 
     async fn report_metrics(
         &self,
         request: Request<ReportMetricsRequest>,
     ) -> Result<Response<ReportMetricsReply>, Status> {
-        Ok(Response::new(
-            metrics::report(&self.0, request.into_inner()).await?,
-        ))
+        Ok(Response::new(metrics::report(&self.0, request.into_inner()).await?))
     }
 
     async fn get_status(

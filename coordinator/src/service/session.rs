@@ -28,9 +28,7 @@ pub async fn serve(
     let hello = hello(&mut messages).await?;
     let (seat, orders) = shared.cluster.join(hello).await?;
     let cancel = shared.cancel.clone();
-    shared
-        .tasks
-        .spawn(async move { cancel.run_until_cancelled(listen(seat, messages)).await });
+    shared.tasks.spawn(async move { cancel.run_until_cancelled(listen(seat, messages)).await });
     Ok(Box::pin(UnboundedReceiverStream::new(orders).map(Ok)))
 }
 
@@ -40,27 +38,21 @@ async fn hello(messages: &mut Streaming<WorkerMessage>) -> Result<Hello, Service
         .map_err(|_| ServiceError::TimedOut(format!("no Hello came within {HELLO_DEADLINE:?}")))?;
     match first?.and_then(|message| message.message) {
         Some(Message::Hello(hello)) => Ok(hello),
-        _ => Err(ServiceError::Invalid(
-            "a session must begin with a Hello".to_string(),
-        )),
+        _ => Err(ServiceError::Invalid("a session must begin with a Hello".to_string())),
     }
 }
 
 /// Passes on what the worker says until its connection or its session ends.
 async fn listen(seat: Seat, mut messages: Streaming<WorkerMessage>) {
     let closing = seat.closing.clone();
-    let how = closing
-        .run_until_cancelled(pass_on(&seat, &mut messages))
-        .await;
+    let how = closing.run_until_cancelled(pass_on(&seat, &mut messages)).await;
     match how {
         Some(how) => seat.leave(how),
         None => {
             // Closing before the worker has read its last order could take that from it.
-            timeout(FAREWELL, async {
-                while let Ok(Some(_)) = messages.message().await {}
-            })
-            .await
-            .ok();
+            timeout(FAREWELL, async { while let Ok(Some(_)) = messages.message().await {} })
+                .await
+                .ok();
         }
     }
 }
@@ -70,9 +62,8 @@ async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>) -> String
     loop {
         match messages.message().await {
             Ok(Some(message)) => {
-                if let Some(event) = message
-                    .message
-                    .and_then(|message| event(seat.session, message))
+                if let Some(event) =
+                    message.message.and_then(|message| event(seat.session, message))
                 {
                     seat.apply(event);
                 }
@@ -104,13 +95,9 @@ fn event(session: SessionId, message: Message) -> Option<Event> {
             generation: Generation(finished.generation),
             stopped: finished.stopped,
         },
-        Message::Failed(failed) if failed.peer_lost => Event::LostPeer {
-            session,
-            reason: failed.reason,
-        },
-        Message::Failed(failed) => Event::Failed {
-            session,
-            reason: failed.reason,
-        },
+        Message::Failed(failed) if failed.peer_lost => {
+            Event::LostPeer { session, reason: failed.reason }
+        }
+        Message::Failed(failed) => Event::Failed { session, reason: failed.reason },
     })
 }

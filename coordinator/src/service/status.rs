@@ -16,21 +16,15 @@ pub fn status(shared: &Shared) -> StatusReply {
     let train_samples = shared.data.train_samples as usize;
     let total_steps = schedule::total_steps(config, train_samples);
     let reports = || view.members.iter().map(|member| &member.report);
-    let step = reports()
-        .map(|report| report.step)
-        .max()
-        .unwrap_or_default()
-        .max(record.first_step);
-    let epoch = reports()
-        .map(|report| report.epoch)
-        .max()
-        .unwrap_or_default()
-        .max(record.first_epoch);
+    // Metrics and heartbeats travel apart: whichever is newer counts.
+    let reported = record.last_step.as_ref().map_or(0, |step| step.step.0 + 1);
+    let heard = reports().map(|report| report.step).max().unwrap_or_default();
+    let step = heard.max(reported).max(record.first_step);
+    let epoch =
+        reports().map(|report| report.epoch).max().unwrap_or_default().max(record.first_epoch);
     let measured = record.last_step.as_ref().map(|step| step.images_per_second);
-    let heard = reports()
-        .map(|report| report.images_per_second)
-        .fold(0.0, f64::max);
-    let images_per_second = measured.filter(|rate| *rate > 0.0).unwrap_or(heard);
+    let claimed = reports().map(|report| report.images_per_second).fold(0.0, f64::max);
+    let images_per_second = measured.filter(|rate| *rate > 0.0).unwrap_or(claimed);
     let images_left = images_until(config, train_samples, total_steps)
         - images_until(config, train_samples, step.min(total_steps));
     let is_training = view.phase == "training" && images_per_second > 0.0;

@@ -12,9 +12,8 @@ async fn started(folder: &tempfile::TempDir, arguments: &[&str]) -> (TestRun, Fa
 
 fn names(run: &TestRun, folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(run.root.join(folder)).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -31,11 +30,7 @@ async fn what_is_put_can_be_got_under_every_name() {
     }
     worker.put(&paths[..1], b"new").await.unwrap();
     assert_eq!(run.read(paths[0]), b"new");
-    assert_eq!(
-        run.read(paths[1]),
-        content,
-        "another name keeps its content"
-    );
+    assert_eq!(run.read(paths[1]), content, "another name keeps its content");
     worker.put(&["pictures/empty.svg"], b"").await.unwrap();
     assert_eq!(worker.get("pictures/empty.svg").await.unwrap(), b"");
 }
@@ -46,9 +41,7 @@ async fn an_incomplete_upload_leaves_no_trace() {
     let (run, mut worker) = started(&folder, &[]).await;
     worker.put(&["pictures/a.png"], b"whole").await.unwrap();
     for length in [3, 5000] {
-        let refused = worker
-            .put_as(1, &["pictures/a.png"], &[7; 4000], length)
-            .await;
+        let refused = worker.put_as(1, &["pictures/a.png"], &[7; 4000], length).await;
         assert!(
             matches!(&refused, Err(ServiceError::Invalid(m)) if m.contains("announced")),
             "{refused:?}"
@@ -62,37 +55,17 @@ async fn an_incomplete_upload_leaves_no_trace() {
 async fn tricks_with_paths_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (run, mut worker) = started(&folder, &[]).await;
-    for path in [
-        "../evil",
-        "/etc/passwd",
-        "config.toml",
-        "pictures/../config.toml",
-        "pictures/.x",
-        "",
-    ] {
+    for path in
+        ["../evil", "/etc/passwd", "config.toml", "pictures/../config.toml", "pictures/.x", ""]
+    {
         let put = worker.put(&[path], b"evil").await;
-        assert!(
-            matches!(put, Err(ServiceError::Invalid(_))),
-            "{path}: {put:?}"
-        );
+        assert!(matches!(put, Err(ServiceError::Invalid(_))), "{path}: {put:?}");
         let got = worker.get(path).await;
-        assert!(
-            matches!(got, Err(ServiceError::Invalid(_))),
-            "{path}: {got:?}"
-        );
+        assert!(matches!(got, Err(ServiceError::Invalid(_))), "{path}: {got:?}");
     }
-    assert!(matches!(
-        worker.put(&[], b"x").await,
-        Err(ServiceError::Invalid(_))
-    ));
-    assert!(matches!(
-        worker.get("pictures/none.png").await,
-        Err(ServiceError::NotFound(_))
-    ));
-    assert!(matches!(
-        worker.get("initial.safetensors").await,
-        Err(ServiceError::NotFound(_))
-    ));
+    assert!(matches!(worker.put(&[], b"x").await, Err(ServiceError::Invalid(_))));
+    assert!(matches!(worker.get("pictures/none.png").await, Err(ServiceError::NotFound(_))));
+    assert!(matches!(worker.get("initial.safetensors").await, Err(ServiceError::NotFound(_))));
     let stale = worker.put_as(2, &["pictures/a.png"], b"x", 1).await;
     assert!(matches!(stale, Err(ServiceError::Stale(_))));
     assert!(names(&run, "pictures").is_empty());
@@ -103,23 +76,14 @@ async fn the_resume_file_that_the_model_names_is_kept_until_its_successor_is_nam
     let folder = tempfile::tempdir().unwrap();
     let (run, mut worker) = started(&folder, &[]).await;
     worker.checkpoint(&["last"], [0, 5, 5]).await.unwrap();
-    assert_eq!(
-        names(&run, "checkpoints"),
-        ["last.resume.safetensors", "last.safetensors"]
-    );
+    assert_eq!(names(&run, "checkpoints"), ["last.resume.safetensors", "last.safetensors"]);
     let (model, resume) = checkpoint_files([0, 6, 6]);
     let previous = "checkpoints/last.previous.resume.safetensors";
     for _ in 0..2 {
-        worker
-            .put(&["checkpoints/last.resume.safetensors"], &resume)
-            .await
-            .unwrap();
+        worker.put(&["checkpoints/last.resume.safetensors"], &resume).await.unwrap();
         assert_eq!(run.read(previous), checkpoint_files([0, 5, 5]).1);
     }
-    worker
-        .put(&["checkpoints/last.safetensors"], &model)
-        .await
-        .unwrap();
+    worker.put(&["checkpoints/last.safetensors"], &model).await.unwrap();
     assert!(!run.root.join(previous).exists());
 }
 
@@ -129,18 +93,11 @@ async fn only_the_newest_epochs_are_kept() {
     let (run, mut worker) = started(&folder, &["--keep", "2"]).await;
     for epoch in 0..12 {
         let stem = format!("epoch={epoch}");
-        worker
-            .checkpoint(&[&stem, "last", "best"], [epoch + 1, 0, 10 * epoch])
-            .await
-            .unwrap();
+        worker.checkpoint(&[&stem, "last", "best"], [epoch + 1, 0, 10 * epoch]).await.unwrap();
     }
     let stems = ["best", "epoch=10", "epoch=11", "last"];
-    let expected = stems.map(|stem| {
-        [
-            format!("{stem}.resume.safetensors"),
-            format!("{stem}.safetensors"),
-        ]
-    });
+    let expected =
+        stems.map(|stem| [format!("{stem}.resume.safetensors"), format!("{stem}.safetensors")]);
     assert_eq!(names(&run, "checkpoints"), expected.concat());
 }
 

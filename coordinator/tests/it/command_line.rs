@@ -12,10 +12,7 @@ fn check(arguments: &[&str], expected: &[&str]) {
     let message = String::from_utf8_lossy(&stderr);
     assert!(!status.success(), "{arguments:?} succeeded");
     for text in expected {
-        assert!(
-            message.contains(text),
-            "{arguments:?}: {text} is missing in\n{message}"
-        );
+        assert!(message.contains(text), "{arguments:?}: {text} is missing in\n{message}");
     }
 }
 
@@ -23,10 +20,7 @@ fn check(arguments: &[&str], expected: &[&str]) {
 fn zeros_are_refused() {
     check(&["--workers", "0"], &["--workers: must be at least 1"]);
     check(&["--epochs", "0"], &["--epochs: must be at least 1"]);
-    check(
-        &["--batch-size", "0"],
-        &["--batch-size: must be at least 1"],
-    );
+    check(&["--batch-size", "0"], &["--batch-size: must be at least 1"]);
     check(&["--no-such-flag"], &["--no-such-flag"]);
 }
 
@@ -35,38 +29,26 @@ fn an_unknown_key_names_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("run.toml");
     std::fs::write(&file, "batch-sise = 20\n").unwrap();
-    check(
-        &["--config", file.to_str().unwrap()],
-        &["batch-sise", "did you mean `batch-size`?"],
-    );
+    check(&["--config", file.to_str().unwrap()], &["batch-sise", "did you mean `batch-size`?"]);
 }
 
 #[test]
 fn a_taken_port_says_how_to_choose_another() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    check(
-        &["--listen", &address],
-        &[&address, "the port is taken", "--listen HOST:PORT"],
-    );
+    check(&["--listen", &address], &[&address, "the port is taken", "--listen HOST:PORT"]);
     check(&["--listen", "nonsense"], &["cannot listen on nonsense"]);
 }
 
 #[test]
 fn an_unwritable_run_directory_is_named() {
     let fixed = ["--listen", "127.0.0.1:0", "--run-dir", "/dev/null/run"];
-    check(
-        &[&fixed[..], &SMALL].concat(),
-        &["/dev/null/run", "--run-dir"],
-    );
+    check(&[&fixed[..], &SMALL].concat(), &["/dev/null/run", "--run-dir"]);
 }
 
 #[test]
 fn libtorch_is_not_linked() {
     let output = Command::new("ldd").arg(PROGRAM).output().unwrap();
     let libraries = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        libraries.contains("libc.so") && !libraries.contains("torch"),
-        "{libraries}"
-    );
+    assert!(libraries.contains("libc.so") && !libraries.contains("torch"), "{libraries}");
 }

@@ -37,10 +37,7 @@ async fn everyone_done_is_thanked_and_the_run_is_complete() {
         assert!(matches!(worker.order().await, Ok(None)));
     }
     let ended = run.ended().await;
-    assert_eq!(
-        (&ended.outcome, ended.exit_code()),
-        (&Outcome::Completed, 0)
-    );
+    assert_eq!((&ended.outcome, ended.exit_code()), (&Outcome::Completed, 0));
 }
 
 #[tokio::test]
@@ -55,10 +52,7 @@ async fn a_lost_worker_ends_the_run_on_every_side_with_its_rank_and_the_last_che
     assert!(begin.elapsed() < Duration::from_secs(10));
     for message in [reason, printed] {
         assert!(message.contains("rank 1 on host-1"), "{message}");
-        assert!(
-            message.contains("checkpoints/last.safetensors (epoch 0, step 7)"),
-            "{message}"
-        );
+        assert!(message.contains("checkpoints/last.safetensors (epoch 0, step 7)"), "{message}");
     }
 }
 
@@ -67,34 +61,21 @@ async fn the_cause_is_named_not_its_consequence() {
     let folder = tempfile::tempdir().unwrap();
     let (run, first, mut second) = two(&folder).await;
     let failed = |reason: &str, peer_lost| {
-        Word::Failed(Failed {
-            generation: 1,
-            reason: reason.to_string(),
-            peer_lost,
-        })
+        Word::Failed(Failed { generation: 1, reason: reason.to_string(), peer_lost })
     };
     first.say(failed("connection reset by peer", true)).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     second.say(failed("the loss is NaN at step 3", false)).await;
     assert!(second.aborted().await.contains("NaN at step 3"));
     let message = failure(run).await;
-    assert!(
-        message.starts_with("rank 1 on host-1 failed: the loss is NaN at step 3"),
-        "{message}"
-    );
-    assert!(
-        message.contains("no checkpoint was stored yet"),
-        "{message}"
-    );
+    assert!(message.starts_with("rank 1 on host-1 failed: the loss is NaN at step 3"), "{message}");
+    assert!(message.contains("no checkpoint was stored yet"), "{message}");
 }
 
 #[tokio::test]
 async fn a_silent_worker_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let timing = Timing {
-        heartbeat_timeout: Duration::from_secs(2),
-        ..TIMING
-    };
+    let timing = Timing { heartbeat_timeout: Duration::from_secs(2), ..TIMING };
     let run = TestRun::start_with(&folder, &["--workers", "2"], timing).await;
     let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
     let _second = workers.pop().unwrap();
@@ -106,10 +87,7 @@ async fn a_silent_worker_is_lost() {
             break abort.reason;
         }
     };
-    assert!(
-        reason.contains("rank 1 on host-1 has not been heard from"),
-        "{reason}"
-    );
+    assert!(reason.contains("rank 1 on host-1 has not been heard from"), "{reason}");
     failure(run).await;
 }
 
@@ -136,10 +114,7 @@ async fn a_stop_does_not_wait_for_ever() {
     first.finish(true).await;
     assert!(matches!(second.order().await, Ok(Some(Order::Stop(_)))));
     let reason = second.aborted().await;
-    assert!(
-        reason.contains("rank 1 on host-1 did not store its state in time"),
-        "{reason}"
-    );
+    assert!(reason.contains("rank 1 on host-1 did not store its state in time"), "{reason}");
     failure(run).await;
 }
 
@@ -150,7 +125,9 @@ async fn a_second_interrupt_ends_at_once() {
     run.interrupts.send(Interrupt::Terminate).await.unwrap();
     assert!(matches!(first.order().await, Ok(Some(Order::Stop(_)))));
     run.interrupts.send(Interrupt::Interrupt).await.unwrap();
+    let begin = Instant::now();
     assert_eq!(run.ended().await.exit_code(), 130);
+    assert!(begin.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test]

@@ -46,9 +46,7 @@ pub const TIMING: Timing = Timing {
 
 /// Ends a test that hangs.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(HARD_LIMIT, future)
-        .await
-        .expect("a step of the test took too long")
+    tokio::time::timeout(HARD_LIMIT, future).await.expect("a step of the test took too long")
 }
 
 /// Small settings: 97 samples in batches of 10, four logical shards.
@@ -80,11 +78,7 @@ pub fn plan(root: &Path, arguments: &[&str]) -> Result<RunPlan> {
     let root = root.to_str().unwrap();
     let fixed = ["coordinator", "--run-dir", root, "--listen", "127.0.0.1:0"];
     let all = fixed.iter().chain(arguments).map(OsString::from);
-    let environment = Environment {
-        world_size: None,
-        mnist_dir: None,
-        cores: 2,
-    };
+    let environment = Environment { world_size: None, mnist_dir: None, cores: 2 };
     match args::parse(all, &environment)? {
         Command::Run(plan) => Ok(*plan),
         Command::Status(_) => panic!("not a run"),
@@ -124,12 +118,7 @@ impl TestRun {
             log: LogFile::default(),
         };
         let running = tokio::spawn(run::run(plan, inputs));
-        Self {
-            address,
-            root,
-            interrupts,
-            running,
-        }
+        Self { address, root, interrupts, running }
     }
 
     /// How it ended.
@@ -148,9 +137,7 @@ impl TestRun {
 
     pub fn metrics_lines(&self) -> Vec<serde_json::Value> {
         let text = String::from_utf8(self.read("metrics.jsonl")).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -186,24 +173,11 @@ impl FakeWorker {
     }
 
     pub async fn join_at(address: &str, hello: Hello) -> Result<Self, ServiceError> {
-        let mut client = within(CoordinatorClient::connect(address.to_string()))
-            .await
-            .unwrap();
+        let mut client = within(CoordinatorClient::connect(address.to_string())).await.unwrap();
         let (words, outgoing) = mpsc::channel(16);
-        words
-            .send(WorkerMessage {
-                message: Some(Word::Hello(hello)),
-            })
-            .await
-            .unwrap();
-        let orders = within(client.session(ReceiverStream::new(outgoing)))
-            .await?
-            .into_inner();
-        Ok(Self {
-            words,
-            orders,
-            client,
-        })
+        words.send(WorkerMessage { message: Some(Word::Hello(hello)) }).await.unwrap();
+        let orders = within(client.session(ReceiverStream::new(outgoing))).await?.into_inner();
+        Ok(Self { words, orders, client })
     }
 
     /// `count` workers that have been told to start.
@@ -220,37 +194,22 @@ impl FakeWorker {
     }
 
     pub async fn say(&self, word: Word) {
-        self.words
-            .send(WorkerMessage {
-                message: Some(word),
-            })
-            .await
-            .unwrap();
+        self.words.send(WorkerMessage { message: Some(word) }).await.unwrap();
     }
 
     pub async fn beat(&self, step: u64) {
-        let heartbeat = Heartbeat {
-            generation: 1,
-            phase: "training".into(),
-            step,
-            ..Heartbeat::default()
-        };
+        let heartbeat =
+            Heartbeat { generation: 1, phase: "training".into(), step, ..Heartbeat::default() };
         self.say(Word::Heartbeat(heartbeat)).await;
     }
 
     pub async fn finish(&self, stopped: bool) {
-        self.say(Word::Finished(Finished {
-            generation: 1,
-            stopped,
-        }))
-        .await;
+        self.say(Word::Finished(Finished { generation: 1, stopped })).await;
     }
 
     /// The next order, or how the stream ended.
     pub async fn order(&mut self) -> Result<Option<Order>, Status> {
-        Ok(within(self.orders.message())
-            .await?
-            .and_then(|order| order.message))
+        Ok(within(self.orders.message()).await?.and_then(|order| order.message))
     }
 
     pub async fn start(&mut self) -> Start {
@@ -280,11 +239,7 @@ impl FakeWorker {
         length: u64,
     ) -> Result<(), ServiceError> {
         let paths = paths.iter().map(|path| (*path).to_string()).collect();
-        let header = PutArtifactHeader {
-            generation,
-            paths,
-            length,
-        };
+        let header = PutArtifactHeader { generation, paths, length };
         let piece = |piece| PutArtifactPiece { piece: Some(piece) };
         let mut pieces = vec![piece(put_artifact_piece::Piece::Header(header))];
         let contents = content.chunks(1000).map(<[u8]>::to_vec);
@@ -294,12 +249,8 @@ impl FakeWorker {
     }
 
     pub async fn get(&mut self, path: &str) -> Result<Vec<u8>, ServiceError> {
-        let request = GetArtifactRequest {
-            path: path.to_string(),
-        };
-        let mut pieces = within(self.client.get_artifact(request))
-            .await?
-            .into_inner();
+        let request = GetArtifactRequest { path: path.to_string() };
+        let mut pieces = within(self.client.get_artifact(request)).await?.into_inner();
         let mut content = Vec::new();
         while let Some(piece) = within(pieces.message()).await? {
             content.extend_from_slice(&piece.content);
@@ -309,19 +260,10 @@ impl FakeWorker {
 
     /// Reports a step's losses.
     pub async fn report_step(&mut self, epoch: u64, step: u64) -> Result<(), ServiceError> {
-        let metrics = StepMetrics {
-            epoch,
-            step,
-            loss: 0.1 + 0.2,
-            lr: 1e-3,
-            ..StepMetrics::default()
-        };
+        let metrics =
+            StepMetrics { epoch, step, loss: 0.1 + 0.2, lr: 1e-3, ..StepMetrics::default() };
         let metrics = Some(report_metrics_request::Metrics::Step(metrics));
-        within(self.client.report_metrics(ReportMetricsRequest {
-            generation: 1,
-            metrics,
-        }))
-        .await?;
+        within(self.client.report_metrics(ReportMetricsRequest { generation: 1, metrics })).await?;
         Ok(())
     }
 
@@ -332,11 +274,7 @@ impl FakeWorker {
         position: [u64; 3],
     ) -> Result<(), ServiceError> {
         let (model, resume) = checkpoint_files(position);
-        let paths = |suffix| {
-            stems
-                .iter()
-                .map(move |stem| format!("checkpoints/{stem}{suffix}"))
-        };
+        let paths = |suffix| stems.iter().map(move |stem| format!("checkpoints/{stem}{suffix}"));
         for (suffix, content) in [(".resume.safetensors", &resume), (".safetensors", &model)] {
             let paths: Vec<String> = paths(suffix).collect();
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
@@ -349,20 +287,14 @@ impl FakeWorker {
 /// Model and resume file at a position `[epoch, step in epoch, step]`.
 pub fn checkpoint_files([epoch, step_in_epoch, step]: [u64; 3]) -> (Vec<u8>, Vec<u8>) {
     let resume = format!("the resume file of step {step}").into_bytes();
-    let sha256: String = Sha256::digest(&resume)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sha256: String = Sha256::digest(&resume).iter().map(|byte| format!("{byte:02x}")).collect();
     let metadata = serde_json::json!({
         "resume_sha256": sha256, "epoch": epoch, "step_in_epoch": step_in_epoch, "step": step,
     });
     let numbers = [0u8; 16];
     let tensor = TensorView::new(Dtype::F32, vec![4], &numbers).unwrap();
     let metadata = Some([("concentric".to_string(), metadata.to_string())].into());
-    (
-        safetensors::serialize([("x", tensor)], metadata).unwrap(),
-        resume,
-    )
+    (safetensors::serialize([("x", tensor)], metadata).unwrap(), resume)
 }
 
 /// The settings that workers were sent.

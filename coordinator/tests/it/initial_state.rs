@@ -27,18 +27,14 @@ fn fixture(folder: &TempDir, name: &str) -> PathBuf {
 
 fn read(path: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
     let config = plan(Path::new("unused"), arguments).unwrap().config;
-    load(path, &config)
-        .map(|bytes| bytes.to_vec())
-        .map_err(|error| error.to_string())
+    load(path, &config).map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
 }
 
 fn numbers(view: &TensorView<'_>) -> Vec<f64> {
     match view.dtype() {
-        Dtype::F64 => view
-            .data()
-            .chunks(8)
-            .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
-            .collect(),
+        Dtype::F64 => {
+            view.data().chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
+        }
         Dtype::F32 => view
             .data()
             .chunks(4)
@@ -58,9 +54,7 @@ fn check(content: &[u8], with_center: bool, float: Dtype) {
     let file = SafeTensors::deserialize(content).unwrap();
     assert_eq!(file.len(), 46 + usize::from(with_center));
     let mut parameter = 0;
-    for spec in tensors(2)
-        .into_iter()
-        .filter(|spec| with_center || spec.kind != TensorKind::Center)
+    for spec in tensors(2).into_iter().filter(|spec| with_center || spec.kind != TensorKind::Center)
     {
         let view = file.tensor(&spec.name).unwrap();
         assert_eq!(view.shape(), spec.shape, "{}", spec.name);
@@ -73,10 +67,7 @@ fn check(content: &[u8], with_center: bool, float: Dtype) {
             }
         };
         assert!(
-            numbers(&view)
-                .into_iter()
-                .enumerate()
-                .all(|(j, n)| n == expected(j)),
+            numbers(&view).into_iter().enumerate().all(|(j, n)| n == expected(j)),
             "{}",
             spec.name
         );
@@ -90,23 +81,11 @@ fn check(content: &[u8], with_center: bool, float: Dtype) {
 fn every_container_that_pytorch_writes_is_read() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["ordinary", "legacy", "nested"] {
-        check(
-            &read(&fixture(&folder, name), &[]).unwrap(),
-            false,
-            Dtype::F32,
-        );
+        check(&read(&fixture(&folder, name), &[]).unwrap(), false, Dtype::F32);
         let path = fixture(&folder, &format!("{name}-center"));
-        check(
-            &read(&path, &["--precision", "f64"]).unwrap(),
-            true,
-            Dtype::F64,
-        );
+        check(&read(&path, &["--precision", "f64"]).unwrap(), true, Dtype::F64);
     }
-    check(
-        &read(&fixture(&folder, "channels-last"), &[]).unwrap(),
-        false,
-        Dtype::F32,
-    );
+    check(&read(&fixture(&folder, "channels-last"), &[]).unwrap(), false, Dtype::F32);
 }
 
 /// A safetensors file like the fixture, its tensors renamed, left out or changed by `change`.
@@ -116,15 +95,9 @@ fn safetensors_file(
 ) -> PathBuf {
     let content = read(&fixture(folder, "ordinary-center"), &[]).unwrap();
     let file = SafeTensors::deserialize(&content).unwrap();
-    let changed: Vec<_> = file
-        .iter()
-        .filter_map(|(name, view)| change(name, &view))
-        .collect();
+    let changed: Vec<_> = file.iter().filter_map(|(name, view)| change(name, &view)).collect();
     let views = changed.iter().map(|(name, dtype, shape, data)| {
-        (
-            name.clone(),
-            TensorView::new(*dtype, shape.clone(), data).unwrap(),
-        )
+        (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap())
     });
     let path = folder.path().join("changed.safetensors");
     std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
@@ -132,12 +105,7 @@ fn safetensors_file(
 }
 
 fn unchanged(name: &str, view: &TensorView<'_>) -> (String, Dtype, Vec<usize>, Vec<u8>) {
-    (
-        name.to_string(),
-        view.dtype(),
-        view.shape().to_vec(),
-        view.data().to_vec(),
-    )
+    (name.to_string(), view.dtype(), view.shape().to_vec(), view.data().to_vec())
 }
 
 #[test]
@@ -150,9 +118,7 @@ fn prefixes_of_data_parallel_and_smaller_numbers_are_taken() {
             return Some((name, dtype, shape, data));
         }
         // Every value of the fixture is exact in half precision.
-        let halves = numbers(view)
-            .into_iter()
-            .flat_map(|n| half::f16::from_f64(n).to_le_bytes());
+        let halves = numbers(view).into_iter().flat_map(|n| half::f16::from_f64(n).to_le_bytes());
         Some((name, Dtype::F16, shape, halves.collect()))
     });
     check(&read(&path, &[]).unwrap(), true, Dtype::F32);
@@ -163,18 +129,12 @@ fn everything_that_does_not_match_is_listed() {
     let folder = tempfile::tempdir().unwrap();
     let path = safetensors_file(&folder, |name, view| match name {
         "output.bias" => None,
-        "features.bias" => Some((
-            "classifier.bias".to_string(),
-            view.dtype(),
-            vec![2],
-            view.data().to_vec(),
-        )),
-        "output.weight" => Some((
-            name.to_string(),
-            view.dtype(),
-            vec![2, 10],
-            view.data().to_vec(),
-        )),
+        "features.bias" => {
+            Some(("classifier.bias".to_string(), view.dtype(), vec![2], view.data().to_vec()))
+        }
+        "output.weight" => {
+            Some((name.to_string(), view.dtype(), vec![2, 10], view.data().to_vec()))
+        }
         _ => Some(unchanged(name, view)),
     });
     let message = read(&path, &[]).unwrap_err();
@@ -186,40 +146,22 @@ fn everything_that_does_not_match_is_listed() {
         "classifier.bias [2]",
         "output.weight: expected [10, 2], found [2, 10]",
     ] {
-        assert!(
-            message.contains(expected),
-            "{expected} is missing in\n{message}"
-        );
+        assert!(message.contains(expected), "{expected} is missing in\n{message}");
     }
     let ordinary = fixture(&folder, "ordinary");
     let message = read(&ordinary, &["--feature-dim", "3"]).unwrap_err();
-    assert!(
-        message.contains("features.weight: expected [3, 1152], found [2, 1152]"),
-        "{message}"
-    );
+    assert!(message.contains("features.weight: expected [3, 1152], found [2, 1152]"), "{message}");
 }
 
 #[test]
 fn other_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.pth");
-    for content in [
-        &b""[..],
-        b"hello",
-        b"PK\x03\x04 but no archive",
-        b"\x80\x02}q\x00.",
-    ] {
+    for content in [&b""[..], b"hello", b"PK\x03\x04 but no archive", b"\x80\x02}q\x00."] {
         std::fs::write(&path, content).unwrap();
-        assert!(
-            read(&path, &[]).unwrap_err().contains("net.pth"),
-            "{content:?}"
-        );
+        assert!(read(&path, &[]).unwrap_err().contains("net.pth"), "{content:?}");
     }
-    assert!(
-        read(Path::new("/nowhere.pth"), &[])
-            .unwrap_err()
-            .contains("cannot read /nowhere.pth")
-    );
+    assert!(read(Path::new("/nowhere.pth"), &[]).unwrap_err().contains("cannot read /nowhere.pth"));
 }
 
 #[tokio::test]
@@ -229,9 +171,5 @@ async fn workers_get_it_from_the_coordinator() {
     let run = TestRun::start(&folder, &["--init-from", path.to_str().unwrap()]).await;
     let (mut workers, starts) = FakeWorker::start_all(&run, 1).await;
     assert_eq!(starts[0].start_from(), StartFrom::Initial);
-    check(
-        &workers[0].get("initial.safetensors").await.unwrap(),
-        false,
-        Dtype::F32,
-    );
+    check(&workers[0].get("initial.safetensors").await.unwrap(), false, Dtype::F32);
 }

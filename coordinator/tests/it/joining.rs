@@ -17,20 +17,11 @@ async fn ranks_follow_slots_and_the_start_says_everything() {
     }
     for (slot, worker) in &mut workers {
         let start = worker.start().await;
-        assert_eq!(
-            (start.generation, start.rank, start.world_size),
-            (1, *slot, 3)
-        );
+        assert_eq!((start.generation, start.rank, start.world_size), (1, *slot, 3));
         assert_eq!((start.train_samples, start.test_samples), (97, 23));
-        assert_eq!(
-            (start.start_from(), start.dataset.as_str()),
-            (StartFrom::Seed, "synthetic")
-        );
+        assert_eq!((start.start_from(), start.dataset.as_str()), (StartFrom::Seed, "synthetic"));
         let config = config(&start);
-        assert_eq!(
-            (config.seed, config.logical_shards, config.threads),
-            (5, Some(4), Some(1))
-        );
+        assert_eq!((config.seed, config.logical_shards, config.threads), (5, Some(4), Some(1)));
     }
 }
 
@@ -42,14 +33,7 @@ async fn refusal(run: &TestRun, hello: Hello) -> ServiceError {
 async fn who_does_not_fit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = TestRun::start(&folder, &["--workers", "2"]).await;
-    let old = refusal(
-        &run,
-        Hello {
-            protocol_version: 9,
-            ..hello(0)
-        },
-    )
-    .await;
+    let old = refusal(&run, Hello { protocol_version: 9, ..hello(0) }).await;
     assert!(
         matches!(&old, ServiceError::IncompatibleVersion(m) if m.contains("version 9") && m.contains("version 1"))
     );
@@ -59,14 +43,7 @@ async fn who_does_not_fit_is_refused() {
         "{out_of_range}"
     );
     let _first = FakeWorker::join(&run, 0).await;
-    let other = refusal(
-        &run,
-        Hello {
-            hardware: "EPYC".to_string(),
-            ..hello(1)
-        },
-    )
-    .await;
+    let other = refusal(&run, Hello { hardware: "EPYC".to_string(), ..hello(1) }).await;
     assert!(
         matches!(&other, ServiceError::Invalid(m) if m.contains("EPYC") && m.contains("Xeon")),
         "{other}"
@@ -78,15 +55,9 @@ async fn mixed_hardware_can_be_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let run = TestRun::start(&folder, &["--workers", "2", "--allow-mixed-hardware"]).await;
     let mut first = FakeWorker::join(&run, 0).await;
-    let _second = FakeWorker::join_as(
-        &run,
-        Hello {
-            hardware: "EPYC".to_string(),
-            ..hello(1)
-        },
-    )
-    .await
-    .unwrap();
+    let _second = FakeWorker::join_as(&run, Hello { hardware: "EPYC".to_string(), ..hello(1) })
+        .await
+        .unwrap();
     first.start().await;
 }
 
@@ -96,9 +67,7 @@ async fn a_holder_that_answers_keeps_its_slot() {
     let run = TestRun::start(&folder, &["--workers", "2"]).await;
     let mut holder = FakeWorker::join(&run, 0).await;
     let answering = async {
-        let Ok(Some(Order::Ping(ping))) = holder.order().await else {
-            panic!("no ping")
-        };
+        let Ok(Some(Order::Ping(ping))) = holder.order().await else { panic!("no ping") };
         holder.say(Word::Pong(Pong { nonce: ping.nonce })).await;
     };
     let (refusal, ()) = within(async { tokio::join!(refusal(&run, hello(0)), answering) }).await;
@@ -117,12 +86,7 @@ async fn a_holder_that_is_silent_is_replaced() {
     let mut silent = FakeWorker::join(&run, 0).await;
     let mut successor = FakeWorker::join(&run, 0).await;
     assert!(matches!(silent.order().await, Ok(Some(Order::Ping(_)))));
-    assert!(
-        silent
-            .aborted()
-            .await
-            .contains("another worker took slot 0")
-    );
+    assert!(silent.aborted().await.contains("another worker took slot 0"));
     let _other = FakeWorker::join(&run, 1).await;
     assert_eq!(successor.start().await.rank, 0);
 }

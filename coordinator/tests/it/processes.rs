@@ -33,13 +33,7 @@ struct Process(Child);
 
 impl Process {
     fn start(command: &mut Command) -> Self {
-        Self(
-            command
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
     fn signal(&self, signal: Signal) {
@@ -50,18 +44,8 @@ impl Process {
     fn end(mut self) -> (Option<i32>, String) {
         let status = eventually("the program's end", || self.0.try_wait().unwrap());
         let mut printed = String::new();
-        self.0
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut printed)
-            .unwrap();
-        self.0
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut printed)
-            .unwrap();
+        self.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
         (status.code(), printed)
     }
 }
@@ -74,17 +58,8 @@ impl Drop for Process {
 }
 
 fn arguments(root: &Path) -> Vec<String> {
-    let fixed = [
-        "--listen",
-        "127.0.0.1:0",
-        "--run-dir",
-        root.to_str().unwrap(),
-    ];
-    fixed
-        .iter()
-        .chain(&SMALL)
-        .map(|argument| (*argument).to_string())
-        .collect()
+    let fixed = ["--listen", "127.0.0.1:0", "--run-dir", root.to_str().unwrap()];
+    fixed.iter().chain(&SMALL).map(|argument| (*argument).to_string()).collect()
 }
 
 /// The address that the log tells.
@@ -103,31 +78,17 @@ async fn a_full_disk_keeps_the_previous_checkpoint_and_ends_the_run() {
     // No file may grow beyond 64 blocks: a write fails with EFBIG as it would with ENOSPC on a full disk.
     let script = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
     let mut command = Command::new("sh");
-    command
-        .args(["-c", script, "sh", PROGRAM])
-        .args(arguments(&root));
+    command.args(["-c", script, "sh", PROGRAM]).args(arguments(&root));
     let process = Process::start(&mut command);
-    let mut worker = FakeWorker::join_at(&address(&root), hello(0))
-        .await
-        .unwrap();
+    let mut worker = FakeWorker::join_at(&address(&root), hello(0)).await.unwrap();
     worker.start().await;
     worker.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
     let model = std::fs::read(root.join("checkpoints/last.safetensors")).unwrap();
 
-    let refused = worker
-        .put(&["checkpoints/last.safetensors"], &vec![1; 1 << 20])
-        .await;
-    let Err(ServiceError::Storage(message)) = refused else {
-        panic!("{refused:?}")
-    };
-    assert!(
-        message.contains("cannot store checkpoints/last.safetensors"),
-        "{message}"
-    );
-    assert_eq!(
-        std::fs::read(root.join("checkpoints/last.safetensors")).unwrap(),
-        model
-    );
+    let refused = worker.put(&["checkpoints/last.safetensors"], &vec![1; 1 << 20]).await;
+    let Err(ServiceError::Storage(message)) = refused else { panic!("{refused:?}") };
+    assert!(message.contains("cannot store checkpoints/last.safetensors"), "{message}");
+    assert_eq!(std::fs::read(root.join("checkpoints/last.safetensors")).unwrap(), model);
     assert_eq!(
         std::fs::read_dir(root.join("checkpoints")).unwrap().count(),
         2,
@@ -135,10 +96,7 @@ async fn a_full_disk_keeps_the_previous_checkpoint_and_ends_the_run() {
     );
     let (code, printed) = process.end();
     assert_eq!(code, Some(1));
-    assert!(
-        printed.contains("cannot store checkpoints/last.safetensors"),
-        "{printed}"
-    );
+    assert!(printed.contains("cannot store checkpoints/last.safetensors"), "{printed}");
     assert!(printed.contains("(epoch 0, step 7)"), "{printed}");
 }
 
@@ -158,9 +116,7 @@ fn installed(folder: &TempDir, worker: Option<&str>) -> PathBuf {
 
 fn spawning(folder: &TempDir, worker: Option<&str>) -> Process {
     let mut command = Command::new(installed(folder, worker));
-    command
-        .args(arguments(&folder.path().join("run")))
-        .args(["--spawn", "--workers", "2"]);
+    command.args(arguments(&folder.path().join("run"))).args(["--spawn", "--workers", "2"]);
     if worker.is_none() {
         command.env("PATH", "/nowhere");
     }
@@ -172,10 +128,7 @@ fn a_missing_worker_program_says_how_to_build_it() {
     let folder = tempfile::tempdir().unwrap();
     let (code, printed) = spawning(&folder, None).end();
     assert_eq!(code, Some(1));
-    assert!(
-        printed.contains("cargo build --release -p worker"),
-        "{printed}"
-    );
+    assert!(printed.contains("cargo build --release -p worker"), "{printed}");
 }
 
 #[test]
@@ -190,17 +143,8 @@ fn a_worker_that_ends_before_it_joins_ends_the_run_with_its_last_words() {
 
 /// Process ids that the workers of the next test have written.
 fn pids(folder: &TempDir) -> Option<Vec<i32>> {
-    let read = |name| {
-        std::fs::read_to_string(folder.path().join(name))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    };
-    ["0", "0-child", "1", "1-child"]
-        .into_iter()
-        .map(read)
-        .collect()
+    let read = |name| std::fs::read_to_string(folder.path().join(name)).ok()?.trim().parse().ok();
+    ["0", "0-child", "1", "1-child"].into_iter().map(read).collect()
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -218,13 +162,11 @@ fn spawned_workers_and_their_children_end_with_the_run() {
         assert!(pids.iter().all(|pid| is_alive(*pid)));
         for _ in 0..signals {
             process.signal(Signal::SIGTERM);
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(300));
         }
         let (code, printed) = process.end();
         assert_eq!(code, Some(expected), "{printed}");
-        eventually("the workers' end", || {
-            (!pids.iter().any(|pid| is_alive(*pid))).then_some(())
-        });
+        eventually("the workers' end", || (!pids.iter().any(|pid| is_alive(*pid))).then_some(()));
         let args = std::fs::read_to_string(folder.path().join("args")).unwrap();
         assert!(
             args.contains("--coordinator http://127.0.0.1:") && args.contains("--parallel "),

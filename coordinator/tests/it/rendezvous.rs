@@ -6,11 +6,7 @@ use proto::{AddKeyRequest, GetKeysRequest, SetKeyRequest};
 use crate::harness::{FakeWorker, TestRun, within};
 
 fn get(key: &str, timeout_ms: u64) -> GetKeysRequest {
-    GetKeysRequest {
-        generation: 1,
-        keys: vec![key.to_string()],
-        timeout_ms,
-    }
+    GetKeysRequest { generation: 1, keys: vec![key.to_string()], timeout_ms }
 }
 
 #[tokio::test]
@@ -20,51 +16,20 @@ async fn a_key_set_by_one_worker_wakes_another() {
     let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
     let mut reader = workers[0].client.clone();
     let reading = tokio::spawn(async move { reader.get_keys(get("rank 1", 20_000)).await });
-    let set = SetKeyRequest {
-        generation: 1,
-        key: "rank 1".into(),
-        value: "here".into(),
-    };
-    within(workers[1].client.set_key(set.clone()))
-        .await
-        .unwrap();
-    assert_eq!(
-        within(reading).await.unwrap().unwrap().into_inner().values,
-        ["here"]
-    );
+    let set = SetKeyRequest { generation: 1, key: "rank 1".into(), value: "here".into() };
+    within(workers[1].client.set_key(set.clone())).await.unwrap();
+    assert_eq!(within(reading).await.unwrap().unwrap().into_inner().values, ["here"]);
 
-    let add = AddKeyRequest {
-        generation: 1,
-        key: "count".into(),
-        amount: 3,
-    };
-    within(workers[0].client.add_key(add.clone()))
-        .await
-        .unwrap();
-    let sum = within(workers[1].client.add_key(add))
-        .await
-        .unwrap()
-        .into_inner()
-        .value;
+    let add = AddKeyRequest { generation: 1, key: "count".into(), amount: 3 };
+    within(workers[0].client.add_key(add.clone())).await.unwrap();
+    let sum = within(workers[1].client.add_key(add)).await.unwrap().into_inner().value;
     assert_eq!(sum, 6);
 
-    let missing = within(workers[0].client.get_keys(get("nobody", 10)))
-        .await
-        .unwrap_err();
+    let missing = within(workers[0].client.get_keys(get("nobody", 10))).await.unwrap_err();
     let missing = ServiceError::from(missing);
-    assert!(
-        matches!(&missing, ServiceError::TimedOut(m) if m.contains("nobody")),
-        "{missing}"
-    );
-    let stale = within(workers[0].client.set_key(SetKeyRequest {
-        generation: 2,
-        ..set
-    }))
-    .await;
-    assert!(matches!(
-        ServiceError::from(stale.unwrap_err()),
-        ServiceError::Stale(_)
-    ));
+    assert!(matches!(&missing, ServiceError::TimedOut(m) if m.contains("nobody")), "{missing}");
+    let stale = within(workers[0].client.set_key(SetKeyRequest { generation: 2, ..set })).await;
+    assert!(matches!(ServiceError::from(stale.unwrap_err()), ServiceError::Stale(_)));
 }
 
 #[tokio::test]

@@ -16,22 +16,12 @@ async fn interrupted_run(folder: &TempDir) {
     for step in 0..10 {
         worker.report_step(0, step).await.unwrap();
     }
-    let epoch = EpochMetrics {
-        epoch: 0,
-        loss: 0.5,
-        ..EpochMetrics::default()
-    };
+    let epoch = EpochMetrics { epoch: 0, loss: 0.5, ..EpochMetrics::default() };
     let metrics = Some(Metrics::Epoch(epoch));
-    within(worker.client.report_metrics(ReportMetricsRequest {
-        generation: 1,
-        metrics,
-    }))
-    .await
-    .unwrap();
-    worker
-        .checkpoint(&["epoch=0", "last"], [1, 0, 10])
+    within(worker.client.report_metrics(ReportMetricsRequest { generation: 1, metrics }))
         .await
         .unwrap();
+    worker.checkpoint(&["epoch=0", "last"], [1, 0, 10]).await.unwrap();
     worker.report_step(1, 10).await.unwrap();
     worker.checkpoint(&["last"], [1, 1, 11]).await.unwrap();
     worker.report_step(1, 11).await.unwrap();
@@ -48,19 +38,12 @@ async fn resumed(folder: &TempDir) -> (TestRun, FakeWorker) {
     let (mut workers, starts) = FakeWorker::start_all(&run, 1).await;
     assert_eq!(starts[0].start_from(), StartFrom::Checkpoint);
     let config = config(&starts[0]);
-    assert_eq!(
-        (config.seed, config.batch_size),
-        (3, 10),
-        "the settings are the saved ones"
-    );
+    assert_eq!((config.seed, config.batch_size), (3, 10), "the settings are the saved ones");
     (run, workers.remove(0))
 }
 
 fn steps(run: &TestRun) -> usize {
-    run.metrics_lines()
-        .iter()
-        .filter(|line| line["kind"] == "step")
-        .count()
+    run.metrics_lines().iter().filter(|line| line["kind"] == "step").count()
 }
 
 fn checkpoint_path(folder: &TempDir, name: &str) -> std::path::PathBuf {
@@ -88,17 +71,11 @@ async fn a_crash_between_the_two_files_of_a_checkpoint_costs_nothing() {
     interrupted_run(&folder).await;
     let (run, mut worker) = resumed(&folder).await;
     let (_, resume) = checkpoint_files([1, 2, 12]);
-    worker
-        .put(&["checkpoints/last.resume.safetensors"], &resume)
-        .await
-        .unwrap();
+    worker.put(&["checkpoints/last.resume.safetensors"], &resume).await.unwrap();
     drop(worker);
     run.ended().await;
     let (run, mut worker) = resumed(&folder).await;
-    let got = worker
-        .get("checkpoints/last.resume.safetensors")
-        .await
-        .unwrap();
+    let got = worker.get("checkpoints/last.resume.safetensors").await.unwrap();
     assert_eq!(got, checkpoint_files([1, 1, 11]).1);
     assert_eq!(steps(&run), 11);
     assert!(!checkpoint_path(&folder, "last.previous.resume.safetensors").exists());
@@ -112,17 +89,8 @@ async fn a_damaged_last_checkpoint_falls_back_to_the_epoch_before() {
         std::fs::write(checkpoint_path(&folder, damage), b"torn").unwrap();
         let (run, mut worker) = resumed(&folder).await;
         let (model, resume) = checkpoint_files([1, 0, 10]);
-        assert_eq!(
-            worker.get("checkpoints/last.safetensors").await.unwrap(),
-            model
-        );
-        assert_eq!(
-            worker
-                .get("checkpoints/last.resume.safetensors")
-                .await
-                .unwrap(),
-            resume
-        );
+        assert_eq!(worker.get("checkpoints/last.safetensors").await.unwrap(), model);
+        assert_eq!(worker.get("checkpoints/last.resume.safetensors").await.unwrap(), resume);
         assert_eq!((steps(&run), run.metrics_lines().len()), (10, 11));
     }
 }
@@ -132,17 +100,10 @@ async fn without_an_intact_checkpoint_it_says_why() {
     let folder = tempfile::tempdir().unwrap();
     interrupted_run(&folder).await;
     for stem in ["last", "epoch=0"] {
-        std::fs::write(
-            checkpoint_path(&folder, &format!("{stem}.safetensors")),
-            b"torn",
-        )
-        .unwrap();
+        std::fs::write(checkpoint_path(&folder, &format!("{stem}.safetensors")), b"torn").unwrap();
     }
     let message = TestRun::resume(&folder, &[]).await.error().await;
-    assert!(
-        message.contains("no checkpoint to resume from"),
-        "{message}"
-    );
+    assert!(message.contains("no checkpoint to resume from"), "{message}");
     assert!(
         message.contains("last.safetensors") && message.contains("epoch=0.safetensors"),
         "{message}"
@@ -154,10 +115,7 @@ async fn a_new_run_does_not_overwrite_an_old_one() {
     let folder = tempfile::tempdir().unwrap();
     interrupted_run(&folder).await;
     let message = TestRun::start(&folder, &[]).await.error().await;
-    assert!(
-        message.contains("holds a run already") && message.contains("--resume"),
-        "{message}"
-    );
+    assert!(message.contains("holds a run already") && message.contains("--resume"), "{message}");
 }
 
 #[tokio::test]
@@ -166,10 +124,7 @@ async fn two_coordinators_do_not_share_a_directory() {
     interrupted_run(&folder).await;
     let (_run, _worker) = resumed(&folder).await;
     let message = TestRun::resume(&folder, &[]).await.error().await;
-    assert!(
-        message.contains("another coordinator is running"),
-        "{message}"
-    );
+    assert!(message.contains("another coordinator is running"), "{message}");
 }
 
 #[tokio::test]
@@ -177,20 +132,13 @@ async fn other_samples_and_other_settings_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     interrupted_run(&folder).await;
     let root = folder.path().join("run");
-    let refused = plan(&root, &["--resume", "--seed", "4"])
-        .unwrap_err()
-        .to_string();
+    let refused = plan(&root, &["--resume", "--seed", "4"]).unwrap_err().to_string();
     assert!(refused.contains("--seed is 4 here but 3"), "{refused}");
     let identity = root.join("dataset.json");
-    let text = std::fs::read_to_string(&identity)
-        .unwrap()
-        .replace("sha256\": \"", "sha256\": \"0");
+    let text = std::fs::read_to_string(&identity).unwrap().replace("sha256\": \"", "sha256\": \"0");
     std::fs::write(&identity, text).unwrap();
     let message = TestRun::resume(&folder, &[]).await.error().await;
-    assert!(
-        message.contains("not those that the run began with"),
-        "{message}"
-    );
+    assert!(message.contains("not those that the run began with"), "{message}");
 }
 
 #[tokio::test]

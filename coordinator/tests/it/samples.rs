@@ -11,11 +11,8 @@ use proto::{SamplesRequest, Split};
 use crate::harness::{FakeWorker, TestRun, within};
 
 fn dataset() -> Dataset {
-    let options = LoadOptions {
-        train_samples: Some(97),
-        test_samples: Some(23),
-        ..LoadOptions::default()
-    };
+    let options =
+        LoadOptions { train_samples: Some(97), test_samples: Some(23), ..LoadOptions::default() };
     dataset::load(&DatasetSource::Synthetic, &options).unwrap()
 }
 
@@ -34,9 +31,7 @@ async fn receive(
     worker: &mut FakeWorker,
     request: SamplesRequest,
 ) -> Result<Samples, ServiceError> {
-    let mut stream = within(worker.client.stream_samples(request))
-        .await?
-        .into_inner();
+    let mut stream = within(worker.client.stream_samples(request)).await?.into_inner();
     let mut samples = Samples::default();
     while let Some(block) = within(stream.message()).await? {
         samples.images.extend_from_slice(&block.images);
@@ -56,22 +51,13 @@ fn check(ranks: &[Samples], samples: &Samples, order: &[u32], batch_size: usize,
             let shards = plan::shards_of(4, world, Rank(rank as u32));
             for position in plan::slices(batch.len(), 4, &shards) {
                 let row = order[batch.start + position] as usize;
-                assert_eq!(
-                    received.image(taken[rank]),
-                    samples.image(row),
-                    "step {step}"
-                );
+                assert_eq!(received.image(taken[rank]), samples.image(row), "step {step}");
                 assert_eq!(received.labels[taken[rank]], samples.labels[row]);
                 taken[rank] += 1;
             }
         }
     }
-    assert!(
-        ranks
-            .iter()
-            .zip(taken)
-            .all(|(received, taken)| received.len() == taken)
-    );
+    assert!(ranks.iter().zip(taken).all(|(received, taken)| received.len() == taken));
 }
 
 #[tokio::test]
@@ -104,61 +90,20 @@ async fn what_the_run_does_not_have_is_refused() {
     let worker = &mut workers[0];
     let good = request(Split::Train, 0..4);
     assert_eq!(receive(worker, good).await.unwrap().len(), 97);
-    assert_eq!(
-        receive(worker, request(Split::Train, 2..2))
-            .await
-            .unwrap()
-            .len(),
-        0
-    );
-    assert_eq!(
-        receive(
-            worker,
-            SamplesRequest {
-                first_step: 10,
-                ..good
-            }
-        )
-        .await
-        .unwrap()
-        .len(),
-        0
-    );
+    assert_eq!(receive(worker, request(Split::Train, 2..2)).await.unwrap().len(), 0);
+    assert_eq!(receive(worker, SamplesRequest { first_step: 10, ..good }).await.unwrap().len(), 0);
     for bad in [
         SamplesRequest { epoch: 3, ..good },
-        SamplesRequest {
-            epoch: u64::MAX,
-            ..good
-        },
-        SamplesRequest {
-            first_step: 11,
-            ..good
-        },
-        SamplesRequest {
-            end_shard: 5,
-            ..good
-        },
-        SamplesRequest {
-            first_shard: 3,
-            end_shard: 2,
-            ..good
-        },
+        SamplesRequest { epoch: u64::MAX, ..good },
+        SamplesRequest { first_step: 11, ..good },
+        SamplesRequest { end_shard: 5, ..good },
+        SamplesRequest { first_shard: 3, end_shard: 2, ..good },
         SamplesRequest { split: 7, ..good },
     ] {
         let refused = receive(worker, bad).await;
-        assert!(
-            matches!(refused, Err(ServiceError::Invalid(_))),
-            "{bad:?}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(ServiceError::Invalid(_))), "{bad:?}: {refused:?}");
     }
-    let stale = receive(
-        worker,
-        SamplesRequest {
-            generation: 2,
-            ..good
-        },
-    )
-    .await;
+    let stale = receive(worker, SamplesRequest { generation: 2, ..good }).await;
     assert!(matches!(stale, Err(ServiceError::Stale(_))), "{stale:?}");
 }
 
@@ -167,8 +112,6 @@ async fn file_order_stays_file_order() {
     let folder = tempfile::tempdir().unwrap();
     let run = TestRun::start(&folder, &["--shuffle", "false"]).await;
     let (mut workers, _) = FakeWorker::start_all(&run, 1).await;
-    let received = receive(&mut workers[0], request(Split::Train, 0..4))
-        .await
-        .unwrap();
+    let received = receive(&mut workers[0], request(Split::Train, 0..4)).await.unwrap();
     assert_eq!(received, dataset().train);
 }

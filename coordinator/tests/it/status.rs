@@ -6,10 +6,7 @@ use coordinator::status_command::status;
 use crate::harness::{FakeWorker, TestRun, within};
 
 async fn ask(address: &str, json: bool) -> anyhow::Result<String> {
-    let plan = StatusPlan {
-        coordinator: address.to_string(),
-        json,
-    };
+    let plan = StatusPlan { coordinator: address.to_string(), json };
     within(status(&plan)).await
 }
 
@@ -19,10 +16,7 @@ async fn it_shows_who_is_there_and_how_far_they_are() {
     let run = TestRun::start(&folder, &["--workers", "2"]).await;
     let mut first = FakeWorker::join(&run, 1).await;
     let waiting = ask(&run.address, false).await.unwrap();
-    assert!(
-        waiting.contains("1 of 2 workers are here, missing: rank 0"),
-        "{waiting}"
-    );
+    assert!(waiting.contains("1 of 2 workers are here, missing: rank 0"), "{waiting}");
 
     let _second = FakeWorker::join(&run, 0).await;
     first.start().await;
@@ -30,17 +24,10 @@ async fn it_shows_who_is_there_and_how_far_they_are() {
     first.report_step(0, 6).await.unwrap();
     first.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
     let table = ask(&run.address, false).await.unwrap();
-    for expected in [
-        "training",
-        "step 7 of 30",
-        "host-1",
-        "checkpoints/last.safetensors",
-        "synthetic",
-    ] {
-        assert!(
-            table.contains(expected),
-            "{expected} is missing in\n{table}"
-        );
+    for expected in
+        ["training", "step 7 of 30", "host-1", "checkpoints/last.safetensors", "synthetic"]
+    {
+        assert!(table.contains(expected), "{expected} is missing in\n{table}");
     }
     let json: serde_json::Value =
         serde_json::from_str(&ask(&run.address, true).await.unwrap()).unwrap();
@@ -53,8 +40,5 @@ async fn it_shows_who_is_there_and_how_far_they_are() {
 #[tokio::test]
 async fn nobody_there_is_said_clearly() {
     let message = format!("{:#}", ask("http://127.0.0.1:1", false).await.unwrap_err());
-    assert!(
-        message.contains("no coordinator answers at http://127.0.0.1:1"),
-        "{message}"
-    );
+    assert!(message.contains("no coordinator answers at http://127.0.0.1:1"), "{message}");
 }

@@ -75,11 +75,7 @@ fn require_image_like(operation: &'static str, tensor: &Tensor) -> Result<(), Br
     Err(BridgeError::Unsuitable {
         operation,
         expected: "tensors of four dimensions".into(),
-        found: if tensor.defined() {
-            format!("{:?}", tensor.size())
-        } else {
-            "none".into()
-        },
+        found: if tensor.defined() { format!("{:?}", tensor.size()) } else { "none".into() },
     })
 }
 
@@ -103,11 +99,7 @@ mod tests {
         let gradients = |need| convolution_backward(&upstream, &input, &weight, 2, need).unwrap();
 
         let (to_input, to_weight) = gradients(InputGradient::Needed);
-        assert!(
-            to_input
-                .unwrap()
-                .allclose(&input.grad(), 1e-12, 1e-12, false)
-        );
+        assert!(to_input.unwrap().allclose(&input.grad(), 1e-12, 1e-12, false));
         assert!(to_weight.allclose(&weight.grad(), 1e-12, 1e-12, false));
         assert!(!to_weight.requires_grad());
 

@@ -32,9 +32,16 @@ pub struct Seat {
 pub struct Tag(u32);
 
 impl Tag {
-    /// The tag of the `sequence`-th operation, wrapping around below the one that cutting uses.
-    pub fn of(sequence: u64) -> Self {
-        Self((sequence % u64::from(c_int::MAX.unsigned_abs())) as u32)
+    /// The tag under which `tensor` crosses as a part of the `sequence`-th operation. It holds the
+    /// length too: where the two sides disagree they do not meet and run into their timeout,
+    /// while Gloo would end the process over a message too long and not notice one too short.
+    pub fn of(sequence: u64, tensor: &Tensor) -> Self {
+        let bytes = (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64;
+        // Spread over all tags by multiplying with 2^64 / golden ratio. Two operations that share
+        // one by chance still meet in the order of their start.
+        let mixed = (sequence ^ bytes.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        // The largest tag is the one that cutting uses.
+        Self((mixed % u64::from(c_int::MAX.unsigned_abs())) as u32)
     }
 }
 
@@ -95,13 +102,7 @@ impl Group {
         // SAFETY: as in `start`.
         self.start(OPERATION, |group, work| unsafe {
             let (peer, tag) = (peer.0 as c_int, tag.0 as c_int);
-            raw::bridge_gloo_send(
-                group,
-                tensor.as_ptr().cast::<TorchTensor>(),
-                peer,
-                tag,
-                work,
-            )
+            raw::bridge_gloo_send(group, tensor.as_ptr().cast::<TorchTensor>(), peer, tag, work)
         })
     }
 
@@ -117,13 +118,7 @@ impl Group {
         // SAFETY: as in `start`.
         self.start(OPERATION, |group, work| unsafe {
             let (peer, tag) = (peer.0 as c_int, tag.0 as c_int);
-            raw::bridge_gloo_receive(
-                group,
-                tensor.as_ptr().cast::<TorchTensor>(),
-                peer,
-                tag,
-                work,
-            )
+            raw::bridge_gloo_receive(group, tensor.as_ptr().cast::<TorchTensor>(), peer, tag, work)
         })
     }
 
@@ -151,12 +146,7 @@ impl Group {
     /// If Gloo refuses, which it has no reason to.
     pub fn cut(&self) -> Result<(), BridgeError> {
         // SAFETY: the group is alive while `self` is, and not `Sync`: nobody else starts now.
-        unsafe {
-            check(
-                "cut the connections",
-                raw::bridge_gloo_cut(self.raw.as_ptr()),
-            )
-        }
+        unsafe { check("cut the connections", raw::bridge_gloo_cut(self.raw.as_ptr())) }
     }
 
     /// Calls a function that starts an operation. What it relies on: the group is alive while
@@ -179,12 +169,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // SAFETY: made by `connect`, owned by this value alone, not used again.
-        let closed = unsafe {
-            check(
-                "close the connections",
-                raw::bridge_gloo_close(self.raw.as_ptr()),
-            )
-        };
+        let closed =
+            unsafe { check("close the connections", raw::bridge_gloo_close(self.raw.as_ptr())) };
         if let Err(error) = closed {
             tracing::warn!(%error, "a process group did not close");
         }
@@ -211,10 +197,7 @@ impl Work {
     pub fn wait(&mut self, timeout: Duration) -> Result<(), BridgeError> {
         // SAFETY: the work is alive while `self` is, and borrowed mutably: one waiter at a time.
         unsafe {
-            check(
-                self.operation,
-                raw::bridge_gloo_wait(self.raw.as_ptr(), milliseconds(timeout)),
-            )
+            check(self.operation, raw::bridge_gloo_wait(self.raw.as_ptr(), milliseconds(timeout)))
         }
     }
 }
@@ -249,7 +232,5 @@ fn require_contiguous(operation: &'static str, tensor: &Tensor) -> Result<(), Br
 
 /// Whole milliseconds, at least one: to Gloo zero means for ever.
 fn milliseconds(timeout: Duration) -> i64 {
-    i64::try_from(timeout.as_millis())
-        .unwrap_or(i64::MAX)
-        .clamp(1, i64::from(c_int::MAX))
+    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).clamp(1, i64::from(c_int::MAX))
 }

@@ -63,9 +63,7 @@ pub fn with_slice_mut<T: Element, R>(
     let (start, length) = memory::<T>("change a tensor's memory", tensor)?;
     // SAFETY: as in `with_slice`; dense means no two elements share a place, and that no other
     // tensor uses the storage meanwhile is the contract above.
-    Ok(write(unsafe {
-        std::slice::from_raw_parts_mut(start, length)
-    }))
+    Ok(write(unsafe { std::slice::from_raw_parts_mut(start, length) }))
 }
 
 /// Where the elements of a suitable tensor begin and how many there are.
@@ -74,11 +72,7 @@ fn memory<T: Element>(
     tensor: &Tensor,
 ) -> Result<(*mut T, usize), BridgeError> {
     let unsuitable = |expected: &str, found: String| {
-        Err(BridgeError::Unsuitable {
-            operation,
-            expected: expected.to_owned(),
-            found,
-        })
+        Err(BridgeError::Unsuitable { operation, expected: expected.to_owned(), found })
     };
     if !tensor.defined() {
         return unsuitable("a tensor", "none".into());
@@ -87,10 +81,7 @@ fn memory<T: Element>(
         return unsuitable("a tensor on the CPU", format!("{:?}", tensor.device()));
     }
     if tensor.kind() != T::KIND {
-        return unsuitable(
-            &format!("elements of {:?}", T::KIND),
-            format!("{:?}", tensor.kind()),
-        );
+        return unsuitable(&format!("elements of {:?}", T::KIND), format!("{:?}", tensor.kind()));
     }
     let dense = "a contiguous or channels-last tensor";
     if tensor.is_sparse() || tensor.is_mkldnn() {
@@ -99,11 +90,7 @@ fn memory<T: Element>(
     if !is_dense(tensor) {
         return unsuitable(
             dense,
-            format!(
-                "sizes {:?} with strides {:?}",
-                tensor.size(),
-                tensor.stride()
-            ),
+            format!("sizes {:?} with strides {:?}", tensor.size(), tensor.stride()),
         );
     }
     let length = tensor.numel();
@@ -159,10 +146,7 @@ mod tests {
         let bytes = Tensor::from_slice(&[0u8, 255]);
         assert_eq!(with_slice(&bytes, <[u8]>::to_vec).unwrap(), [0, 255]);
         let integers = Tensor::from_slice(&[-1i64, i64::MAX]);
-        assert_eq!(
-            with_slice(&integers, <[i64]>::to_vec).unwrap(),
-            [-1, i64::MAX]
-        );
+        assert_eq!(with_slice(&integers, <[i64]>::to_vec).unwrap(), [-1, i64::MAX]);
         let floats = Tensor::from_slice(&[0.5f32]);
         assert_eq!(with_slice(&floats, <[f32]>::to_vec).unwrap(), [0.5]);
         let nothing = Tensor::zeros([0, 3], (Kind::Float, Device::Cpu));
@@ -174,10 +158,7 @@ mod tests {
     #[test]
     fn channels_last_comes_in_memory_order() {
         let images = Tensor::arange(8, (Kind::Int64, Device::Cpu)).reshape([1, 2, 2, 2]);
-        let channels_last = images
-            .permute([0, 2, 3, 1])
-            .contiguous()
-            .permute([0, 3, 1, 2]);
+        let channels_last = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
         assert!(!channels_last.is_contiguous());
         let seen = with_slice(&channels_last, <[i64]>::to_vec).unwrap();
         assert_eq!(seen, [0, 4, 1, 5, 2, 6, 3, 7]);

@@ -15,13 +15,7 @@ type Context = Arc<dyn KeyValueStore>;
 
 /// The store as a context and the functions that take it. C++ releases it exactly once.
 pub(super) fn export(store: Context) -> RawStore {
-    RawStore {
-        context: Box::into_raw(Box::new(store)).cast(),
-        release,
-        set,
-        get,
-        add,
-    }
+    RawStore { context: Box::into_raw(Box::new(store)).cast(), release, set, get, add }
 }
 
 // SAFETY of the functions below: C++ passes the `context` of `export` until it has called
@@ -54,15 +48,8 @@ unsafe extern "C" fn get(
 ) -> *mut c_char {
     // SAFETY: see above; `keys` holds `count` texts.
     let (store, keys) = unsafe {
-        let keys = if count == 0 {
-            &[]
-        } else {
-            slice::from_raw_parts(keys, count)
-        };
-        (
-            store(context),
-            keys.iter().map(|key| text(*key)).collect::<Vec<_>>(),
-        )
+        let keys = if count == 0 { &[] } else { slice::from_raw_parts(keys, count) };
+        (store(context), keys.iter().map(|key| text(*key)).collect::<Vec<_>>())
     };
     let timeout = Duration::from_millis(timeout_milliseconds.max(0).unsigned_abs());
     answer(|| {

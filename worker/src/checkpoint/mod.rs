@@ -17,12 +17,11 @@ use common::architecture::{
 };
 use common::config::Config;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
 use crate::batch_norm::RunningStatistics;
 use crate::state::{EpochRecord, Position, State, round};
-use tensors::{Archive, ArchiveError, Values};
+use tensors::{Archive, ArchiveError, Values, sha256};
 
 /// The two files of one state.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +36,8 @@ pub struct Checkpoint {
 #[derive(Debug, Serialize, Deserialize)]
 struct ModelMetadata {
     resume_sha256: String,
+    /// Of the bytes of all tensors, so that a damaged file is not trained on.
+    tensors_sha256: String,
     #[serde(flatten)]
     position: Position,
 }
@@ -63,10 +64,13 @@ impl Checkpoint {
     /// libtorch failed to copy a parameter.
     pub fn of(state: &State) -> Result<Self, ArchiveError> {
         let resume = resume_file(state)?;
-        let resume_sha256 = Sha256::digest(&resume).iter().map(|byte| format!("{byte:02x}")).collect();
-        let metadata = ModelMetadata { resume_sha256, position: state.position };
-        let model = model_tensors(state)?.encode(&metadata)?;
-        Ok(Self { model, resume })
+        let tensors = model_tensors(state)?;
+        let metadata = ModelMetadata {
+            resume_sha256: sha256(&resume),
+            tensors_sha256: tensors.sha256()?,
+            position: state.position,
+        };
+        Ok(Self { model: tensors.encode(&metadata)?, resume })
     }
 }
 
@@ -157,13 +161,15 @@ impl State {
     ///
     /// # Errors
     /// A file is damaged, of another architecture, or the resume file is not the one the model file names.
-    pub fn from_checkpoint(checkpoint: &Checkpoint, config: &Config, kind: Kind) -> Result<Self, ArchiveError> {
+    pub fn from_checkpoint(
+        checkpoint: &Checkpoint,
+        config: &Config,
+        kind: Kind,
+    ) -> Result<Self, ArchiveError> {
         let mut state = Self::initial(config, kind);
         state.load_model(&checkpoint.model)?;
         let (_, model) = Archive::decode::<ModelMetadata>(&checkpoint.model)?;
-        let found: String =
-            Sha256::digest(&checkpoint.resume).iter().map(|byte| format!("{byte:02x}")).collect();
-        if model.map(|model| model.resume_sha256) != Some(found) {
+        if model.map(|model| model.resume_sha256) != Some(sha256(&checkpoint.resume)) {
             return Err(ArchiveError::Mismatch);
         }
         let (archive, metadata) = Archive::decode::<ResumeMetadata>(&checkpoint.resume)?;
@@ -273,10 +279,10 @@ mod tests {
         let defaults = config(&[]);
         let mut checkpoint = Checkpoint::of(&used_state(&defaults, Kind::Float)).unwrap();
         let wide = config(&["--feature-dim", "3"]);
-        let error = State::from_checkpoint(&checkpoint, &wide, Kind::Float).unwrap_err().to_string();
+        let error =
+            State::from_checkpoint(&checkpoint, &wide, Kind::Float).unwrap_err().to_string();
         assert!(error.contains("features.weight is [2, 1152], expected [3, 1152]"), "{error}");
-        checkpoint.resume =
-            Checkpoint::of(&State::initial(&defaults, Kind::Float)).unwrap().resume;
+        checkpoint.resume = Checkpoint::of(&State::initial(&defaults, Kind::Float)).unwrap().resume;
         let error = State::from_checkpoint(&checkpoint, &defaults, Kind::Float).unwrap_err();
         assert!(matches!(error, ArchiveError::Mismatch));
         checkpoint.model.truncate(1000);

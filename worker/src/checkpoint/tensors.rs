@@ -9,12 +9,21 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
 use crate::bridge::{BridgeError, with_slice};
 
 /// The one metadata key.
 const METADATA: &str = "concentric";
+
+/// Bytes before a safetensors header: its length.
+const LENGTH_FIELD: usize = 8;
+
+/// SHA-256, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Why an archive cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -108,8 +117,7 @@ impl Archive {
 
     /// Adds bytes, one-dimensional.
     pub fn add_bytes(&mut self, name: String, bytes: &[u8]) {
-        let values =
-            Values { shape: vec![bytes.len()], dtype: Dtype::U8, bytes: bytes.to_vec() };
+        let values = Values { shape: vec![bytes.len()], dtype: Dtype::U8, bytes: bytes.to_vec() };
         self.tensors.insert(name, values);
     }
 
@@ -124,6 +132,16 @@ impl Archive {
         });
         let views: Vec<_> = views.collect::<Result<_, ArchiveError>>()?;
         Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+
+    /// SHA-256 of the bytes that all tensors have in the file, hexadecimal.
+    ///
+    /// # Errors
+    /// As [`Archive::encode`].
+    pub fn sha256(&self) -> Result<String, ArchiveError> {
+        let file = self.encode(&())?;
+        let (header, _) = SafeTensors::read_metadata(&file)?;
+        Ok(sha256(&file[LENGTH_FIELD + header..]))
     }
 
     /// Reads a file and its metadata, if it has any.

@@ -50,9 +50,7 @@ impl AbortHandle {
     pub fn check(&self) -> Result<(), CollectiveError> {
         match &self.lock().reason {
             None => Ok(()),
-            Some(reason) => Err(CollectiveError::Aborted {
-                reason: reason.clone(),
-            }),
+            Some(reason) => Err(CollectiveError::Aborted { reason: reason.clone() }),
         }
     }
 
@@ -60,9 +58,7 @@ impl AbortHandle {
     pub(super) fn register(&self, cancel: Weak<dyn Cancel>) {
         let mut state = self.lock();
         if state.reason.is_none() {
-            state
-                .registered
-                .retain(|registered| registered.strong_count() > 0);
+            state.registered.retain(|registered| registered.strong_count() > 0);
             state.registered.push(cancel);
             return;
         }
@@ -79,9 +75,7 @@ impl AbortHandle {
 
 impl std::fmt::Debug for AbortHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AbortHandle")
-            .field("reason", &self.lock().reason)
-            .finish()
+        f.debug_struct("AbortHandle").field("reason", &self.lock().reason).finish()
     }
 }
 
@@ -111,12 +105,7 @@ mod tests {
         handle.clone().abort("first");
         handle.abort("second");
         handle.register(Arc::downgrade(&late) as Weak<dyn Cancel>);
-        assert_eq!(
-            handle.check(),
-            Err(CollectiveError::Aborted {
-                reason: "first".into()
-            })
-        );
+        assert_eq!(handle.check(), Err(CollectiveError::Aborted { reason: "first".into() }));
         assert_eq!(early.0.load(Ordering::SeqCst), 1);
         assert_eq!(late.0.load(Ordering::SeqCst), 1);
     }

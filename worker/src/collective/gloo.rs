@@ -58,7 +58,7 @@ impl Collective for GlooCollective {
         require_peers(self.seat.rank, self.seat.world_size, &sends)?;
         require_peers(self.seat.rank, self.seat.world_size, &receives)?;
         self.shared.check()?;
-        let tag = Tag::of(self.exchanges);
+        let sequence = self.exchanges;
         self.exchanges += 1;
         let mut transfers = Transfers {
             shared: Arc::clone(&self.shared),
@@ -68,9 +68,11 @@ impl Collective for GlooCollective {
         };
         // Receives first: a send that finds its receive posted goes out without asking.
         transfers.start(&receives, |group, tensor, peer| {
-            group.receive(tensor, peer, tag)
+            group.receive(tensor, peer, Tag::of(sequence, tensor))
         })?;
-        transfers.start(&sends, |group, tensor, peer| group.send(tensor, peer, tag))?;
+        transfers.start(&sends, |group, tensor, peer| {
+            group.send(tensor, peer, Tag::of(sequence, tensor))
+        })?;
         let received = receives.into_iter().map(|(_, tensor)| tensor).collect();
         Ok(PendingExchange::new(transfers, received))
     }
@@ -78,18 +80,14 @@ impl Collective for GlooCollective {
     fn all_reduce(&mut self, tensor: &mut Tensor) -> Result<(), CollectiveError> {
         self.shared.check()?;
         let timeout = self.seat.timeout;
-        let started = self
-            .shared
-            .with_group(|group| group.all_reduce(tensor, timeout));
+        let started = self.shared.with_group(|group| group.all_reduce(tensor, timeout));
         let result = match started {
             Err(error @ BridgeError::Unsuitable { .. }) => return Err(error.into()),
             Err(error) => Err(error),
             Ok(mut work) => work.wait(timeout + GRACE),
         };
         result.map_err(|error| {
-            self.shared.fail(CollectiveError::AllReduce {
-                reason: message_of(error),
-            })
+            self.shared.fail(CollectiveError::AllReduce { reason: message_of(error) })
         })
     }
 
@@ -130,11 +128,7 @@ impl Shared {
         &self,
         start: impl FnOnce(&Group) -> Result<T, BridgeError>,
     ) -> Result<T, BridgeError> {
-        start(
-            self.group()
-                .as_ref()
-                .expect("the collective that calls this is not dropped"),
-        )
+        start(self.group().as_ref().expect("the collective that calls this is not dropped"))
     }
 
     fn group(&self) -> MutexGuard<'_, Option<Group>> {
@@ -171,10 +165,9 @@ impl Transfers {
                 Err(error @ BridgeError::Unsuitable { .. }) => return Err(error.into()),
                 Err(error) => {
                     let reason = message_of(error);
-                    return Err(self.shared.fail(CollectiveError::PeerLost {
-                        rank: *peer,
-                        reason,
-                    }));
+                    return Err(self
+                        .shared
+                        .fail(CollectiveError::PeerLost { rank: *peer, reason }));
                 }
             }
         }
@@ -191,15 +184,9 @@ impl InFlight for Transfers {
             work.wait(left).map_err(|error| {
                 let rank = *peer;
                 self.shared.fail(if started.elapsed() < self.timeout {
-                    CollectiveError::PeerLost {
-                        rank,
-                        reason: message_of(error),
-                    }
+                    CollectiveError::PeerLost { rank, reason: message_of(error) }
                 } else {
-                    CollectiveError::Timeout {
-                        rank,
-                        after: self.timeout,
-                    }
+                    CollectiveError::Timeout { rank, after: self.timeout }
                 })
             })?;
         }

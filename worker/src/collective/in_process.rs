@@ -16,12 +16,7 @@ pub fn in_process_group(ranks: u32, timeout: Duration) -> Vec<GlooCollective> {
     let store = Arc::new(MemoryStore::default());
     on_threads((0..ranks).map(Rank), move |rank| {
         let address = "127.0.0.1".to_owned();
-        let seat = Seat {
-            rank,
-            world_size: WorldSize(ranks),
-            address,
-            timeout,
-        };
+        let seat = Seat { rank, world_size: WorldSize(ranks), address, timeout };
         GlooCollective::connect(Arc::clone(&store) as _, seat, AbortHandle::new())
             .expect("ranks of one process connect")
     })
@@ -53,10 +48,6 @@ fn on_threads<I: Send + 'static, T: Send + 'static>(
         .collect();
     running
         .into_iter()
-        .map(|result| {
-            result
-                .recv_timeout(HARD_TIMEOUT)
-                .expect("a rank panicked or hangs")
-        })
+        .map(|result| result.recv_timeout(HARD_TIMEOUT).expect("a rank panicked or hangs"))
         .collect()
 }

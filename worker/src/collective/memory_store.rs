@@ -25,33 +25,23 @@ impl KeyValueStore for MemoryStore {
         let deadline = Instant::now() + timeout;
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let missing: Vec<_> = keys
-                .iter()
-                .filter(|key| !values.contains_key(*key))
-                .cloned()
-                .collect();
+            let missing: Vec<_> =
+                keys.iter().filter(|key| !values.contains_key(*key)).cloned().collect();
             if missing.is_empty() {
                 return Ok(keys.iter().map(|key| values[key].clone()).collect());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(StoreError::Missing {
-                    keys: missing,
-                    after: timeout,
-                });
+                return Err(StoreError::Missing { keys: missing, after: timeout });
             }
-            (values, _) = self
-                .changed
-                .wait_timeout(values, left)
-                .unwrap_or_else(PoisonError::into_inner);
+            (values, _) =
+                self.changed.wait_timeout(values, left).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn add(&self, key: &str, amount: i64) -> Result<i64, StoreError> {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = values
-            .entry(key.to_owned())
-            .or_insert_with(|| 0i64.to_le_bytes().to_vec());
+        let value = values.entry(key.to_owned()).or_insert_with(|| 0i64.to_le_bytes().to_vec());
         let bytes = value.as_slice().try_into().map_err(|_| {
             StoreError::Failed(format!("{key} holds {} bytes, not a counter", value.len()))
         })?;

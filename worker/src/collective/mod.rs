@@ -81,13 +81,10 @@ pub trait Collective: Send {
         let own = self.rank();
         let bytes = |world_size: WorldSize| {
             let peers = world_size.ranks().filter(|&peer| peer != own);
-            peers
-                .map(|peer| (peer, Tensor::zeros([1], (Kind::Uint8, Device::Cpu))))
-                .collect()
+            peers.map(|peer| (peer, Tensor::zeros([1], (Kind::Uint8, Device::Cpu)))).collect()
         };
         let world_size = self.world_size();
-        self.exchange(bytes(world_size), bytes(world_size))?
-            .wait()?;
+        self.exchange(bytes(world_size), bytes(world_size))?.wait()?;
         Ok(())
     }
 

@@ -23,18 +23,12 @@ pub struct PendingExchange {
 impl PendingExchange {
     /// An exchange that nobody has to wait for.
     pub(super) fn complete() -> Self {
-        Self {
-            in_flight: None,
-            received: Vec::new(),
-        }
+        Self { in_flight: None, received: Vec::new() }
     }
 
     /// `received` is what the receives fill, in the order in which they were asked for.
     pub(super) fn new(in_flight: impl InFlight + 'static, received: Vec<Tensor>) -> Self {
-        Self {
-            in_flight: Some(Box::new(in_flight)),
-            received,
-        }
+        Self { in_flight: Some(Box::new(in_flight)), received }
     }
 
     /// Blocks until everything is sent and received, at most the collective's timeout for each
@@ -53,8 +47,6 @@ impl PendingExchange {
 
 impl std::fmt::Debug for PendingExchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PendingExchange")
-            .field("receives", &self.received.len())
-            .finish()
+        f.debug_struct("PendingExchange").field("receives", &self.received.len()).finish()
     }
 }

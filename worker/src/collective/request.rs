@@ -34,22 +34,13 @@ mod tests {
     #[test]
     fn only_other_ranks_and_each_once() {
         let check = |peers: &[u32]| {
-            let list: Vec<_> = peers
-                .iter()
-                .map(|&peer| (Rank(peer), Tensor::new()))
-                .collect();
+            let list: Vec<_> = peers.iter().map(|&peer| (Rank(peer), Tensor::new())).collect();
             require_peers(Rank(1), WorldSize(3), &list).map_err(|error| error.to_string())
         };
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&[2, 0]), Ok(()));
         assert_eq!(check(&[3]), Err("rank 3 is not one of 3 ranks".into()));
-        assert_eq!(
-            check(&[0, 1]),
-            Err("rank 1 does not exchange with itself".into())
-        );
-        assert_eq!(
-            check(&[0, 2, 0]),
-            Err("rank 0 is twice in one exchange".into())
-        );
+        assert_eq!(check(&[0, 1]), Err("rank 1 does not exchange with itself".into()));
+        assert_eq!(check(&[0, 2, 0]), Err("rank 0 is twice in one exchange".into()));
     }
 }

@@ -59,13 +59,7 @@ mod tests {
         let mut sum = Tensor::from_slice(&[1.0f64, 2.0]);
         solo.all_reduce(&mut sum).unwrap();
         assert_eq!(sum, Tensor::from_slice(&[1.0f64, 2.0]));
-        assert!(
-            solo.exchange(Vec::new(), Vec::new())
-                .unwrap()
-                .wait()
-                .unwrap()
-                .is_empty()
-        );
+        assert!(solo.exchange(Vec::new(), Vec::new()).unwrap().wait().unwrap().is_empty());
         solo.leave().unwrap();
 
         let to_itself = vec![(Rank(0), Tensor::from(1))];
@@ -74,9 +68,6 @@ mod tests {
             Err(CollectiveError::Unsuitable(_))
         ));
         solo.abort_handle().abort("enough");
-        assert!(matches!(
-            solo.barrier(),
-            Err(CollectiveError::Aborted { .. })
-        ));
+        assert!(matches!(solo.barrier(), Err(CollectiveError::Aborted { .. })));
     }
 }

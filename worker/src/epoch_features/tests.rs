@@ -12,10 +12,7 @@ fn sample() -> EpochFeatures {
         ..TestMetrics::default()
     };
     let set = |n: usize| FeatureSet {
-        features: Points {
-            dim: 3,
-            values: (0..3 * n).map(|i| i as f64 * third).collect(),
-        },
+        features: Points { dim: 3, values: (0..3 * n).map(|i| i as f64 * third).collect() },
         labels: (0..n).map(|i| (i % 10) as u8).collect(),
         predictions: (0..n).map(|i| (i % 7) as u8).collect(),
     };
@@ -34,10 +31,7 @@ fn sample() -> EpochFeatures {
         synthetic: true,
         train: set(23),
         test: Some(set(11)),
-        centers: Some(Points {
-            dim: 3,
-            values: (0..30).map(|i| -f64::from(i) * third).collect(),
-        }),
+        centers: Some(Points { dim: 3, values: (0..30).map(|i| -f64::from(i) * third).collect() }),
     }
 }
 
@@ -49,13 +43,8 @@ fn double_precision_comes_back_bit_for_bit() {
         assert_eq!(EpochFeatures::from_safetensors(&bytes).unwrap(), features);
         features.test = None;
         features.centers = None;
-        features.train = FeatureSet {
-            features: Points {
-                dim: 3,
-                values: vec![],
-            },
-            ..FeatureSet::default()
-        };
+        features.train =
+            FeatureSet { features: Points { dim: 3, values: vec![] }, ..FeatureSet::default() };
     }
 }
 
@@ -79,10 +68,7 @@ fn equal_features_give_equal_bytes_whatever_the_throughput() {
 fn truncated_and_corrupted_files_are_errors() {
     let bytes = sample().to_safetensors(Precision::F32).unwrap();
     for length in 0..bytes.len() {
-        assert!(
-            EpochFeatures::from_safetensors(&bytes[..length]).is_err(),
-            "{length} bytes"
-        );
+        assert!(EpochFeatures::from_safetensors(&bytes[..length]).is_err(), "{length} bytes");
     }
     for place in 0..bytes.len() {
         let mut broken = bytes.clone();
@@ -97,30 +83,15 @@ fn contradictions_are_named() {
     fn check(spoil: impl Fn(&mut EpochFeatures), expected: &str) {
         let mut features = sample();
         spoil(&mut features);
-        let message = features
-            .to_safetensors(Precision::F32)
-            .unwrap_err()
-            .to_string();
+        let message = features.to_safetensors(Precision::F32).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
     check(|f| f.train.labels[3] = 10, "train has class 10");
     check(|f| f.train.predictions[3] = 255, "train has class 255");
-    check(
-        |f| f.train.predictions.truncate(2),
-        "23 labels and 2 predictions",
-    );
-    check(
-        |f| f.train.features.values.truncate(2),
-        "train has 2 numbers for 23 points of 3",
-    );
-    check(
-        |f| f.test = Some(FeatureSet::default()),
-        "test has 0 coordinates, train 3",
-    );
-    check(
-        |f| f.centers = f.test.as_ref().map(|t| t.features.clone()),
-        "centers has 33 numbers",
-    );
+    check(|f| f.train.predictions.truncate(2), "23 labels and 2 predictions");
+    check(|f| f.train.features.values.truncate(2), "train has 2 numbers for 23 points of 3");
+    check(|f| f.test = Some(FeatureSet::default()), "test has 0 coordinates, train 3");
+    check(|f| f.centers = f.test.as_ref().map(|t| t.features.clone()), "centers has 33 numbers");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! in ±1/√fan_in, BatchNorm 1 and 0, PReLU 0.25. Centers are standard normal. The numbers are a function of the seed
 //! alone, the same for every precision but for rounding.
 
-use common::architecture::{CLASSES, CONVOLUTION_WEIGHT, FLATTENED, NORM_BIAS, NORM_WEIGHT, SLOPE, TensorSpec};
+use common::architecture::{
+    CLASSES, CONVOLUTION_WEIGHT, FLATTENED, NORM_BIAS, NORM_WEIGHT, SLOPE, TensorSpec,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

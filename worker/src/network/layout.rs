@@ -92,7 +92,9 @@ impl Layout {
             }
         }
         for norm in norms {
-            [norm.weight, norm.bias, norm.slope].into_iter().for_each(|index| place(index, &mut total));
+            [norm.weight, norm.bias, norm.slope]
+                .into_iter()
+                .for_each(|index| place(index, &mut total));
         }
         let entries = specs.into_iter().zip(offsets).map(|(spec, offset)| Entry {
             length: spec.shape.iter().product(),

@@ -49,7 +49,7 @@ pub struct Head {
     /// Each owned shard's part.
     pub parts: Vec<HeadPart>,
     /// Each owned shard's backward sums of the last layer.
-    gradient_sums: Vec<Vec<f64>>,
+    pub gradient_sums: Vec<Vec<f64>>,
 }
 
 impl<T: Float> Pass<'_, T> {
@@ -168,13 +168,6 @@ impl<T: Float> Pass<'_, T> {
     fn advance(&mut self, buckets: Vec<PendingBucket>) -> Result<Vec<PendingBucket>, ComputeError> {
         let advance = |bucket| Ok(self.reduction.advance_bucket(bucket)?);
         buckets.into_iter().map(advance).collect()
-    }
-}
-
-impl Head {
-    /// The last layer's backward sums, for [`Pass::backward`].
-    pub fn take_gradient_sums(&mut self) -> Vec<Vec<f64>> {
-        std::mem::take(&mut self.gradient_sums)
     }
 }
 

@@ -3,7 +3,9 @@
 //! Called side by side for the shards a rank owns. Every kernel sees this shard's samples and the parameters, so what
 //! it computes does not depend on who computes it. A shard without samples contributes zeros.
 
-use common::architecture::{ConvolutionLayer, FLATTENED, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE, LAYERS};
+use common::architecture::{
+    ConvolutionLayer, FLATTENED, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE, LAYERS,
+};
 use common::config::Loss;
 use tch::{Device, Tensor};
 
@@ -75,7 +77,12 @@ impl<T: Float> Shard<T> {
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn load(&mut self, pixels: &[u8], labels: &[u8], table: &[T; 256]) -> Result<(), ComputeError> {
+    pub fn load(
+        &mut self,
+        pixels: &[u8],
+        labels: &[u8],
+        table: &[T; 256],
+    ) -> Result<(), ComputeError> {
         self.labels.clear();
         self.labels.extend_from_slice(labels);
         self.inputs.clear();
@@ -122,7 +129,11 @@ impl<T: Float> Shard<T> {
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn activate(&mut self, layer: usize, activation: &Activation<T>) -> Result<(), ComputeError> {
+    pub fn activate(
+        &mut self,
+        layer: usize,
+        activation: &Activation<T>,
+    ) -> Result<(), ComputeError> {
         if !self.labels.is_empty() {
             self.flowing = activated(LAYERS[layer], &self.outputs[layer], activation)?;
         }
@@ -140,7 +151,10 @@ impl<T: Float> Shard<T> {
     ) -> Result<HeadPart, ComputeError> {
         if self.labels.is_empty() {
             let differences = context.center.map_or(0, |center| center.centers.len());
-            return Ok(HeadPart { center_differences: vec![0.0; differences], ..HeadPart::default() });
+            return Ok(HeadPart {
+                center_differences: vec![0.0; differences],
+                ..HeadPart::default()
+            });
         }
         let flattened = flatten(&self.flowing)?;
         let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
@@ -148,21 +162,33 @@ impl<T: Float> Shard<T> {
         let scores = features.f_linear(output_weight, Some(output_bias))?;
 
         let feature_values = in_64_bits::<T>(&features)?;
-        let softmax =
-            softmax_loss::shard(&in_64_bits::<T>(&scores)?, &self.labels, context.loss, context.batch);
+        let softmax = softmax_loss::shard(
+            &in_64_bits::<T>(&scores)?,
+            &self.labels,
+            context.loss,
+            context.batch,
+        );
         let center = context.center.map(|center| center.shard(&feature_values, &self.labels));
         let score_gradient = from_64_bits::<T>(&softmax.gradient, &scores)?;
         let mut feature_gradient = score_gradient.f_matmul(output_weight)?;
         if let Some(center_loss::ShardPart { gradient, .. }) = &center {
             feature_gradient = feature_gradient.f_add(&from_64_bits::<T>(gradient, &features)?)?;
         }
-        weights.layout.view(&self.gradient, weights.layout.heads[3])
+        weights
+            .layout
+            .view(&self.gradient, weights.layout.heads[3])
             .f_copy_(&score_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?)?;
-        weights.layout.view(&self.gradient, weights.layout.heads[2])
+        weights
+            .layout
+            .view(&self.gradient, weights.layout.heads[2])
             .f_copy_(&score_gradient.tr().f_matmul(&features)?)?;
-        weights.layout.view(&self.gradient, weights.layout.heads[1])
+        weights
+            .layout
+            .view(&self.gradient, weights.layout.heads[1])
             .f_copy_(&feature_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?)?;
-        weights.layout.view(&self.gradient, weights.layout.heads[0])
+        weights
+            .layout
+            .view(&self.gradient, weights.layout.heads[0])
             .f_copy_(&feature_gradient.tr().f_matmul(&flattened)?)?;
         self.flowing = unflatten(&feature_gradient.f_matmul(feature_weight)?, &self.flowing)?;
         let (distance, differences) =
@@ -225,7 +251,9 @@ impl<T: Float> Shard<T> {
         let gradient = channels_first_view(&gradient);
         let (flowing, kernel_gradient) =
             convolution_backward(&gradient, &input, kernel, PADDING, need)?;
-        weights.layout.view(&self.gradient, weights.layout.convolutions[layer])
+        weights
+            .layout
+            .view(&self.gradient, weights.layout.convolutions[layer])
             .f_copy_(&kernel_gradient)?;
         self.flowing = match flowing {
             Some(flowing) => channels_last(flowing)?,
@@ -249,8 +277,6 @@ impl<T: Float> Shard<T> {
         })?
     }
 }
-
-
 
 /// Pixels of whole images, `[samples, 28, 28]`, translated by `table`, as the network's input `[samples, 1, 28, 28]`.
 pub(crate) fn images<T: Float>(pixels: &[u8], table: &[T; 256]) -> Result<Tensor, ComputeError> {
@@ -280,7 +306,8 @@ pub(crate) fn activated<T: Float>(
     let images = z.size()[0];
     let extent = Extent { images: images as usize, side: layer.side, channels: layer.outputs };
     let side = if layer.pooled { extent.pooled_side() } else { layer.side } as i64;
-    let mut y = Tensor::f_empty([images, side, side, layer.outputs as i64], (T::KIND, Device::Cpu))?;
+    let mut y =
+        Tensor::f_empty([images, side, side, layer.outputs as i64], (T::KIND, Device::Cpu))?;
     with_slice(z, |z: &[T]| {
         with_slice_mut(&mut y, |y: &mut [T]| {
             if layer.pooled {
@@ -322,4 +349,3 @@ pub(crate) fn in_64_bits<T: Float>(tensor: &Tensor) -> Result<Vec<f64>, ComputeE
 fn from_64_bits<T: Float>(values: &[f64], like: &Tensor) -> Result<Tensor, ComputeError> {
     Ok(Tensor::from_slice(values).f_to_kind(T::KIND)?.f_view(&like.size()[..])?)
 }
-

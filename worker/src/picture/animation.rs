@@ -39,11 +39,7 @@ struct Started {
 impl Animation {
     /// An animation whose axes hold `extent` in every frame. It repeats for ever.
     pub fn new(extent: Extent) -> Self {
-        Self {
-            extent,
-            palette: Palette::new(),
-            started: None,
-        }
+        Self { extent, palette: Palette::new(), started: None }
     }
 
     /// Adds an epoch's frame.
@@ -52,15 +48,10 @@ impl Animation {
         // Also the check that this epoch can be drawn.
         Extent::around(&scene)?;
         let layout = Layout::new(&scene, UNIT);
-        let size = self
-            .started
-            .as_ref()
-            .map_or(layout.size(), |started| started.size);
+        let size = self.started.as_ref().map_or(layout.size(), |started| started.size);
         let mut surface = Surface::bitmap(size);
         layout.paint(&mut surface, features, &scene, &self.extent)?;
-        let Surface::Bitmap(raster) = surface else {
-            unreachable!("a bitmap stays one")
-        };
+        let Surface::Bitmap(raster) = surface else { unreachable!("a bitmap stays one") };
         let pixels = self.palette.index(&raster.pixels);
         match &mut self.started {
             Some(started) => {
@@ -85,23 +76,13 @@ impl Started {
         let (width, height) = (size.0 as u16, size.1 as u16);
         let mut encoder = Encoder::new(Vec::new(), width, height, &palette.bytes())?;
         encoder.set_repeat(Repeat::Infinite)?;
-        Ok(Self {
-            encoder,
-            size,
-            waiting,
-        })
+        Ok(Self { encoder, size, waiting })
     }
 
     fn write(&mut self, delay: u16) -> Result<(), PictureError> {
         let (width, height) = (self.size.0 as u16, self.size.1 as u16);
         let buffer = self.waiting.as_slice().into();
-        self.encoder.write_frame(&Frame {
-            width,
-            height,
-            buffer,
-            delay,
-            ..Frame::default()
-        })?;
+        self.encoder.write_frame(&Frame { width, height, buffer, delay, ..Frame::default() })?;
         Ok(())
     }
 }

@@ -43,10 +43,8 @@ impl Axes {
         let [y_low, y_high] = self.window.y.map(|end| self.y_scale.of(end));
         let across = (x - self.window.x[0]) / (self.window.x[1] - self.window.x[0]);
         let up = (self.y_scale.of(y) - y_low) / (y_high - y_low);
-        let (width, height) = (
-            f64::from(self.right - self.left),
-            f64::from(self.bottom - self.top),
-        );
+        let (width, height) =
+            (f64::from(self.right - self.left), f64::from(self.bottom - self.top));
         (
             (f64::from(self.left) + across * width) as f32,
             (f64::from(self.bottom) - up * height) as f32,
@@ -77,34 +75,19 @@ impl Axes {
 
     /// Background, grid, frame and everything written outside it.
     pub fn draw(&self, area: &Area, labels: &Labels, unit: Unit) -> Result<(), PictureError> {
-        let Self {
-            left,
-            top,
-            right,
-            bottom,
-            ..
-        } = *self;
-        area.draw(&Rectangle::new(
-            [(left, top), (right, bottom)],
-            AXES_BACKGROUND.filled(),
-        ))?;
+        let Self { left, top, right, bottom, .. } = *self;
+        area.draw(&Rectangle::new([(left, top), (right, bottom)], AXES_BACKGROUND.filled()))?;
         let (mark, line) = (unit.px(7), stroke(INK, unit.px(1)));
         for tick in labels.x_ticks {
             let x = self.pixel([tick.value, self.window.y[0]]).0;
-            area.draw(&PathElement::new(
-                [(x, top), (x, bottom)],
-                stroke(GRID, unit.px(2)),
-            ))?;
+            area.draw(&PathElement::new([(x, top), (x, bottom)], stroke(GRID, unit.px(2))))?;
             area.draw(&PathElement::new([(x, bottom), (x, bottom + mark)], line))?;
             let style = text(unit.text(17.0), INK, TOP);
             area.draw_text(&tick.label, &style, (x, bottom + mark + unit.px(6)))?;
         }
         for tick in labels.y_ticks {
             let y = self.pixel([self.window.x[0], tick.value]).1;
-            area.draw(&PathElement::new(
-                [(left, y), (right, y)],
-                stroke(GRID, unit.px(2)),
-            ))?;
+            area.draw(&PathElement::new([(left, y), (right, y)], stroke(GRID, unit.px(2))))?;
             area.draw(&PathElement::new([(left - mark, y), (left, y)], line))?;
             let style = text(unit.text(17.0), INK, RIGHT_MIDDLE);
             area.draw_text(&tick.label, &style, (left - mark - unit.px(5), y))?;
@@ -153,27 +136,15 @@ mod tests {
 
     #[test]
     fn the_logarithm_is_right() {
-        for value in [
-            1e-300, 0.001, 0.7, 0.71, 1.0, 1.41, 1.42, 2.0, 1234.5, 1e300,
-        ] {
+        for value in [1e-300, 0.001, 0.7, 0.71, 1.0, 1.41, 1.42, 2.0, 1234.5, 1e300] {
             assert!((log2(value) - value.log2()).abs() < 1e-12, "{value}");
         }
     }
 
     #[test]
     fn ends_fall_on_the_sides() {
-        let window = Window {
-            x: [-2.0, 6.0],
-            y: [0.01, 100.0],
-        };
-        let axes = |y_scale| Axes {
-            left: 10,
-            top: 20,
-            right: 110,
-            bottom: 220,
-            window,
-            y_scale,
-        };
+        let window = Window { x: [-2.0, 6.0], y: [0.01, 100.0] };
+        let axes = |y_scale| Axes { left: 10, top: 20, right: 110, bottom: 220, window, y_scale };
         let linear = axes(Scale::Linear);
         assert_eq!(linear.pixel([-2.0, 0.01]), (10, 220));
         assert_eq!(linear.pixel([6.0, 100.0]), (110, 20));

@@ -63,11 +63,7 @@ pub(super) fn draw(
 pub(super) fn dot(area: &Area, place: (i32, i32), unit: Unit) -> Result<(), PictureError> {
     let radius = unit.px(RADIUS);
     area.draw(&Circle::new(place, radius, INK.filled()))?;
-    area.draw(&Circle::new(
-        place,
-        radius - unit.px(RIM).max(1),
-        PAPER.filled(),
-    ))?;
+    area.draw(&Circle::new(place, radius - unit.px(RIM).max(1), PAPER.filled()))?;
     Ok(())
 }
 
@@ -87,9 +83,7 @@ fn haloed(area: &Area, digit: &str, (x, y): (i32, i32), unit: Unit) -> Result<()
 /// there is no room at all.
 fn place_digits(dots: &[(i32, i32)], unit: Unit) -> Vec<(i32, i32)> {
     let count = dots.len().max(1) as i64;
-    let sum = dots
-        .iter()
-        .fold((0, 0), |s, d| (s.0 + i64::from(d.0), s.1 + i64::from(d.1)));
+    let sum = dots.iter().fold((0, 0), |s, d| (s.0 + i64::from(d.0), s.1 + i64::from(d.1)));
     let middle = ((sum.0 / count) as i32, (sum.1 / count) as i32);
     let (digit, radius) = (unit.px(DIGIT), unit.px(RADIUS));
     let mut placed: Vec<(i32, i32)> = Vec::new();
@@ -99,17 +93,11 @@ fn place_digits(dots: &[(i32, i32)], unit: Unit) -> Vec<(i32, i32)> {
         directions.sort_by_key(|d| -(outward.0 * i64::from(d.0) + outward.1 * i64::from(d.1)));
         let candidates = DISTANCES.iter().flat_map(|distance| {
             let reach = unit.px(*distance);
-            directions
-                .iter()
-                .map(move |d| (dot.0 + d.0 * reach / 64, dot.1 + d.1 * reach / 64))
+            directions.iter().map(move |d| (dot.0 + d.0 * reach / 64, dot.1 + d.1 * reach / 64))
         });
         let free = |place: &(i32, i32)| {
-            placed
-                .iter()
-                .all(|other| !overlap(*place, *other, 2 * digit))
-                && dots
-                    .iter()
-                    .all(|other| !overlap(*place, *other, digit + radius - 1))
+            placed.iter().all(|other| !overlap(*place, *other, 2 * digit))
+                && dots.iter().all(|other| !overlap(*place, *other, digit + radius - 1))
         };
         let first = (dot.0, dot.1 - unit.px(DISTANCES[0]));
         placed.push(candidates.clone().find(free).unwrap_or(first));
@@ -131,16 +119,10 @@ mod tests {
 
     #[test]
     fn digits_of_crowded_centers_do_not_overlap() {
-        let dots: Vec<_> = (0..10)
-            .map(|i| (300 + 5 * (i % 3), 300 - 4 * (i / 3)))
-            .collect();
+        let dots: Vec<_> = (0..10).map(|i| (300 + 5 * (i % 3), 300 - 4 * (i / 3))).collect();
         let digits = place_digits(&dots, Unit(1.0));
         for (index, digit) in digits.iter().enumerate() {
-            assert!(
-                digits[..index]
-                    .iter()
-                    .all(|other| !overlap(*digit, *other, 2 * DIGIT))
-            );
+            assert!(digits[..index].iter().all(|other| !overlap(*digit, *other, 2 * DIGIT)));
             assert!(dots.iter().all(|dot| !overlap(*digit, *dot, RADIUS)));
         }
     }

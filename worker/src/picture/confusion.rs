@@ -58,10 +58,7 @@ fn paint(surface: &mut Surface, features: &EpochFeatures) -> Result<(), PictureE
 }
 
 fn corner(row: usize, column: usize) -> (i32, i32) {
-    (
-        LEFT_SIDE + CELL * column as i32,
-        TOP_SIDE + CELL * row as i32,
-    )
+    (LEFT_SIDE + CELL * column as i32, TOP_SIDE + CELL * row as i32)
 }
 
 fn cells(area: &Area, confusion: &Confusion) -> Result<(), PictureError> {
@@ -69,19 +66,11 @@ fn cells(area: &Area, confusion: &Confusion) -> Result<(), PictureError> {
         let samples: u64 = row.iter().sum();
         for (taken, &number) in row.iter().enumerate() {
             let share = number as f64 / samples.max(1) as f64;
-            let color = if right == taken {
-                RIGHT_COLOR
-            } else {
-                WRONG_COLOR
-            };
+            let color = if right == taken { RIGHT_COLOR } else { WRONG_COLOR };
             let (x, y) = corner(right, taken);
             let cell = [(x, y), (x + CELL, y + CELL)];
             // Roots, so that rare mistakes show as well.
-            let strength = if right == taken {
-                share
-            } else {
-                share.sqrt().sqrt()
-            };
+            let strength = if right == taken { share } else { share.sqrt().sqrt() };
             area.draw(&Rectangle::new(cell, shade(color, strength).filled()))?;
             let ink = match number {
                 0 => RGBColor(0xc4, 0xc4, 0xc8),
@@ -89,11 +78,7 @@ fn cells(area: &Area, confusion: &Confusion) -> Result<(), PictureError> {
                 _ => INK,
             };
             let style = text(18.0, ink, MIDDLE);
-            area.draw_text(
-                &count(number as usize),
-                &style,
-                (x + CELL / 2, y + CELL / 2),
-            )?;
+            area.draw_text(&count(number as usize), &style, (x + CELL / 2, y + CELL / 2))?;
         }
     }
     for line in 0..=CLASSES {
@@ -103,21 +88,14 @@ fn cells(area: &Area, confusion: &Confusion) -> Result<(), PictureError> {
         area.draw(&Rectangle::new([(LEFT_SIDE, y), (end, y)], grid))?;
         area.draw(&Rectangle::new([(x, TOP_SIDE), (x, bottom)], grid))?;
     }
-    area.draw(&Rectangle::new(
-        [corner(0, 0), corner(CLASSES, CLASSES)],
-        stroke(INK, 1),
-    ))?;
+    area.draw(&Rectangle::new([corner(0, 0), corner(CLASSES, CLASSES)], stroke(INK, 1)))?;
     Ok(())
 }
 
 /// A bar for each class, as long as its accuracy.
 fn accuracies(area: &Area, confusion: &Confusion) -> Result<(), PictureError> {
     let heading = text(17.0, FAINT_INK, CENTERED);
-    area.draw_text(
-        "accuracy",
-        &heading,
-        (COLUMN + COLUMN_WIDTH / 2, TOP_SIDE - 12),
-    )?;
+    area.draw_text("accuracy", &heading, (COLUMN + COLUMN_WIDTH / 2, TOP_SIDE - 12))?;
     for (class, share) in class_accuracy(confusion).into_iter().enumerate() {
         let y = corner(class, 0).1;
         let (top, bottom) = (y + 14, y + CELL - 14);
@@ -125,10 +103,7 @@ fn accuracies(area: &Area, confusion: &Confusion) -> Result<(), PictureError> {
         let pale = shade(RIGHT_COLOR, 0.12).filled();
         area.draw(&Rectangle::new([(COLUMN, top), (end(1.0), bottom)], pale))?;
         let bar = shade(RIGHT_COLOR, 0.42).filled();
-        area.draw(&Rectangle::new(
-            [(COLUMN, top), (end(share.unwrap_or(0.0)), bottom)],
-            bar,
-        ))?;
+        area.draw(&Rectangle::new([(COLUMN, top), (end(share.unwrap_or(0.0)), bottom)], bar))?;
         let label = share.map_or_else(|| "no samples".to_owned(), percent);
         let middle = (COLUMN + COLUMN_WIDTH / 2, y + CELL / 2);
         area.draw_text(&label, &text(18.0, INK, MIDDLE), middle)?;
@@ -142,11 +117,7 @@ fn names(area: &Area) -> Result<(), PictureError> {
         let ((x, _), (_, y)) = (corner(0, class), corner(class, 0));
         let label = class.to_string();
         area.draw_text(&label, &text(19.0, INK, TOP), (x + CELL / 2, bottom + 12))?;
-        area.draw_text(
-            &label,
-            &text(19.0, INK, MIDDLE),
-            (LEFT_SIDE - 22, y + CELL / 2),
-        )?;
+        area.draw_text(&label, &text(19.0, INK, MIDDLE), (LEFT_SIDE - 22, y + CELL / 2))?;
     }
     let style = text(19.0, FAINT_INK, CENTERED);
     let middle = CELL * CLASSES as i32 / 2;
@@ -161,11 +132,7 @@ fn names(area: &Area) -> Result<(), PictureError> {
 /// From white, at 0, to `color`, at 1.
 fn shade(color: RGBColor, strength: f64) -> RGBColor {
     let alpha = (strength.clamp(0.0, 1.0) * 255.0).round() as u8;
-    RGBColor(
-        mix(255, color.0, alpha),
-        mix(255, color.1, alpha),
-        mix(255, color.2, alpha),
-    )
+    RGBColor(mix(255, color.0, alpha), mix(255, color.1, alpha), mix(255, color.2, alpha))
 }
 
 #[cfg(test)]

@@ -88,11 +88,7 @@ fn panels(epochs: &[EpochMetrics]) -> [Panel; 3] {
             let value = value(metrics).filter(|value| value.abs() < 1e100);
             value.map(|value| [metrics.epoch.0 as f64, value])
         };
-        Curve {
-            name,
-            color,
-            points: epochs.iter().filter_map(point).collect(),
-        }
+        Curve { name, color, points: epochs.iter().filter_map(point).collect() }
     };
     let mut losses = vec![curve("softmax", BLUE, |m| Some(m.softmax_loss))];
     if epochs.iter().any(|metrics| metrics.center_loss != 0.0) {
@@ -100,29 +96,14 @@ fn panels(epochs: &[EpochMetrics]) -> [Panel; 3] {
         losses.push(curve("center", RED, |m| Some(m.center_loss)));
     }
     let mut shares = vec![curve("train", BLUE, |m| Some(m.train_accuracy))];
-    if epochs
-        .iter()
-        .any(|metrics| metrics.test.test_accuracy.is_some())
-    {
+    if epochs.iter().any(|metrics| metrics.test.test_accuracy.is_some()) {
         shares.push(curve("test", RED, |m| m.test.test_accuracy));
     }
     let rates = vec![curve("network", GREEN, |m| Some(m.lr))];
     [
-        Panel {
-            heading: "loss",
-            unit: Measure::Loss,
-            curves: losses,
-        },
-        Panel {
-            heading: "accuracy",
-            unit: Measure::Share,
-            curves: shares,
-        },
-        Panel {
-            heading: "learning rate",
-            unit: Measure::Rate,
-            curves: rates,
-        },
+        Panel { heading: "loss", unit: Measure::Loss, curves: losses },
+        Panel { heading: "accuracy", unit: Measure::Share, curves: shares },
+        Panel { heading: "learning rate", unit: Measure::Rate, curves: rates },
     ]
 }
 
@@ -132,20 +113,10 @@ fn paint(surface: &mut Surface, panels: &[Panel], epochs: [f64; 2]) -> Result<()
         let left = MARGIN + PANEL * index as i32;
         let (window, y_scale) = panel.window(epochs);
         let right = left + PANEL - GAP;
-        let axes = Axes {
-            left,
-            top: TOP,
-            right,
-            bottom: BOTTOM,
-            window,
-            y_scale,
-        };
+        let axes = Axes { left, top: TOP, right, bottom: BOTTOM, window, y_scale };
         panel.frame(&area, &axes, epochs)?;
         panel.legend(&area, left)?;
-        panel
-            .curves
-            .iter()
-            .try_for_each(|curve| curve.draw(&area, &axes))?;
+        panel.curves.iter().try_for_each(|curve| curve.draw(&area, &axes))?;
     }
     Ok(())
 }
@@ -153,12 +124,7 @@ fn paint(surface: &mut Surface, panels: &[Panel], epochs: [f64; 2]) -> Result<()
 impl Panel {
     /// The values' range with some room around it, and how it is spread.
     fn window(&self, epochs: [f64; 2]) -> (Window, Scale) {
-        let values = || {
-            self.curves
-                .iter()
-                .flat_map(|curve| &curve.points)
-                .map(|point| point[1])
-        };
+        let values = || self.curves.iter().flat_map(|curve| &curve.points).map(|point| point[1]);
         let low = values().fold(f64::INFINITY, f64::min);
         let high = values().fold(f64::NEG_INFINITY, f64::max);
         let side = ((epochs[1] - epochs[0]) * 0.03).max(0.5);
@@ -175,10 +141,7 @@ impl Panel {
             // From 0, so that heights compare.
             _ => {
                 let top = high.max(0.0) * 1.08;
-                (
-                    [low.min(0.0) * 1.08, if top > 1e-12 { top } else { 1.0 }],
-                    Scale::Linear,
-                )
+                ([low.min(0.0) * 1.08, if top > 1e-12 { top } else { 1.0 }], Scale::Linear)
             }
         };
         (Window { x, y }, scale)
@@ -194,12 +157,7 @@ impl Panel {
             y_ticks.retain(|tick| tick.value <= 1.0);
             as_percent(&mut y_ticks);
         }
-        let labels = Labels {
-            x_ticks: &x_ticks,
-            y_ticks: &y_ticks,
-            x_name: "epoch",
-            y_name: "",
-        };
+        let labels = Labels { x_ticks: &x_ticks, y_ticks: &y_ticks, x_name: "epoch", y_name: "" };
         axes.draw(area, &labels, UNIT)
     }
 
@@ -209,14 +167,8 @@ impl Panel {
         let style = text(16.0, INK, LEFT_MIDDLE);
         let (mut x, y) = (left, 70);
         for curve in &self.curves {
-            area.draw(&PathElement::new(
-                [(x, y), (x + 18, y)],
-                stroke(curve.color, 4),
-            ))?;
-            let value = curve
-                .points
-                .last()
-                .map_or_else(String::new, |p| self.unit.written(p[1]));
+            area.draw(&PathElement::new([(x, y), (x + 18, y)], stroke(curve.color, 4)))?;
+            let value = curve.points.last().map_or_else(String::new, |p| self.unit.written(p[1]));
             let label = format!("{} {value}", curve.name);
             area.draw_text(&label, &style, (x + 25, y))?;
             x += 25 + area.estimate_text_size(&label, &style)?.0 as i32 + 14;
@@ -255,8 +207,7 @@ fn as_percent(ticks: &mut [Tick]) {
     let places = [0, 1, 2, 3].into_iter().find(|&places| {
         let exact = |tick: &Tick| {
             let text = format!("{:.places$}", 100.0 * tick.value);
-            text.parse()
-                .is_ok_and(|value: f64| (value - 100.0 * tick.value).abs() < 1e-6)
+            text.parse().is_ok_and(|value: f64| (value - 100.0 * tick.value).abs() < 1e-6)
         };
         ticks.iter().all(exact)
     });

@@ -36,39 +36,21 @@ impl Extent {
     pub fn union(self, other: Self) -> Self {
         Self {
             low: [self.low[0].min(other.low[0]), self.low[1].min(other.low[1])],
-            high: [
-                self.high[0].max(other.high[0]),
-                self.high[1].max(other.high[1]),
-            ],
+            high: [self.high[0].max(other.high[0]), self.high[1].max(other.high[1])],
         }
     }
 
     pub(super) fn around(scene: &Scene) -> Result<Self, PictureError> {
-        let mut extent = Self {
-            low: [f64::INFINITY; 2],
-            high: [f64::NEG_INFINITY; 2],
-        };
+        let mut extent = Self { low: [f64::INFINITY; 2], high: [f64::NEG_INFINITY; 2] };
         for point in scene.points() {
-            extent = extent.union(Self {
-                low: *point,
-                high: *point,
-            });
-            if let Some(value) = point
-                .iter()
-                .find(|value| value.is_nan() || value.abs() > LARGEST)
+            extent = extent.union(Self { low: *point, high: *point });
+            if let Some(value) = point.iter().find(|value| value.is_nan() || value.abs() > LARGEST)
             {
                 return Err(PictureError::TooLarge(value.abs()));
             }
         }
         let empty = extent.low[0] > extent.high[0];
-        Ok(if empty {
-            Self {
-                low: [-1.0; 2],
-                high: [1.0; 2],
-            }
-        } else {
-            extent
-        })
+        Ok(if empty { Self { low: [-1.0; 2], high: [1.0; 2] } } else { extent })
     }
 
     /// The window of `width` × `height` pixels that holds this extent in its middle.
@@ -81,15 +63,9 @@ impl Extent {
         let per_pixel = (x_range / width).max(y_range / height) * (1.0 + 2.0 * PADDING);
         let per_pixel = per_pixel.max(farthest * 1e-9).max(1e-9);
         let around = |middle: f64, pixels: f64| {
-            [
-                middle - per_pixel * pixels / 2.0,
-                middle + per_pixel * pixels / 2.0,
-            ]
+            [middle - per_pixel * pixels / 2.0, middle + per_pixel * pixels / 2.0]
         };
-        Window {
-            x: around(x_middle, width),
-            y: around(y_middle, height),
-        }
+        Window { x: around(x_middle, width), y: around(y_middle, height) }
     }
 }
 
@@ -99,10 +75,7 @@ mod tests {
 
     #[test]
     fn a_window_has_equal_scales_and_holds_the_extent() {
-        let extent = Extent {
-            low: [-10.0, 2.0],
-            high: [30.0, 5.0],
-        };
+        let extent = Extent { low: [-10.0, 2.0], high: [30.0, 5.0] };
         let window = extent.window(400, 200);
         let per_pixel = (window.x[1] - window.x[0]) / 400.0;
         assert!((per_pixel - (window.y[1] - window.y[0]) / 200.0).abs() < 1e-12);
@@ -112,11 +85,7 @@ mod tests {
 
     #[test]
     fn a_tall_extent_fits_as_well() {
-        let window = Extent {
-            low: [0.0, -50.0],
-            high: [1.0, 50.0],
-        }
-        .window(400, 200);
+        let window = Extent { low: [0.0, -50.0], high: [1.0, 50.0] }.window(400, 200);
         assert!(window.y[0] < -50.0 && window.y[1] > 50.0);
         assert!((window.x[1] - window.x[0] - 2.0 * (window.y[1] - window.y[0])).abs() < 1e-9);
     }
@@ -124,11 +93,7 @@ mod tests {
     #[test]
     fn a_single_point_has_a_window_too() {
         for place in [0.0, 1e8, -1e99] {
-            let window = Extent {
-                low: [place; 2],
-                high: [place; 2],
-            }
-            .window(100, 100);
+            let window = Extent { low: [place; 2], high: [place; 2] }.window(100, 100);
             assert!(window.x[0] < place && window.x[1] > place);
         }
     }

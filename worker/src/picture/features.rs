@@ -37,9 +37,7 @@ pub fn draw_features(
     let scene = Scene::new(features)?;
     let extent = Extent::around(&scene)?;
     let layout = Layout::new(&scene, Unit(1.0));
-    render(format, layout.size(), |surface| {
-        layout.paint(surface, features, &scene, &extent)
-    })
+    render(format, layout.size(), |surface| layout.paint(surface, features, &scene, &extent))
 }
 
 /// Where the parts of the picture lie.
@@ -58,10 +56,7 @@ struct Panel<'a> {
 
 impl Layout {
     pub fn new(scene: &Scene, unit: Unit) -> Self {
-        Self {
-            unit,
-            panels: if scene.test.is_some() { 2 } else { 1 },
-        }
+        Self { unit, panels: if scene.test.is_some() { 2 } else { 1 } }
     }
 
     /// Width and height of the picture, in pixels.
@@ -89,11 +84,7 @@ impl Layout {
         drop(area);
         for panel in &panels {
             let places = panel.points.iter().map(|point| panel.axes.place(*point));
-            let colors = panel
-                .set
-                .labels
-                .iter()
-                .map(|label| CLASS_COLORS[usize::from(*label)]);
+            let colors = panel.set.labels.iter().map(|label| CLASS_COLORS[usize::from(*label)]);
             surface.dots(places.zip(colors), self.dot_radius());
         }
         let area = surface.area();
@@ -111,14 +102,7 @@ impl Layout {
         let left = self.unit.px(MARGIN + panel * (MARGIN + SIDE));
         let (top, side) = (self.unit.px(TOP), self.unit.px(SIDE));
         let (right, bottom) = (left + side, top + side);
-        Axes {
-            left,
-            top,
-            right,
-            bottom,
-            window,
-            y_scale: Scale::Linear,
-        }
+        Axes { left, top, right, bottom, window, y_scale: Scale::Linear }
     }
 
     fn fill_panels<'a>(
@@ -136,12 +120,7 @@ impl Layout {
         }];
         if let Some((set, points)) = features.test.as_ref().zip(scene.test.as_deref()) {
             let heading = format!("{dataset} test set");
-            panels.push(Panel {
-                axes: self.axes(1, window),
-                heading,
-                set,
-                points,
-            });
+            panels.push(Panel { axes: self.axes(1, window), heading, set, points });
         }
         panels
     }
@@ -165,10 +144,7 @@ impl Layout {
         let style = text(unit.text(22.0), INK, LEFT);
         let test = metrics.test.test_accuracy;
         let parts = [
-            Some(format!(
-                "train accuracy {}",
-                percent(metrics.train_accuracy)
-            )),
+            Some(format!("train accuracy {}", percent(metrics.train_accuracy))),
             test.map(|test| format!("test accuracy {}", percent(test))),
             scene.note.clone(),
         ];
@@ -185,16 +161,7 @@ impl Layout {
         let (axes, unit) = (&panel.axes, self.unit);
         let [x_name, y_name] = &scene.axis_names;
         let (x_ticks, y_ticks) = (axes.x_ticks(unit.px(75)), axes.y_ticks(unit.px(75)));
-        axes.draw(
-            area,
-            &Labels {
-                x_ticks: &x_ticks,
-                y_ticks: &y_ticks,
-                x_name,
-                y_name,
-            },
-            unit,
-        )?;
+        axes.draw(area, &Labels { x_ticks: &x_ticks, y_ticks: &y_ticks, x_name, y_name }, unit)?;
         let baseline = axes.top - unit.px(11);
         let style = text(unit.text(19.0), INK, LEFT);
         area.draw_text(&panel.heading, &style, (axes.left, baseline))?;
@@ -221,14 +188,8 @@ impl Layout {
         let bottom = row(rows - 1) + unit.px(30);
         let heading = text(unit.text(19.0), INK, CENTERED);
         area.draw_text("class", &heading, ((left + right) / 2, top - unit.px(11)))?;
-        area.draw(&Rectangle::new(
-            [(left, top), (right, bottom)],
-            AXES_BACKGROUND.filled(),
-        ))?;
-        area.draw(&Rectangle::new(
-            [(left, top), (right, bottom)],
-            stroke(INK, unit.px(1)),
-        ))?;
+        area.draw(&Rectangle::new([(left, top), (right, bottom)], AXES_BACKGROUND.filled()))?;
+        area.draw(&Rectangle::new([(left, top), (right, bottom)], stroke(INK, unit.px(1))))?;
         let label = text(unit.text(21.0), INK, LEFT_MIDDLE);
         for class in 0..rows {
             let y = row(class);
@@ -256,9 +217,7 @@ fn shortened(name: &str) -> String {
     let letters = name.chars().count();
     match letters {
         0..=LONGEST => name.to_owned(),
-        _ => std::iter::once('…')
-            .chain(name.chars().skip(letters - LONGEST + 1))
-            .collect(),
+        _ => std::iter::once('…').chain(name.chars().skip(letters - LONGEST + 1)).collect(),
     }
 }
 

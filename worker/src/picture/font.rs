@@ -72,12 +72,7 @@ impl Line {
             glyphs.push((glyph, ab_glyph::point(x, 0.0)));
             x += font.h_advance_unscaled(glyph) * unit;
         }
-        Self {
-            font,
-            size,
-            glyphs,
-            width: x,
-        }
+        Self { font, size, glyphs, width: x }
     }
 
     /// Moves the line so that (0, 0) is where it is held.
@@ -111,11 +106,7 @@ impl Line {
             let corner = outline.px_bounds().min;
             outline.draw(|x, y, covered| {
                 let (x, y) = (corner.x as i32 + x as i32, corner.y as i32 + y as i32);
-                raster.blend(
-                    place(x, y),
-                    color,
-                    (covered.clamp(0.0, 1.0) * 255.0).round() as u8,
-                );
+                raster.blend(place(x, y), color, (covered.clamp(0.0, 1.0) * 255.0).round() as u8);
             });
         }
     }
@@ -127,11 +118,7 @@ impl Line {
         for &(glyph, start) in &self.glyphs {
             let to = |p: Point| format!("{:.2} {:.2}", start.x + p.x * unit, start.y - p.y * unit);
             let mut end = None;
-            for curve in self
-                .font
-                .outline(glyph)
-                .map_or_else(Vec::new, |outline| outline.curves)
-            {
+            for curve in self.font.outline(glyph).map_or_else(Vec::new, |outline| outline.curves) {
                 let (from, command, last) = match curve {
                     OutlineCurve::Line(a, b) => (a, format!("L{}", to(b)), b),
                     OutlineCurve::Quad(a, b, c) => (a, format!("Q{} {}", to(b), to(c)), c),

@@ -19,19 +19,12 @@ impl Palette {
         colors.extend(CLASS_COLORS);
         for (index, color) in CLASS_COLORS.iter().enumerate() {
             colors.extend([64, 128, 192].map(|alpha| over(background, *color, alpha)));
-            colors.extend(
-                CLASS_COLORS[..index]
-                    .iter()
-                    .map(|other| over(*other, *color, 128)),
-            );
+            colors.extend(CLASS_COLORS[..index].iter().map(|other| over(*other, *color, 128)));
         }
         colors.extend((0..64u8).map(|step| [step * 4 + step / 16; 3]));
         colors.extend((1..4).map(|step| over([255; 3], [0xc6, 0x1a, 0x1a], 85 * step)));
         debug_assert!(colors.len() <= 256);
-        Self {
-            colors,
-            nearest: HashMap::new(),
-        }
+        Self { colors, nearest: HashMap::new() }
     }
 
     /// Red, green and blue of every colour.
@@ -55,11 +48,7 @@ impl Palette {
         let colors = &self.colors;
         *self.nearest.entry(color).or_insert_with(|| {
             let distance = |other: &Rgb| -> i32 {
-                color
-                    .iter()
-                    .zip(other)
-                    .map(|(a, b)| (i32::from(*a) - i32::from(*b)).pow(2))
-                    .sum()
+                color.iter().zip(other).map(|(a, b)| (i32::from(*a) - i32::from(*b)).pow(2)).sum()
             };
             let best = (0..colors.len()).min_by_key(|&index| distance(&colors[index]));
             best.unwrap_or(0) as u8
@@ -80,10 +69,7 @@ mod tests {
         let mut palette = Palette::new();
         assert!(palette.colors.len() <= 256);
         let indices = palette.index(&CLASS_COLORS.concat());
-        let found: Vec<Rgb> = indices
-            .iter()
-            .map(|&i| palette.colors[usize::from(i)])
-            .collect();
+        let found: Vec<Rgb> = indices.iter().map(|&i| palette.colors[usize::from(i)]).collect();
         assert_eq!(found, CLASS_COLORS);
     }
 }

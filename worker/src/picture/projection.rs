@@ -30,43 +30,29 @@ impl Projection {
         };
         let direction = |rank: usize| match order.get(rank) {
             Some(&column) => with_fixed_sign(
-                (0..points.dim)
-                    .map(|row| vectors[row * points.dim + column])
-                    .collect(),
+                (0..points.dim).map(|row| vectors[row * points.dim + column]).collect(),
             ),
             None => vec![0.0; points.dim],
         };
-        Self {
-            explained: [share(0), share(1)],
-            directions: [direction(0), direction(1)],
-            mean,
-        }
+        Self { explained: [share(0), share(1)], directions: [direction(0), direction(1)], mean }
     }
 
     /// Where each point falls.
     pub fn apply(&self, points: &Points) -> Vec<[f64; 2]> {
         let along = |row: &[f64], direction: &[f64]| {
             let offsets = row.iter().zip(&self.mean).zip(direction);
-            offsets.fold(0.0, |sum, ((value, mean), unit)| {
-                sum + (value - mean) * unit
-            })
+            offsets.fold(0.0, |sum, ((value, mean), unit)| sum + (value - mean) * unit)
         };
-        points
-            .rows()
-            .map(|row| [0, 1].map(|axis| along(row, &self.directions[axis])))
-            .collect()
+        points.rows().map(|row| [0, 1].map(|axis| along(row, &self.directions[axis]))).collect()
     }
 }
 
 fn mean(points: &Points) -> Vec<f64> {
     let mut mean = vec![0.0; points.dim];
     for row in points.rows() {
-        mean.iter_mut()
-            .zip(row)
-            .for_each(|(sum, value)| *sum += value);
+        mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
     }
-    mean.iter_mut()
-        .for_each(|sum| *sum /= points.count().max(1) as f64);
+    mean.iter_mut().for_each(|sum| *sum /= points.count().max(1) as f64);
     mean
 }
 
@@ -81,10 +67,7 @@ fn covariance(points: &Points, mean: &[f64]) -> Vec<f64> {
             .zip(row.iter().zip(mean))
             .for_each(|(o, (value, mean))| *o = value - mean);
         for (i, &a) in offset.iter().enumerate() {
-            sums[i * dim..=i * dim + i]
-                .iter_mut()
-                .zip(&offset)
-                .for_each(|(sum, b)| *sum += a * b);
+            sums[i * dim..=i * dim + i].iter_mut().zip(&offset).for_each(|(sum, b)| *sum += a * b);
         }
     }
     let samples = points.count().max(1) as f64;
@@ -116,11 +99,7 @@ fn eigen(mut matrix: Vec<f64>, dim: usize) -> (Vec<f64>, Vec<f64>) {
 
 /// Turns the plane of axes p and q so that their entry becomes 0; `false` where it is as good as 0.
 fn rotate(matrix: &mut [f64], vectors: &mut [f64], dim: usize, (p, q): (usize, usize)) -> bool {
-    let (app, aqq, apq) = (
-        matrix[p * dim + p],
-        matrix[q * dim + q],
-        matrix[p * dim + q],
-    );
+    let (app, aqq, apq) = (matrix[p * dim + p], matrix[q * dim + q], matrix[p * dim + q]);
     let negligible = apq.abs() <= f64::EPSILON * 0.5 * (app.abs() * aqq.abs()).sqrt();
     if negligible || !apq.is_finite() {
         return false;
@@ -146,17 +125,9 @@ fn rotate(matrix: &mut [f64], vectors: &mut [f64], dim: usize, (p, q): (usize, u
 
 fn with_fixed_sign(direction: Vec<f64>) -> Vec<f64> {
     let larger = |best: f64, value: &f64| {
-        if value.abs() > best.abs() {
-            *value
-        } else {
-            best
-        }
+        if value.abs() > best.abs() { *value } else { best }
     };
-    let sign = if direction.iter().fold(0.0, larger) < 0.0 {
-        -1.0
-    } else {
-        1.0
-    };
+    let sign = if direction.iter().fold(0.0, larger) < 0.0 { -1.0 } else { 1.0 };
     direction.into_iter().map(|value| sign * value).collect()
 }
 
@@ -178,25 +149,16 @@ mod tests {
         assert!(close(projection.explained[1], 0.5 / 13.0));
         let expected = [[5.0, 0.0], [-5.0, 0.0], [0.0, 1.0], [0.0, -1.0]];
         for (found, expected) in projection.apply(&points).iter().zip(expected) {
-            assert!(
-                close(found[0], expected[0]) && close(found[1], expected[1]),
-                "{found:?}"
-            );
+            assert!(close(found[0], expected[0]) && close(found[1], expected[1]), "{found:?}");
         }
     }
 
     #[test]
     fn one_dimension_lies_on_a_line() {
-        let points = Points {
-            dim: 1,
-            values: vec![3.0, 5.0, 10.0],
-        };
+        let points = Points { dim: 1, values: vec![3.0, 5.0, 10.0] };
         let projection = Projection::principal_components(&points);
         assert_eq!(projection.explained, [1.0, 0.0]);
-        assert_eq!(
-            projection.apply(&points),
-            [[-3.0, 0.0], [-1.0, 0.0], [4.0, 0.0]]
-        );
+        assert_eq!(projection.apply(&points), [[-3.0, 0.0], [-1.0, 0.0], [4.0, 0.0]]);
     }
 
     #[test]
@@ -210,21 +172,14 @@ mod tests {
                 _ => b / 32f64.sqrt() + 0.01 * noise(64 * n + k),
             })
         };
-        let points = Points {
-            dim: 64,
-            values: (0..500).flat_map(row).collect(),
-        };
+        let points = Points { dim: 64, values: (0..500).flat_map(row).collect() };
         let projection = Projection::principal_components(&points);
         assert!(projection.explained[0] + projection.explained[1] > 0.999);
-        let lengths = projection
-            .directions
-            .each_ref()
-            .map(|d| d.iter().map(|v| v * v).sum::<f64>());
+        let lengths =
+            projection.directions.each_ref().map(|d| d.iter().map(|v| v * v).sum::<f64>());
         assert!(close(lengths[0], 1.0) && close(lengths[1], 1.0));
         assert!(
-            projection.directions[0][..32]
-                .iter()
-                .all(|v| (v - 32f64.sqrt().recip()).abs() < 0.01)
+            projection.directions[0][..32].iter().all(|v| (v - 32f64.sqrt().recip()).abs() < 0.01)
         );
     }
 

@@ -19,11 +19,7 @@ const SUBPIXELS: usize = 4;
 impl Raster {
     /// A white image.
     pub fn new(width: u32, height: u32) -> Self {
-        Self {
-            width,
-            height,
-            pixels: vec![255; 3 * width as usize * height as usize],
-        }
+        Self { width, height, pixels: vec![255; 3 * width as usize * height as usize] }
     }
 
     /// Lays `color` over a pixel; `alpha` 255 covers it. Outside the image nothing happens.
@@ -58,24 +54,15 @@ impl Raster {
         for y in (y0.floor() as i32).max(0)..=(y1.ceil() as i32).min(self.height as i32 - 1) {
             for x in (x0.floor() as i32).max(0)..=(x1.ceil() as i32).min(self.width as i32 - 1) {
                 let covered = coverage(depth(x as f32, y as f32));
-                self.blend(
-                    (x, y),
-                    color,
-                    (u32::from(covered) * u32::from(alpha) / 255) as u8,
-                );
+                self.blend((x, y), color, (u32::from(covered) * u32::from(alpha) / 255) as u8);
             }
         }
     }
 
     /// A disc.
     pub fn disc(&mut self, (x, y): (f32, f32), radius: f32, ink: (Rgb, u8)) {
-        let bounds = [
-            (x - radius - 1.0, y - radius - 1.0),
-            (x + radius + 1.0, y + radius + 1.0),
-        ];
-        self.shape(bounds, ink, |px, py| {
-            radius - ((px - x).powi(2) + (py - y).powi(2)).sqrt()
-        });
+        let bounds = [(x - radius - 1.0, y - radius - 1.0), (x + radius + 1.0, y + radius + 1.0)];
+        self.shape(bounds, ink, |px, py| radius - ((px - x).powi(2) + (py - y).powi(2)).sqrt());
     }
 
     /// A straight line with round ends.
@@ -83,10 +70,8 @@ impl Raster {
         let (x0, y0, x1, y1) = (from.0 as f32, from.1 as f32, to.0 as f32, to.1 as f32);
         let (dx, dy, reach) = (x1 - x0, y1 - y0, width / 2.0 + 1.0);
         let squared_length = (dx * dx + dy * dy).max(f32::MIN_POSITIVE);
-        let bounds = [
-            (x0.min(x1) - reach, y0.min(y1) - reach),
-            (x0.max(x1) + reach, y0.max(y1) + reach),
-        ];
+        let bounds =
+            [(x0.min(x1) - reach, y0.min(y1) - reach), (x0.max(x1) + reach, y0.max(y1) + reach)];
         self.shape(bounds, ink, |px, py| {
             let along = (((px - x0) * dx + (py - y0) * dy) / squared_length).clamp(0.0, 1.0);
             let (ex, ey) = (px - x0 - along * dx, py - y0 - along * dy);
@@ -100,12 +85,7 @@ impl Raster {
         for ((x, y), color) in dots {
             // The nearest of the positions told apart, as a whole pixel and a rest.
             let place = |v: f32| (v * SUBPIXELS as f32).round() as i32;
-            let split = |v: i32| {
-                (
-                    v.div_euclid(SUBPIXELS as i32),
-                    v.rem_euclid(SUBPIXELS as i32),
-                )
-            };
+            let split = |v: i32| (v.div_euclid(SUBPIXELS as i32), v.rem_euclid(SUBPIXELS as i32));
             let ((x, x_rest), (y, y_rest)) = (split(place(x)), split(place(y)));
             let mask = &stamp.masks[y_rest as usize * SUBPIXELS + x_rest as usize];
             for &(dx, dy, alpha) in mask {
@@ -133,9 +113,7 @@ impl Stamp {
             });
             covered.filter(|pixel| pixel.2 > 0).collect()
         };
-        Self {
-            masks: (0..SUBPIXELS * SUBPIXELS).map(mask).collect(),
-        }
+        Self { masks: (0..SUBPIXELS * SUBPIXELS).map(mask).collect() }
     }
 }
 
@@ -178,10 +156,7 @@ mod tests {
     #[test]
     fn outside_the_image_nothing_happens() {
         let mut raster = Raster::new(4, 4);
-        raster.dots(
-            [((-50.0, 1e9), [0; 3]), ((1e30, -1e30), [0; 3])].into_iter(),
-            2.0,
-        );
+        raster.dots([((-50.0, 1e9), [0; 3]), ((1e30, -1e30), [0; 3])].into_iter(), 2.0);
         raster.disc((-10.0, 90.0), 3.0, ([0; 3], 255));
         raster.line((-5, -5), (-1, -9), 1.0, ([0; 3], 255));
         raster.fill((-5, -5), (-1, 90), [0; 3], 255);

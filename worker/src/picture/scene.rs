@@ -56,9 +56,6 @@ impl Scene {
 
     /// Every point of the picture.
     pub fn points(&self) -> impl Iterator<Item = &[f64; 2]> {
-        self.train
-            .iter()
-            .chain(self.test.iter().flatten())
-            .chain(&self.centers)
+        self.train.iter().chain(self.test.iter().flatten()).chain(&self.centers)
     }
 }

@@ -32,40 +32,19 @@ pub(super) const WARNING: RGBColor = RGBColor(0xc6, 0x1a, 0x1a);
 pub(super) const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
 
 /// Held at the left end of its baseline.
-pub(super) const LEFT: Pos = Pos {
-    h_pos: HPos::Left,
-    v_pos: VPos::Bottom,
-};
+pub(super) const LEFT: Pos = Pos { h_pos: HPos::Left, v_pos: VPos::Bottom };
 /// Held at the middle of its baseline.
-pub(super) const CENTERED: Pos = Pos {
-    h_pos: HPos::Center,
-    v_pos: VPos::Bottom,
-};
+pub(super) const CENTERED: Pos = Pos { h_pos: HPos::Center, v_pos: VPos::Bottom };
 /// Held at the right end of its baseline.
-pub(super) const RIGHT: Pos = Pos {
-    h_pos: HPos::Right,
-    v_pos: VPos::Bottom,
-};
+pub(super) const RIGHT: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Bottom };
 /// Held at its very middle.
-pub(super) const MIDDLE: Pos = Pos {
-    h_pos: HPos::Center,
-    v_pos: VPos::Center,
-};
+pub(super) const MIDDLE: Pos = Pos { h_pos: HPos::Center, v_pos: VPos::Center };
 /// Held at the middle of its left side.
-pub(super) const LEFT_MIDDLE: Pos = Pos {
-    h_pos: HPos::Left,
-    v_pos: VPos::Center,
-};
+pub(super) const LEFT_MIDDLE: Pos = Pos { h_pos: HPos::Left, v_pos: VPos::Center };
 /// Held at the middle of its right side.
-pub(super) const RIGHT_MIDDLE: Pos = Pos {
-    h_pos: HPos::Right,
-    v_pos: VPos::Center,
-};
+pub(super) const RIGHT_MIDDLE: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Center };
 /// Held at the middle of its upper side.
-pub(super) const TOP: Pos = Pos {
-    h_pos: HPos::Center,
-    v_pos: VPos::Top,
-};
+pub(super) const TOP: Pos = Pos { h_pos: HPos::Center, v_pos: VPos::Top };
 
 /// A picture's scale: how many pixels a length of the full-size layout takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,11 +58,7 @@ impl Unit {
 
     /// A font's size. Text shrinks less than the rest, to stay readable.
     pub fn text(self, size: f64) -> f64 {
-        size * if self.0 < 1.0 {
-            0.3 + 0.7 * self.0
-        } else {
-            self.0
-        }
+        size * if self.0 < 1.0 { 0.3 + 0.7 * self.0 } else { self.0 }
     }
 }
 
@@ -94,19 +69,11 @@ pub(super) fn text(size: f64, color: RGBColor, held: Pos) -> TextStyle<'static> 
 
 /// Bold text.
 pub(super) fn bold(size: f64, color: RGBColor, held: Pos) -> TextStyle<'static> {
-    styled(
-        FontDesc::from(("sans-serif", size, FontStyle::Bold)),
-        color,
-        held,
-    )
+    styled(FontDesc::from(("sans-serif", size, FontStyle::Bold)), color, held)
 }
 
 fn styled(font: FontDesc<'static>, color: RGBColor, held: Pos) -> TextStyle<'static> {
-    TextStyle {
-        font,
-        color: color.to_backend_color(),
-        pos: held,
-    }
+    TextStyle { font, color: color.to_backend_color(), pos: held }
 }
 
 /// A line of `width` pixels.

@@ -37,10 +37,7 @@ impl Surface {
 
     /// A white SVG picture.
     pub fn vector((width, height): (u32, u32)) -> Self {
-        Self::Vector {
-            svg: Svg::new(width, height),
-            size: (width, height),
-        }
+        Self::Vector { svg: Svg::new(width, height), size: (width, height) }
     }
 
     /// Everything plotters draws here lands on the surface at once.
@@ -79,10 +76,7 @@ impl Surface {
 
 fn paint(color: BackendColor) -> Paint {
     let (r, g, b) = color.rgb;
-    Paint {
-        color: [r, g, b],
-        alpha: color.alpha,
-    }
+    Paint { color: [r, g, b], alpha: color.alpha }
 }
 
 fn ink(color: BackendColor) -> (Rgb, u8) {
@@ -147,8 +141,7 @@ impl DrawingBackend for Canvas<'_> {
         path: I,
         style: &S,
     ) -> Drawn {
-        self.0
-            .polyline(&path.into_iter().collect::<Vec<_>>(), style);
+        self.0.polyline(&path.into_iter().collect::<Vec<_>>(), style);
         Ok(())
     }
 
@@ -215,9 +208,6 @@ impl DrawingBackend for Canvas<'_> {
         text: &str,
         style: &S,
     ) -> Result<(u32, u32), DrawingErrorKind<Infallible>> {
-        Ok((
-            line_of(text, style).width.ceil() as u32,
-            style.size().ceil() as u32,
-        ))
+        Ok((line_of(text, style).width.ceil() as u32, style.size().ceil() as u32))
     }
 }

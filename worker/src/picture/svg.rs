@@ -20,20 +20,12 @@ pub(super) struct Svg {
 impl Svg {
     /// A white picture.
     pub fn new(width: u32, height: u32) -> Self {
-        Self {
-            width,
-            height,
-            body: String::new(),
-        }
+        Self { width, height, body: String::new() }
     }
 
     /// The file.
     pub fn finish(self) -> String {
-        let Self {
-            width,
-            height,
-            body,
-        } = self;
+        let Self { width, height, body } = self;
         // Pixel (x, y) of a bitmap is the unit square around that point.
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -68,17 +60,12 @@ impl Svg {
     /// A disc.
     pub fn disc(&mut self, (x, y): (i32, i32), radius: f32, paint: &Paint) {
         let fill = paint.fill();
-        self.element(format_args!(
-            "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {fill}/>"
-        ));
+        self.element(format_args!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {fill}/>"));
     }
 
     /// Outlines of a line of text, moved and turned by `transform`.
     pub fn text(&mut self, text: &str, path: &str, transform: &str, paint: &Paint) {
-        let label = text
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('"', "&quot;");
+        let label = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
         let fill = paint.fill();
         self.element(format_args!(
             "<path aria-label=\"{label}\" transform=\"{transform}\" d=\"{path}\" {fill}/>"
@@ -99,21 +86,12 @@ impl Svg {
         ));
         for round in dots.chunks(dots.len().div_ceil(ROUNDS).max(1)) {
             for color in &colors {
-                let places = round
-                    .iter()
-                    .filter(|dot| dot.1 == *color)
-                    .map(|((x, y), _)| {
-                        (
-                            (x * DOT_UNITS).round() as i32,
-                            (y * DOT_UNITS).round() as i32,
-                        )
-                    });
+                let places = round.iter().filter(|dot| dot.1 == *color).map(|((x, y), _)| {
+                    ((x * DOT_UNITS).round() as i32, (y * DOT_UNITS).round() as i32)
+                });
                 let path = dot_path(places.filter(|place| seen.insert((*place, *color))));
                 if !path.is_empty() {
-                    self.element(format_args!(
-                        "<path stroke=\"{}\" d=\"{path}\"/>",
-                        hex(*color)
-                    ));
+                    self.element(format_args!("<path stroke=\"{}\" d=\"{path}\"/>", hex(*color)));
                 }
             }
         }
@@ -154,15 +132,9 @@ impl Paint {
 
     fn stroke(&self, width: f32) -> String {
         let Self { color, alpha } = self;
-        let opacity = if *alpha == 1.0 {
-            String::new()
-        } else {
-            format!(" stroke-opacity=\"{alpha}\"")
-        };
-        format!(
-            "stroke=\"{}\" stroke-width=\"{width}\"{opacity}",
-            hex(*color)
-        )
+        let opacity =
+            if *alpha == 1.0 { String::new() } else { format!(" stroke-opacity=\"{alpha}\"") };
+        format!("stroke=\"{}\" stroke-width=\"{width}\"{opacity}", hex(*color))
     }
 }
 

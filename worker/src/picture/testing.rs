@@ -40,17 +40,9 @@ pub(crate) fn ten_clusters(n: usize, dim: usize) -> EpochFeatures {
 
 /// The same at some epoch, with `spread` around the rays.
 pub(crate) fn spread_clusters(n: usize, dim: usize, spread: f64, epoch: u64) -> EpochFeatures {
-    let (train, test) = (
-        cluster_set(n, dim, spread, 1),
-        cluster_set(n / 6, dim, spread * 1.1, 2),
-    );
-    let centers = (0..10)
-        .flat_map(|class| (0..dim).map(move |k| ray(class, k)))
-        .collect();
-    let centers = Points {
-        dim,
-        values: centers,
-    };
+    let (train, test) = (cluster_set(n, dim, spread, 1), cluster_set(n / 6, dim, spread * 1.1, 2));
+    let centers = (0..10).flat_map(|class| (0..dim).map(move |k| ray(class, k))).collect();
+    let centers = Points { dim, values: centers };
     let metrics = EpochMetrics {
         epoch: Epoch(epoch),
         loss: 0.38,
@@ -62,33 +54,15 @@ pub(crate) fn spread_clusters(n: usize, dim: usize, spread: f64, epoch: u64) -> 
         test: test_metrics(&test, Some(&centers)),
     };
     let (dataset, centers) = ("mnist".into(), Some(centers));
-    EpochFeatures {
-        metrics,
-        dataset,
-        synthetic: false,
-        train,
-        test: Some(test),
-        centers,
-    }
+    EpochFeatures { metrics, dataset, synthetic: false, train, test: Some(test), centers }
 }
 
 fn ray(class: usize, k: usize) -> f64 {
-    10.0 * RAYS[class][k % 2]
-        * if (class + k / 2).is_multiple_of(1 + k / 2) {
-            1.0
-        } else {
-            -0.3
-        }
+    10.0 * RAYS[class][k % 2] * if (class + k / 2).is_multiple_of(1 + k / 2) { 1.0 } else { -0.3 }
 }
 
 fn cluster_set(n: usize, dim: usize, spread: f64, seed: u64) -> FeatureSet {
-    let mut set = FeatureSet {
-        features: Points {
-            dim,
-            values: vec![],
-        },
-        ..FeatureSet::default()
-    };
+    let mut set = FeatureSet { features: Points { dim, values: vec![] }, ..FeatureSet::default() };
     for i in 0..n {
         let class = i % 10;
         let base = seed * 1_000_003 + (i * (dim + 2)) as u64;
@@ -97,11 +71,7 @@ fn cluster_set(n: usize, dim: usize, spread: f64, seed: u64) -> FeatureSet {
         set.features.values.extend((0..dim).map(value));
         set.labels.push(class as u8);
         let wrong = noise(base + 1 + dim as u64) > 2.1;
-        set.predictions.push(if wrong {
-            (class + 3 + i / 10 % 4) as u8 % 10
-        } else {
-            class as u8
-        });
+        set.predictions.push(if wrong { (class + 3 + i / 10 % 4) as u8 % 10 } else { class as u8 });
     }
     set
 }

@@ -27,18 +27,13 @@ pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
 /// Powers of ten within `[low, high]`, and their 2 and 5 fold where there are few. Both ends must be positive.
 pub(super) fn logarithmic(low: f64, high: f64) -> Vec<Tick> {
     let exponents = (-300..=300).filter(|&e| power_of_ten(e + 1) >= low && power_of_ten(e) <= high);
-    let multiples: &[i64] = if exponents.clone().count() > 3 {
-        &[1]
-    } else {
-        &[1, 2, 5]
-    };
+    let multiples: &[i64] = if exponents.clone().count() > 3 { &[1] } else { &[1, 2, 5] };
     let tick = |exponent: i32, multiple: i64| Tick {
         value: multiple as f64 * power_of_ten(exponent),
         label: decimal(multiple, exponent),
     };
     let all = exponents.flat_map(|e| multiples.iter().map(move |&multiple| tick(e, multiple)));
-    all.filter(|tick| tick.value >= low && tick.value <= high)
-        .collect()
+    all.filter(|tick| tick.value >= low && tick.value <= high).collect()
 }
 
 /// The smallest 1, 2 or 5 times a power of ten that is not below `step`.
@@ -77,11 +72,7 @@ mod tests {
     use super::*;
 
     fn labels(ticks: &[Tick]) -> String {
-        ticks
-            .iter()
-            .map(|tick| tick.label.as_str())
-            .collect::<Vec<_>>()
-            .join(" ")
+        ticks.iter().map(|tick| tick.label.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

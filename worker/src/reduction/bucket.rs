@@ -59,7 +59,10 @@ impl Reduction {
     ///
     /// # Errors
     /// A peer is lost, too slow, or the generation was aborted.
-    pub fn advance_bucket(&mut self, bucket: PendingBucket) -> Result<PendingBucket, CollectiveError> {
+    pub fn advance_bucket(
+        &mut self,
+        bucket: PendingBucket,
+    ) -> Result<PendingBucket, CollectiveError> {
         let PendingBucket { stage, like } = bucket;
         let Stage::Scattering { exchange, own } = stage else {
             return Ok(PendingBucket { stage, like });

@@ -112,3 +112,6 @@ impl Reduction {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,22 +97,22 @@ impl<T: Float> Trainer<T> {
             split: Split::Test,
             epoch: Epoch(0),
             first_step: Step(0),
-            shards: self.reduction.owned(),
+            shards: self.engine.reduction.owned(),
         };
         let mut samples = SampleStream::open(&self.link, range);
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
         let evaluation = Evaluation {
-            pool: &self.pool,
-            weights: &self.weights,
+            pool: &self.engine.pool,
+            weights: &self.engine.weights,
             activations: activations(&self.state.running, &norms),
-            table: &self.table,
+            table: &self.engine.table,
             logical_shards: self.config.shard_count(),
             samples: self.facts.test_samples,
             batch_size: self.config.test_batch_size as usize,
             feature_dim: self.config.feature_dim as usize,
         };
         let read = |count| samples.take(count).map_err(TrainerError::from);
-        evaluation.run(&mut self.reduction, read).map(Some)
+        evaluation.run(&mut self.engine.reduction, read).map(Some)
     }
 
     /// Rank 0: sends everything on its way, in the order in which it must be stored.
@@ -122,7 +122,9 @@ impl<T: Float> Trainer<T> {
         features: EpochFeatures,
         is_best: bool,
     ) -> Result<(), TrainerError> {
-        let Some(reporter) = &mut self.reporter else { return Ok(()) };
+        let Some(reporter) = &mut self.reporter else {
+            return Ok(());
+        };
         let metrics = features.metrics.clone();
         reporter.epoch(&metrics, features, &self.config)?;
         reporter.epoch = Default::default();

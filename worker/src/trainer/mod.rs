@@ -1,6 +1,7 @@
 //! The trainer thread: owns the state, the step and the collectives of one generation.
 //!
 //! - this file: epochs, and how a run ends;
+//! - [`engine`]: what a step computes with;
 //! - [`step`]: one step, from samples to commit;
 //! - [`epoch_end`]: evaluation, metrics, checkpoint and features of an epoch;
 //! - [`report`]: what rank 0 sends to the coordinator.
@@ -8,6 +9,7 @@
 //! Nothing here knows of tokio; the session stops it through a flag and ends it through the collective's abort handle
 //! and the link's token.
 
+pub mod engine;
 pub mod epoch_end;
 mod error;
 pub mod report;
@@ -22,16 +24,12 @@ use common::ids::{Epoch, Step};
 use common::plan;
 use proto::Split;
 
-use crate::bridge::shared::Shared;
 use crate::link::Link;
-use crate::network::Weights;
 use crate::network::kernels::Float;
-use crate::network::shard::Shard;
 use crate::progress::Progress;
-use crate::reduction::Reduction;
 use crate::sample_stream::{SampleRange, SampleStream};
-use crate::shard_pool::ShardPool;
 use crate::state::{Position, State};
+use engine::Engine;
 pub use error::TrainerError;
 use report::Reporter;
 pub use setup::{RunFacts, Task, run};
@@ -59,11 +57,7 @@ pub struct Trainer<T> {
     facts: RunFacts,
     total_steps: u64,
     state: State,
-    weights: Shared<Weights>,
-    table: Box<[T; 256]>,
-    pool: ShardPool,
-    shards: Vec<Shard<T>>,
-    reduction: Reduction,
+    engine: Engine<T>,
     link: Link,
     /// Rank 0 only.
     reporter: Option<Reporter>,
@@ -74,7 +68,8 @@ pub struct Trainer<T> {
 impl<T: Float> Trainer<T> {
     /// Trains to the run's end.
     fn train(&mut self) -> Result<Outcome, TrainerError> {
-        let mut samples = self.samples_of(self.state.position.epoch, self.state.position.step_in_epoch);
+        let mut samples =
+            self.samples_of(self.state.position.epoch, self.state.position.step_in_epoch);
         loop {
             if self.state.position.step.0 >= self.total_steps {
                 return Ok(Outcome::Complete);
@@ -132,7 +127,7 @@ impl<T: Float> Trainer<T> {
     }
 
     fn samples_of(&self, epoch: Epoch, first_step: Step) -> SampleStream {
-        let shards = self.reduction.owned();
+        let shards = self.engine.reduction.owned();
         let range = SampleRange { split: Split::Train, epoch, first_step, shards };
         SampleStream::open(&self.link, range)
     }

@@ -15,7 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::epoch_features::EpochFeatures;
 use crate::link::Link;
 use crate::network::kernels::Float;
-use crate::uplink::{Upload, Uplink};
+use crate::uplink::{Uplink, Upload};
 
 /// Rank 0's two queues: results, in order, and pictures.
 pub struct Reporter {
@@ -113,7 +113,9 @@ impl<T: Float> Trainer<T> {
         losses: Losses,
         learning_rate: f64,
     ) -> Result<(), TrainerError> {
-        let Some(reporter) = &mut self.reporter else { return Ok(()) };
+        let Some(reporter) = &mut self.reporter else {
+            return Ok(());
+        };
         if !step.0.is_multiple_of(self.config.log_every) {
             return Ok(());
         }
@@ -132,7 +134,7 @@ impl<T: Float> Trainer<T> {
 
     /// Takes note of a step's time.
     pub(super) fn measure(&mut self, batch: usize, time: Duration) {
-        let waited = self.reduction.take_waited();
+        let waited = self.engine.reduction.take_waited();
         let share = waited.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE);
         self.progress.measured(batch as f64 / time.as_secs_f64(), share);
         if let Some(reporter) = &mut self.reporter {

@@ -9,6 +9,7 @@ use common::ids::{Rank, WorldSize};
 use proto::StartFrom;
 use tch::Kind;
 
+use super::engine::Engine;
 use super::report::Reporter;
 use super::{Outcome, Trainer, TrainerError};
 use crate::bridge::shared::Shared;
@@ -95,14 +96,16 @@ impl<T: Float> Trainer<T> {
         let shards = (reduction.owned()).map(|_| Shard::new(state.layout.bucketed())).collect();
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
-            weights: Shared::new(Weights::of(&state.layout, &state.flat)),
-            table: pixel_table(&config),
+            engine: Engine {
+                weights: Shared::new(Weights::of(&state.layout, &state.flat)),
+                table: pixel_table(&config),
+                pool,
+                shards,
+                reduction,
+            },
             config,
             facts,
             state,
-            pool,
-            shards,
-            reduction,
             link,
             reporter,
             progress: task.progress,
@@ -112,7 +115,7 @@ impl<T: Float> Trainer<T> {
 
     /// Leaves the collective when no rank needs this one any more, then waits until everything is stored and drawn.
     fn leave(&mut self) -> Result<(), TrainerError> {
-        self.reduction.leave()?;
+        self.engine.reduction.leave()?;
         if let Some(reporter) = self.reporter.take() {
             self.progress.enter("drawing");
             reporter.finish()?;

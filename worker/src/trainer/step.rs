@@ -8,11 +8,12 @@ use common::plan;
 use tch::Tensor;
 
 use super::{Trainer, TrainerError};
+use crate::batch_norm::NormParameters;
 use crate::center_loss::CenterLoss;
 use crate::network::kernels::Float;
-use crate::network::norm_parameters;
-use crate::network::pass::{Forward, Head, Pass};
+use crate::network::pass::{Forward, Head};
 use crate::network::shard::{BatchContext, HeadPart, Shard};
+use crate::network::{ComputeError, norm_parameters};
 use crate::reduction::small::{Contribution, PendingSum, Summed};
 use crate::sample_stream::SampleStream;
 use crate::state::{Position, round};
@@ -46,21 +47,11 @@ impl<T: Float> Trainer<T> {
         let batch = self.receive(samples)?;
         self.progress.enter("training");
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
-        let mut pass = Pass {
-            pool: &self.pool,
-            shards: &mut self.shards,
-            weights: &self.weights,
-            norms: &norms,
-            reduction: &mut self.reduction,
-            batch,
-        };
-        let forward = pass.forward()?;
-        let center = center_loss(&self.config, &self.state.centers, &forward, batch);
-        let mut head = pass.head(&forward, BatchContext { loss: self.config.loss, center, batch })?;
-        let gradient_sums = head.take_gradient_sums();
+        let forward = self.engine.pass(&norms, batch).forward()?;
+        let head = self.lose(&norms, batch, &forward)?;
         let results = self.start_results(&head, batch)?;
-        let gradient = self.backward(&norms, batch, &forward, gradient_sums)?;
-        let results = self.reduction.finish_sum(results)?;
+        let gradient = self.engine.pass(&norms, batch).backward(&forward, head.gradient_sums)?;
+        let results = self.engine.reduction.finish_sum(results)?;
         let agreed_to_stop = self.commit(batch, &forward, &gradient, results)?;
         self.measure(batch, started.elapsed());
         Ok(agreed_to_stop)
@@ -70,17 +61,17 @@ impl<T: Float> Trainer<T> {
     fn receive(&mut self, samples: &mut SampleStream) -> Result<usize, TrainerError> {
         self.progress.enter("waiting for data");
         let batch = self.batch_size(self.state.position.step_in_epoch);
-        let owned = self.reduction.owned();
+        let owned = self.engine.reduction.owned();
         let shards = self.config.shard_count();
         let together = plan::slices(batch, shards, &owned);
         let (pixels, labels) = samples.take(together.len())?;
         let (mut pixels, mut labels) = (pixels.as_slice(), labels.as_slice());
-        for (index, shard) in owned.zip(&mut self.shards) {
+        for (index, shard) in owned.zip(&mut self.engine.shards) {
             let count = plan::slice(batch, shards, LogicalShard(index as u32)).len();
             let (own_pixels, other_pixels) =
                 pixels.split_at(count * common::architecture::IMAGE_PIXELS);
             let (own_labels, other_labels) = labels.split_at(count);
-            shard.load(own_pixels, own_labels, &self.table)?;
+            shard.load(own_pixels, own_labels, &self.engine.table)?;
             (pixels, labels) = (other_pixels, other_labels);
         }
         Ok(batch)
@@ -94,7 +85,7 @@ impl<T: Float> Trainer<T> {
     /// Sends losses, class sums and what the epoch's record needs on their way while the backward pass runs.
     fn start_results(&mut self, head: &Head, batch: usize) -> Result<PendingSum, TrainerError> {
         let dim = self.config.feature_dim as usize;
-        let parts = self.shards.iter().zip(&head.parts);
+        let parts = self.engine.shards.iter().zip(&head.parts);
         let partials: Vec<Vec<f64>> =
             parts.clone().map(|(shard, part)| sums_of(shard, part)).collect();
         let mut rows = vec![f64::from(u8::from(self.is_asked_to_stop()))];
@@ -105,17 +96,17 @@ impl<T: Float> Trainer<T> {
                 rows.extend([f64::from(*label), f64::from(*prediction)]);
             }
         }
-        let row_numbers = (self.reduction.world_size().ranks())
+        let row_numbers = (self.engine.reduction.world_size().ranks())
             .map(|rank| 1 + self.samples_of_rank(batch, rank) * (dim + 2))
             .collect();
         let length = SUMS + self.center_numbers();
         let contribution = Contribution { partials: &partials, length, rows, row_numbers };
-        Ok(self.reduction.start_sum(contribution)?)
+        Ok(self.engine.reduction.start_sum(contribution)?)
     }
 
     fn samples_of_rank(&self, batch: usize, rank: Rank) -> usize {
         let shards = self.config.shard_count();
-        let owned = plan::shards_of(shards, self.reduction.world_size(), rank);
+        let owned = plan::shards_of(shards, self.engine.reduction.world_size(), rank);
         plan::slices(batch, shards, &owned).len()
     }
 
@@ -126,22 +117,16 @@ impl<T: Float> Trainer<T> {
         }
     }
 
-    fn backward(
+    /// Runs the head of the network and the losses.
+    fn lose(
         &mut self,
-        norms: &[crate::batch_norm::NormParameters],
+        norms: &[NormParameters],
         batch: usize,
         forward: &Forward<T>,
-        gradient_sums: Vec<Vec<f64>>,
-    ) -> Result<Tensor, TrainerError> {
-        let mut pass = Pass {
-            pool: &self.pool,
-            shards: &mut self.shards,
-            weights: &self.weights,
-            norms,
-            reduction: &mut self.reduction,
-            batch,
-        };
-        Ok(pass.backward(forward, gradient_sums)?)
+    ) -> Result<Head, TrainerError> {
+        let center = center_loss(&self.config, &self.state.centers, forward, batch);
+        let context = BatchContext { loss: self.config.loss, center, batch };
+        Ok(self.engine.pass(norms, batch).head(forward, context)?)
     }
 
     /// Changes parameters, momenta, centers, statistics, record and position together, once every rank's part is there.
@@ -163,13 +148,12 @@ impl<T: Float> Trainer<T> {
             return Err(TrainerError::NonFinite { epoch, step, loss: losses.total() });
         }
         let learning_rate = self.learning_rate_at(self.state.position);
-        let centers = center.map(|center| {
-            self.moved(&center, differences, self.config.center_rule)
-        });
+        let centers =
+            center.map(|center| self.moved(&center, differences, self.config.center_rule));
         self.state
             .optimizer
             .step(&self.state.flat, gradient, &self.config, learning_rate)
-            .map_err(crate::network::ComputeError::from)?;
+            .map_err(ComputeError::from)?;
         self.state.centers = centers.unwrap_or_else(|| std::mem::take(&mut self.state.centers));
         for (running, statistics) in self.state.running.iter_mut().zip(&forward.statistics) {
             *running = statistics.update::<T>(running);
@@ -192,7 +176,7 @@ impl<T: Float> Trainer<T> {
     /// Adds the step to the epoch's record; whether a rank was asked to stop.
     fn record(&mut self, batch: usize, losses: Losses, correct: u64, rows: &[f64]) -> bool {
         let width = self.config.feature_dim as usize + 2;
-        let counts: Vec<usize> = (self.reduction.world_size().ranks())
+        let counts: Vec<usize> = (self.engine.reduction.world_size().ranks())
             .map(|rank| self.samples_of_rank(batch, rank))
             .collect();
         let record = &mut self.state.record;

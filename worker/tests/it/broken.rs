@@ -48,7 +48,8 @@ fn in_order_of_arrival(partials: &[Vec<f32>], arrival: &[usize]) -> Vec<f32> {
 fn in_order_of_the_tree(partials: &[Vec<f32>], arrival: &[usize]) -> Vec<f32> {
     let leaves: Vec<(Node, Vec<f32>)> =
         arrival.iter().map(|shard| (Node::leaf(*shard), partials[*shard].clone())).collect();
-    let mut known = |node: Node| leaves.iter().find(|leaf| leaf.0 == node).map(|leaf| leaf.1.clone());
+    let mut known =
+        |node: Node| leaves.iter().find(|leaf| leaf.0 == node).map(|leaf| leaf.1.clone());
     let Ok(sum) = Tree::over(partials.len()).total(&mut known, &mut add);
     sum
 }

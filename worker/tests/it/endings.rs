@@ -10,11 +10,13 @@ use crate::harness::{Launch, Results, Worker, data};
 /// How soon every side must know of a death.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A run too long to be waited for, a checkpoint every five steps, twenty steps an epoch.
+const EVERY_FIVE: [&str; 2] = ["--checkpoint-every", "5"];
+
+/// A run too long to be waited for, twenty steps an epoch.
 fn long(root: &Path) -> Launch {
     Launch::new(root)
         .with(&["--dataset", data::mnist(), "--train-samples", "400", "--test-samples", "50"])
-        .with(&["--batch-size", "20", "--checkpoint-every", "5", "--log-every", "1"])
+        .with(&["--batch-size", "20", "--log-every", "1"])
 }
 
 fn check_tells_of(printed: &str, rank: &str) {
@@ -26,25 +28,25 @@ fn check_tells_of(printed: &str, rank: &str) {
 #[test]
 fn a_killed_worker_ends_the_run_on_every_side() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = long(&folder.path().join("run")).with(&["--workers", "3"]).start();
+    let mut run =
+        long(&folder.path().join("run")).with(&EVERY_FIVE).with(&["--workers", "3"]).start();
     let [zero, one, two] = [0, 1, 2].map(|rank| Worker::join(&mut run, rank));
     run.wait_for_step(6);
     one.signal(Signal::SIGKILL);
     let killed = Instant::now();
-    let mark = run.mark.clone();
     for ending in [run.wait(), zero.wait(), two.wait()] {
         assert_eq!(ending.code, Some(1), "{}", ending.printed);
         check_tells_of(&ending.printed, "rank 1");
     }
     assert!(killed.elapsed() < SOON, "{:?}", killed.elapsed());
     drop(one);
-    assert!(mark.living(&[]).is_empty());
+    assert!(run.mark.living(&[]).is_empty());
 }
 
 #[test]
 fn a_killed_worker_that_the_coordinator_started_ends_the_run_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = long(&folder.path().join("run")).workers(2).start();
+    let mut run = long(&folder.path().join("run")).with(&EVERY_FIVE).workers(2).start();
     run.wait_for_step(6);
     let [pid] = run.mark.living(&["--rank", "0"])[..] else { panic!("one worker has rank 0") };
     kill(pid, Signal::SIGKILL).unwrap();
@@ -89,6 +91,10 @@ fn an_interrupted_run_keeps_what_it_has() {
     for picture in ["epoch=0.png", "curves.png", "confusion.png", "features.gif"] {
         assert!(results.path("pictures").join(picture).exists(), "{picture}");
     }
-    let stopped = Launch::resume(&root).workers(1).with(&["--max-steps", "40"]).complete();
-    assert_eq!(stopped.steps().len(), 40);
+    let resumed = Launch::resume(&root).workers(1).with(&["--max-steps", "40"]).complete();
+    let whole = folder.path().join("whole");
+    let whole = long(&whole).workers(1).with(&["--max-steps", "40"]).complete();
+    let folders = ["checkpoints", "features", "pictures"];
+    assert_eq!(resumed.hashes(&folders), whole.hashes(&folders));
+    assert_eq!(resumed.reproducible_metrics(), whole.reproducible_metrics());
 }

@@ -9,7 +9,16 @@ use crate::harness::{Ending, Launch, Results, Run, Worker, data};
 fn waiting(folder: &tempfile::TempDir, workers: &str) -> Run {
     Launch::new(&folder.path().join("run"))
         .with(&["--workers", workers, "--dataset", data::mnist(), "--test-samples", "0"])
-        .with(&["--train-samples", "600", "--batch-size", "20", "--epochs", "1", "--log-every", "1"])
+        .with(&[
+            "--train-samples",
+            "600",
+            "--batch-size",
+            "20",
+            "--epochs",
+            "1",
+            "--log-every",
+            "1",
+        ])
         .start()
 }
 
@@ -19,7 +28,7 @@ fn check_refused(ending: &Ending, expected: &str) {
 }
 
 /// The run ends well, all its steps done.
-fn check_undisturbed(run: Run, workers: Vec<Worker>) {
+fn check_undisturbed(mut run: Run, workers: Vec<Worker>) {
     let results = Results::of(&run.root);
     let ending = run.wait();
     assert_eq!(ending.code, Some(0), "{}", ending.printed);

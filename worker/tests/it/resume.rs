@@ -67,8 +67,7 @@ fn kill_everything(root: &Path) {
     let mut run = begin(root).workers(2).with(&["--max-steps", STEPS]).start();
     run.wait_for_step(13);
     run.mark.kill();
-    let ending = run.wait();
-    assert_eq!(ending.code, None, "a signal ended it");
+    assert_eq!(run.wait().code, None, "a signal ended it");
     let killed = Results::of(root);
     let last_step = killed.steps().last().unwrap()["step"].as_u64().unwrap();
     assert_eq!(killed.steps_done("last"), Some(12));

@@ -6,9 +6,14 @@ use crate::harness::{Launch, Results, data, formulas};
 
 /// A short run: 30 samples, two epochs.
 fn small(root: &Path, workers: u32) -> Launch {
-    Launch::new(root)
-        .workers(workers)
-        .with(&["--dataset", data::mnist(), "--train-samples", "30", "--epochs", "2"])
+    Launch::new(root).workers(workers).with(&[
+        "--dataset",
+        data::mnist(),
+        "--train-samples",
+        "30",
+        "--epochs",
+        "2",
+    ])
 }
 
 fn complete(flags: &[&str]) -> (tempfile::TempDir, Results) {
@@ -19,7 +24,8 @@ fn complete(flags: &[&str]) -> (tempfile::TempDir, Results) {
 
 #[test]
 fn features_of_three_dimensions_are_trained_and_drawn() {
-    let (_folder, results) = complete(&["--feature-dim", "3", "--test-samples", "20", "--batch-size", "10"]);
+    let (_folder, results) =
+        complete(&["--feature-dim", "3", "--test-samples", "20", "--batch-size", "10"]);
     let model = results.model("last");
     assert_eq!((model["center"].len(), model["features.weight"].len()), (30, 3 * 1152));
     for picture in ["epoch=0.png", "epoch=1.png", "curves.png", "confusion.png", "features.gif"] {

@@ -57,10 +57,7 @@ const ONE: &[Glyph] = &[
     &[stroke![^0.5 0.0, ~0.5 0.5, ^0.5 1.0]],
     &[stroke![^0.52 0.0, ~0.5 0.4, ^0.48 1.0]],
     &[stroke![^0.32 0.2, ^0.54 0.0, ~0.53 0.5, ^0.52 1.0]],
-    &[
-        stroke![^0.28 0.26, ^0.54 0.0, ~0.53 0.5, ^0.52 0.98],
-        stroke![^0.26 0.99, ^0.78 0.98],
-    ],
+    &[stroke![^0.28 0.26, ^0.54 0.0, ~0.53 0.5, ^0.52 0.98], stroke![^0.26 0.99, ^0.78 0.98]],
 ];
 
 const TWO: &[Glyph] = &[
@@ -207,11 +204,7 @@ mod tests {
             for stroke in glyph.iter() {
                 assert!((2..=LONGEST_STROKE).contains(&stroke.len()));
                 let inside = |v: f32| (0.0..=1.0).contains(&v);
-                assert!(
-                    stroke
-                        .iter()
-                        .all(|point| inside(point.x) && inside(point.y))
-                );
+                assert!(stroke.iter().all(|point| inside(point.x) && inside(point.y)));
             }
         }
         assert!(DIGITS.iter().all(|ways| !ways.is_empty()));

@@ -62,10 +62,8 @@ impl Hand {
 
     /// Writes a stroke as a polyline in pixels.
     pub fn write(&self, stroke: Stroke, random: &mut Random) -> Vec<PenPoint> {
-        let knots: Vec<(PenPoint, bool)> = stroke
-            .iter()
-            .map(|point| (self.place(point, random), point.corner))
-            .collect();
+        let knots: Vec<(PenPoint, bool)> =
+            stroke.iter().map(|point| (self.place(point, random), point.corner)).collect();
         let mut line = Vec::with_capacity((knots.len() - 1) * PIECES + 1);
         line.push(knots[0].0);
         for span in 0..knots.len() - 1 {
@@ -74,13 +72,7 @@ impl Hand {
             let after = (span + 2 < knots.len() && !knots[span + 1].1).then(|| knots[span + 2].0);
             let (leave, arrive) = tangents(before, from, to, after);
             for piece in 1..=PIECES {
-                line.push(hermite(
-                    from,
-                    leave,
-                    to,
-                    arrive,
-                    piece as f32 / PIECES as f32,
-                ));
+                line.push(hermite(from, leave, to, arrive, piece as f32 / PIECES as f32));
             }
         }
         line
@@ -126,12 +118,7 @@ fn hermite(
     t: f32,
 ) -> PenPoint {
     let (t2, t3) = (t * t, t * t * t);
-    let weights = [
-        2.0 * t3 - 3.0 * t2 + 1.0,
-        t3 - 2.0 * t2 + t,
-        3.0 * t2 - 2.0 * t3,
-        t3 - t2,
-    ];
+    let weights = [2.0 * t3 - 3.0 * t2 + 1.0, t3 - 2.0 * t2 + t, 3.0 * t2 - 2.0 * t3, t3 - t2];
     let blend = |parts: [f32; 4]| -> f32 { parts.iter().zip(weights).map(|(p, w)| p * w).sum() };
     PenPoint {
         x: blend([from.x, leave.0, to.x, arrive.0]),
@@ -156,11 +143,7 @@ mod tests {
     #[test]
     fn a_line_passes_through_its_control_points() {
         let mut random = Random::of_sample(0, 0, 0);
-        for stroke in DIGITS
-            .iter()
-            .flat_map(|ways| ways.iter())
-            .flat_map(|glyph| glyph.iter())
-        {
+        for stroke in DIGITS.iter().flat_map(|ways| ways.iter()).flat_map(|glyph| glyph.iter()) {
             let line = STEADY.write(stroke, &mut random);
             assert_eq!(line.len(), (stroke.len() - 1) * PIECES + 1);
             for (knot, point) in stroke.iter().zip(line.iter().step_by(PIECES)) {
@@ -173,16 +156,8 @@ mod tests {
     #[test]
     fn straight_spans_stay_straight() {
         let ends = [
-            ControlPoint {
-                x: 0.5,
-                y: 0.0,
-                corner: true,
-            },
-            ControlPoint {
-                x: 0.5,
-                y: 1.0,
-                corner: true,
-            },
+            ControlPoint { x: 0.5, y: 0.0, corner: true },
+            ControlPoint { x: 0.5, y: 1.0, corner: true },
         ];
         let stroke: Stroke = Box::leak(Box::new(ends));
         let line = STEADY.write(stroke, &mut Random::of_sample(0, 0, 0));

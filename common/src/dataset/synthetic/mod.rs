@@ -44,14 +44,10 @@ impl Split {
 pub fn draw(seed: u64, split: Split, count: usize) -> Samples {
     let mut images = vec![0; count * IMAGE_PIXELS];
     let mut labels = vec![0; count];
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(4);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let share = count.div_ceil(threads).max(1);
     std::thread::scope(|scope| {
-        let parts = images
-            .chunks_mut(share * IMAGE_PIXELS)
-            .zip(labels.chunks_mut(share));
+        let parts = images.chunks_mut(share * IMAGE_PIXELS).zip(labels.chunks_mut(share));
         for (part, (images, labels)) in parts.enumerate() {
             scope.spawn(move || {
                 let pixels = images.chunks_exact_mut(IMAGE_PIXELS);
@@ -91,23 +87,16 @@ mod tests {
     #[test]
     fn the_first_hundred_are_pinned() {
         let samples = draw(0, Split::Train, 100);
-        let digest = Sha256::new()
-            .chain_update(&samples.images)
-            .chain_update(&samples.labels)
-            .finalize();
+        let digest =
+            Sha256::new().chain_update(&samples.images).chain_update(&samples.labels).finalize();
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            digest,
-            "2739a95eb4f11408d1b863d5a272b39679d68183141d664b88b985100dc0172c"
-        );
+        assert_eq!(digest, "2739a95eb4f11408d1b863d5a272b39679d68183141d664b88b985100dc0172c");
     }
 
     #[test]
     fn a_prefix_does_not_depend_on_the_count_nor_on_threads() {
         let mut many = draw(5, Split::Test, 103);
-        let alone: Vec<u8> = (0..103)
-            .flat_map(|index| draw_one(5, Split::Test, index).0)
-            .collect();
+        let alone: Vec<u8> = (0..103).flat_map(|index| draw_one(5, Split::Test, index).0).collect();
         assert_eq!(many.images, alone);
         many.truncate(10);
         assert_eq!(many, draw(5, Split::Test, 10));
@@ -116,12 +105,7 @@ mod tests {
 
     #[test]
     fn splits_and_seeds_share_no_image() {
-        let sets = [
-            (0, Split::Train),
-            (0, Split::Test),
-            (1, Split::Train),
-            (1, Split::Test),
-        ];
+        let sets = [(0, Split::Train), (0, Split::Test), (1, Split::Train), (1, Split::Test)];
         let mut seen = std::collections::HashSet::new();
         for (seed, split) in sets {
             let samples = draw(seed, split, 300);
@@ -139,11 +123,6 @@ mod tests {
         let deviation = (pixels().map(|v| v * v).sum::<f64>() / count - mean * mean).sqrt();
         assert!((0.12..0.14).contains(&mean), "{mean}");
         assert!((0.28..0.32).contains(&deviation), "{deviation}");
-        assert!(
-            samples
-                .class_counts()
-                .iter()
-                .all(|count| (400..600).contains(count))
-        );
+        assert!(samples.class_counts().iter().all(|count| (400..600).contains(count)));
     }
 }

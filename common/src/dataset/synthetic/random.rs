@@ -80,9 +80,7 @@ mod tests {
         let base = first(0, 0, 0);
         assert_eq!(base, first(0, 0, 0));
         assert!(
-            [first(1, 0, 0), first(0, 1, 0), first(0, 0, 1)]
-                .iter()
-                .all(|&other| other != base)
+            [first(1, 0, 0), first(0, 1, 0), first(0, 0, 1)].iter().all(|&other| other != base)
         );
         assert_ne!(first(0, 0, 1), first(0, 1, 0));
     }

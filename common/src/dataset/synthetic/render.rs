@@ -39,9 +39,7 @@ const REACH: f32 = 1.0;
 impl Canvas {
     /// An empty sheet.
     pub fn new() -> Self {
-        Self {
-            depth: [-REACH; IMAGE_PIXELS],
-        }
+        Self { depth: [-REACH; IMAGE_PIXELS] }
     }
 
     /// Adds a polyline; what lies outside the sheet is cut off.
@@ -87,10 +85,7 @@ impl Canvas {
 /// The range of pixels between two coordinates, within the sheet; empty where it lies outside.
 fn pixels(low: f32, high: f32) -> (usize, usize) {
     let side = IMAGE_SIDE as f32;
-    let (low, high) = (
-        low.clamp(0.0, side) as usize,
-        (high + 1.0).clamp(0.0, side) as usize,
-    );
+    let (low, high) = (low.clamp(0.0, side) as usize, (high + 1.0).clamp(0.0, side) as usize);
     (low, high.max(low))
 }
 
@@ -98,18 +93,11 @@ fn pixels(low: f32, high: f32) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    const PLAIN: Ink = Ink {
-        softness: 1.0,
-        strength: 1.0,
-        grain: 0.0,
-    };
+    const PLAIN: Ink = Ink { softness: 1.0, strength: 1.0, grain: 0.0 };
 
     fn paint(line: &[(f32, f32)]) -> [u8; IMAGE_PIXELS] {
         let mut canvas = Canvas::new();
-        let line: Vec<_> = line
-            .iter()
-            .map(|&(x, y)| PenPoint { x, y, radius: 1.0 })
-            .collect();
+        let line: Vec<_> = line.iter().map(|&(x, y)| PenPoint { x, y, radius: 1.0 }).collect();
         canvas.add(&line);
         canvas.paint(PLAIN, &mut Random::of_sample(0, 0, 0))
     }

@@ -48,11 +48,7 @@ impl GlooCollective {
             abort: abort.clone(),
         });
         abort.register(Arc::downgrade(&shared) as Weak<dyn Cancel>);
-        Ok(Self {
-            shared,
-            seat,
-            exchanges: 0,
-        })
+        Ok(Self { shared, seat, exchanges: 0 })
     }
 }
 
@@ -61,10 +57,7 @@ fn wait_for_group(
     seat: &Seat,
     abort: &AbortHandle,
 ) -> Result<Group, CollectiveError> {
-    let failed = |reason| CollectiveError::Connect {
-        world_size: seat.world_size.0,
-        reason,
-    };
+    let failed = |reason| CollectiveError::Connect { world_size: seat.world_size.0, reason };
     let (sender, outcomes) = mpsc::channel();
     let wake = Arc::new(Wake(sender.clone()));
     abort.register(Arc::downgrade(&wake) as Weak<dyn Cancel>);

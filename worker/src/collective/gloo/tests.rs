@@ -16,11 +16,7 @@ const PATIENT: Duration = Duration::from_secs(20);
 const PROMPT: Duration = Duration::from_millis(100);
 
 fn peers(collective: &GlooCollective) -> Vec<Rank> {
-    collective
-        .world_size()
-        .ranks()
-        .filter(|&peer| peer != collective.rank())
-        .collect()
+    collective.world_size().ranks().filter(|&peer| peer != collective.rank()).collect()
 }
 
 /// What `from` sends to `to` in a round: recognisable, and of a length of its own.
@@ -39,19 +35,13 @@ fn start_round(
     let to = |&peer: &Rank| (peer, parcel(own, peer, round, kind));
     let from = |&peer: &Rank| (peer, parcel(peer, own, round, kind).zeros_like());
     let peers = peers(collective);
-    let (sends, receives) = (
-        peers.iter().map(to).collect(),
-        peers.iter().map(from).collect(),
-    );
+    let (sends, receives) = (peers.iter().map(to).collect(), peers.iter().map(from).collect());
     collective.exchange(sends, receives).unwrap()
 }
 
 fn expected(collective: &GlooCollective, round: i64, kind: Kind) -> Vec<Tensor> {
     let own = collective.rank();
-    peers(collective)
-        .iter()
-        .map(|&peer| parcel(peer, own, round, kind))
-        .collect()
+    peers(collective).iter().map(|&peer| parcel(peer, own, round, kind)).collect()
 }
 
 #[test]
@@ -68,9 +58,8 @@ fn every_rank_gets_what_every_other_sent() {
 #[test]
 fn exchanges_in_flight_do_not_mix() {
     run_ranks(3, PATIENT, |mut collective| {
-        let pending: Vec<_> = (0..8)
-            .map(|round| start_round(&mut collective, round, Kind::Double))
-            .collect();
+        let pending: Vec<_> =
+            (0..8).map(|round| start_round(&mut collective, round, Kind::Double)).collect();
         for (round, pending) in pending.into_iter().enumerate().rev() {
             let received = pending.wait().unwrap();
             assert_eq!(received, expected(&collective, round as i64, Kind::Double));
@@ -84,17 +73,11 @@ fn large_tensors_arrive_whole() {
     run_ranks(2, PATIENT, |mut collective| {
         let peer = peers(&collective)[0];
         let length = 3_000_000;
-        let sent = Tensor::full(
-            [length],
-            i64::from(collective.rank().0),
-            (Kind::Int64, Device::Cpu),
-        );
+        let sent =
+            Tensor::full([length], i64::from(collective.rank().0), (Kind::Int64, Device::Cpu));
         let room = sent.zeros_like();
-        let received = collective
-            .exchange(vec![(peer, sent)], vec![(peer, room)])
-            .unwrap()
-            .wait()
-            .unwrap();
+        let received =
+            collective.exchange(vec![(peer, sent)], vec![(peer, room)]).unwrap().wait().unwrap();
         let whole = Tensor::full([length], i64::from(peer.0), (Kind::Int64, Device::Cpu));
         assert_eq!(received, [whole]);
         collective.leave().unwrap();
@@ -105,20 +88,9 @@ fn large_tensors_arrive_whole() {
 fn lists_may_be_empty_and_tensors_without_elements() {
     run_ranks(2, PATIENT, |mut collective| {
         let peer = peers(&collective)[0];
-        assert!(
-            collective
-                .exchange(vec![], vec![])
-                .unwrap()
-                .wait()
-                .unwrap()
-                .is_empty()
-        );
+        assert!(collective.exchange(vec![], vec![]).unwrap().wait().unwrap().is_empty());
         let empty = || vec![(peer, Tensor::zeros([0, 5], (Kind::Float, Device::Cpu)))];
-        let received = collective
-            .exchange(empty(), empty())
-            .unwrap()
-            .wait()
-            .unwrap();
+        let received = collective.exchange(empty(), empty()).unwrap().wait().unwrap();
         assert_eq!(received[0].size(), [0, 5]);
         // One way only: the second rank has nothing to say.
         let number = Tensor::from_slice(&[41i64]);
@@ -129,11 +101,7 @@ fn lists_may_be_empty_and_tensors_without_elements() {
         };
         let received = received.unwrap().wait().unwrap();
         assert_eq!(received.len(), collective.rank().index());
-        assert!(
-            received
-                .iter()
-                .all(|tensor| *tensor == Tensor::from_slice(&[41i64]))
-        );
+        assert!(received.iter().all(|tensor| *tensor == Tensor::from_slice(&[41i64])));
         collective.leave().unwrap();
     });
 }
@@ -184,12 +152,7 @@ fn abort_delay(operation: fn(&mut GlooCollective) -> CollectiveError) -> Duratio
     let aborted = Instant::now();
     handle.abort("a new generation begins");
     let (error, later, woken) = waiter.join().unwrap();
-    assert_eq!(
-        error,
-        CollectiveError::Aborted {
-            reason: "a new generation begins".into()
-        }
-    );
+    assert_eq!(error, CollectiveError::Aborted { reason: "a new generation begins".into() });
     assert_eq!(later, error);
     drop(silent);
     woken.duration_since(aborted)
@@ -199,11 +162,7 @@ fn abort_delay(operation: fn(&mut GlooCollective) -> CollectiveError) -> Duratio
 fn an_abort_ends_a_pending_receive_at_once() {
     check_abort(|collective| {
         let room = Tensor::zeros([64], (Kind::Double, Device::Cpu));
-        collective
-            .exchange(vec![], vec![(Rank(1), room)])
-            .unwrap()
-            .wait()
-            .unwrap_err()
+        collective.exchange(vec![], vec![(Rank(1), room)]).unwrap().wait().unwrap_err()
     });
 }
 
@@ -211,11 +170,7 @@ fn an_abort_ends_a_pending_receive_at_once() {
 fn an_abort_ends_a_pending_send_at_once() {
     check_abort(|collective| {
         let data = Tensor::zeros([4_000_000], (Kind::Double, Device::Cpu));
-        collective
-            .exchange(vec![(Rank(1), data)], vec![])
-            .unwrap()
-            .wait()
-            .unwrap_err()
+        collective.exchange(vec![(Rank(1), data)], vec![]).unwrap().wait().unwrap_err()
     });
 }
 
@@ -239,10 +194,7 @@ fn a_rank_that_is_gone_is_named() {
         Some(pending.and_then(|pending| pending.wait()).unwrap_err())
     });
     for error in errors.into_iter().flatten() {
-        assert!(
-            matches!(error, CollectiveError::PeerLost { rank: Rank(2), .. }),
-            "{error}"
-        );
+        assert!(matches!(error, CollectiveError::PeerLost { rank: Rank(2), .. }), "{error}");
     }
 }
 
@@ -254,20 +206,26 @@ fn a_silent_rank_is_named_after_the_timeout() {
     let mut waiting = group.pop().unwrap();
     let room = Tensor::zeros([8], (Kind::Float, Device::Cpu));
     let started = Instant::now();
-    let error = waiting
-        .exchange(vec![], vec![(Rank(2), room)])
-        .unwrap()
-        .wait()
-        .unwrap_err();
-    assert_eq!(
-        error,
-        CollectiveError::Timeout {
-            rank: Rank(2),
-            after: timeout
-        }
-    );
+    let error = waiting.exchange(vec![], vec![(Rank(2), room)]).unwrap().wait().unwrap_err();
+    assert_eq!(error, CollectiveError::Timeout { rank: Rank(2), after: timeout });
     assert!(started.elapsed() >= timeout && started.elapsed() < timeout * 10);
     assert_eq!(waiting.barrier().unwrap_err(), error);
+}
+
+#[test]
+fn lengths_that_disagree_are_an_error() {
+    for sent in [4, 16] {
+        let errors = run_ranks(2, Duration::from_millis(250), move |mut collective| {
+            let floats = |length: i64| Tensor::ones([length], (Kind::Float, Device::Cpu));
+            let pending = match collective.rank() {
+                Rank::FIRST => collective.exchange(vec![(Rank(1), floats(sent))], vec![]),
+                _ => collective.exchange(vec![], vec![(Rank(0), floats(8))]),
+            };
+            pending.and_then(|pending| pending.wait()).unwrap_err()
+        });
+        let is_timeout = |error: &CollectiveError| matches!(error, CollectiveError::Timeout { .. });
+        assert!(errors.iter().any(is_timeout), "{errors:?}");
+    }
 }
 
 #[test]
@@ -276,30 +234,18 @@ fn a_dropped_exchange_ends_the_collective_on_both_sides() {
     let mut second = group.pop().unwrap();
     let mut first = group.pop().unwrap();
     let room = Tensor::zeros([8], (Kind::Float, Device::Cpu));
-    drop(
-        first
-            .exchange(vec![], vec![(Rank(1), room.shallow_clone())])
-            .unwrap(),
-    );
-    assert!(matches!(
-        first.barrier(),
-        Err(CollectiveError::Aborted { .. })
-    ));
+    drop(first.exchange(vec![], vec![(Rank(1), room.shallow_clone())]).unwrap());
+    assert!(matches!(first.barrier(), Err(CollectiveError::Aborted { .. })));
     let pending = second.exchange(vec![], vec![(Rank(0), room)]);
     let error = pending.and_then(|pending| pending.wait()).unwrap_err();
-    assert!(
-        matches!(error, CollectiveError::PeerLost { rank: Rank(0), .. }),
-        "{error}"
-    );
+    assert!(matches!(error, CollectiveError::PeerLost { rank: Rank(0), .. }), "{error}");
 }
 
 #[test]
 fn leaving_waits_for_the_slowest_rank() {
     let late = Duration::from_millis(200);
     let waits = run_ranks(4, PATIENT, move |mut collective| {
-        let received = start_round(&mut collective, 100, Kind::Double)
-            .wait()
-            .unwrap();
+        let received = start_round(&mut collective, 100, Kind::Double).wait().unwrap();
         assert_eq!(received, expected(&collective, 100, Kind::Double));
         if collective.rank() == Rank(3) {
             thread::sleep(late);
@@ -321,21 +267,14 @@ fn leaving_does_not_mind_who_is_through_first() {
 }
 
 fn seat(address: &str, timeout: Duration) -> Seat {
-    Seat {
-        rank: Rank(0),
-        world_size: WorldSize(2),
-        address: address.into(),
-        timeout,
-    }
+    Seat { rank: Rank(0), world_size: WorldSize(2), address: address.into(), timeout }
 }
 
 #[test]
 fn a_missing_rank_fails_the_connection_in_time() {
     let store = Arc::new(MemoryStore::default());
     let seat = seat("127.0.0.1", Duration::from_millis(200));
-    let error = GlooCollective::connect(store, seat, AbortHandle::new())
-        .err()
-        .unwrap();
+    let error = GlooCollective::connect(store, seat, AbortHandle::new()).err().unwrap();
     let text = error.to_string();
     assert!(text.starts_with("2 ranks did not connect: ") && text.contains("nobody has set"));
 }
@@ -344,9 +283,7 @@ fn a_missing_rank_fails_the_connection_in_time() {
 fn an_address_of_another_machine_is_refused() {
     let store = Arc::new(MemoryStore::default());
     let seat = seat("192.0.2.1", PATIENT);
-    let error = GlooCollective::connect(store, seat, AbortHandle::new())
-        .err()
-        .unwrap();
+    let error = GlooCollective::connect(store, seat, AbortHandle::new()).err().unwrap();
     assert!(error.to_string().contains("192.0.2.1"), "{error}");
 }
 
@@ -363,11 +300,6 @@ fn an_abort_ends_connecting_at_once() {
     let aborted = Instant::now();
     abort.abort("not needed any more");
     let (error, woken) = waiter.join().unwrap();
-    assert_eq!(
-        error,
-        Some(CollectiveError::Aborted {
-            reason: "not needed any more".into()
-        })
-    );
+    assert_eq!(error, Some(CollectiveError::Aborted { reason: "not needed any more".into() }));
     assert!(woken.duration_since(aborted) < PATIENT / 10);
 }

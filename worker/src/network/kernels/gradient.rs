@@ -163,8 +163,7 @@ fn add_pooled_image<T: Float>(
         for lane in 0..width {
             let channel = block + lane;
             let window = inputs.map(|input| input[lane]);
-            let (z, normalised) =
-                maximum(window, scale[channel], shift[channel], *slope);
+            let (z, normalised) = maximum(window, scale[channel], shift[channel], *slope);
             let point = Point { z, normalised, upstream: upstream[lane], slope: *slope };
             sums.add(lane, point, mean[channel]);
         }
@@ -193,13 +192,15 @@ fn apply<T: Float>(layer: Backward<'_, T>, coefficients: &InputGradient<T>, outp
     let channels = layer.extent.channels;
     let rows = layer.z.chunks_exact(channels).zip(layer.upstream.chunks_exact(channels));
     for ((z, upstream), output) in rows.zip(output.chunks_exact_mut(channels)) {
-        let (z, upstream, output) = (&z[..channels], &upstream[..channels], &mut output[..channels]);
+        let (z, upstream, output) =
+            (&z[..channels], &upstream[..channels], &mut output[..channels]);
         let (scale, shift) = (&scale[..channels], &shift[..channels]);
         let (gradient, value, constant) =
             (&gradient[..channels], &value[..channels], &constant[..channels]);
         for channel in 0..channels {
             let normalised = activate(z[channel], scale[channel], shift[channel], *slope).0;
-            let flowing = if normalised > T::ZERO { upstream[channel] } else { *slope * upstream[channel] };
+            let flowing =
+                if normalised > T::ZERO { upstream[channel] } else { *slope * upstream[channel] };
             output[channel] =
                 gradient[channel] * flowing + (value[channel] * z[channel] + constant[channel]);
         }
@@ -238,8 +239,8 @@ fn apply_window<T: Float>(
     let InputGradient { gradient, value, constant } = coefficients;
     let channels = layer.extent.channels;
     let inputs = offsets.map(|offset| &layer.z[offset..offset + channels]);
-    let (upper, lower) = output[offsets[0]..offsets[3] + channels]
-        .split_at_mut(offsets[2] - offsets[0]);
+    let (upper, lower) =
+        output[offsets[0]..offsets[3] + channels].split_at_mut(offsets[2] - offsets[0]);
     let (first, second) = upper[..2 * channels].split_at_mut(channels);
     let (third, fourth) = lower.split_at_mut(channels);
     for channel in 0..channels {

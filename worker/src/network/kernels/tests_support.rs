@@ -53,9 +53,9 @@ pub fn reference(layer: &Layer) -> Reference {
                         ((image * side + 2 * row + r) * side + 2 * column + c) * channels + channel
                     };
                     let window = [at(0, 0), at(0, 1), at(1, 0), at(1, 1)];
-                    let best = window.into_iter().reduce(|best, i| {
-                        if activated[i] > activated[best] { i } else { best }
-                    });
+                    let best = window
+                        .into_iter()
+                        .reduce(|best, i| if activated[i] > activated[best] { i } else { best });
                     winners.push(best.unwrap());
                 }
             }

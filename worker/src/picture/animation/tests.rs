@@ -6,25 +6,19 @@ use crate::picture::testing::spread_clusters;
 fn animate(epochs: &[EpochFeatures]) -> Vec<u8> {
     let extents = epochs.iter().map(|features| Extent::of(features).unwrap());
     let mut animation = Animation::new(extents.reduce(Extent::union).unwrap());
-    epochs
-        .iter()
-        .for_each(|features| animation.push(features).unwrap());
+    epochs.iter().for_each(|features| animation.push(features).unwrap());
     animation.finish().unwrap()
 }
 
 fn three_epochs() -> Vec<EpochFeatures> {
-    (0..3)
-        .map(|k| spread_clusters(300, 2, 2.0 / (k + 1) as f64, k))
-        .collect()
+    (0..3).map(|k| spread_clusters(300, 2, 2.0 / (k + 1) as f64, k)).collect()
 }
 
 #[test]
 fn there_is_a_frame_for_each_epoch_and_the_last_one_stays() {
     let bytes = animate(&three_epochs());
     assert_eq!(bytes, animate(&three_epochs()));
-    let mut decoder = gif::DecodeOptions::new()
-        .read_info(bytes.as_slice())
-        .unwrap();
+    let mut decoder = gif::DecodeOptions::new().read_info(bytes.as_slice()).unwrap();
     assert_eq!((decoder.width(), decoder.height()), (800, 400));
     assert_eq!(decoder.repeat(), Repeat::Infinite);
     let mut delays = Vec::new();
@@ -54,8 +48,5 @@ fn the_axes_stay_where_they_are() {
 #[test]
 fn no_epoch_is_an_error() {
     let extent = Extent::of(&spread_clusters(10, 2, 1.0, 0)).unwrap();
-    assert!(matches!(
-        Animation::new(extent).finish(),
-        Err(PictureError::NoEpoch)
-    ));
+    assert!(matches!(Animation::new(extent).finish(), Err(PictureError::NoEpoch)));
 }

@@ -22,14 +22,7 @@ fn epochs(n: u64) -> Vec<EpochMetrics> {
 
 fn svg(epochs: &[EpochMetrics]) -> String {
     String::from_utf8(
-        draw_curves(
-            History {
-                epochs,
-                synthetic: false,
-            },
-            PictureFormat::Svg,
-        )
-        .unwrap(),
+        draw_curves(History { epochs, synthetic: false }, PictureFormat::Svg).unwrap(),
     )
     .unwrap()
 }
@@ -39,10 +32,7 @@ fn one_epoch_is_a_point_of_each_curve() {
     let one = svg(&epochs(1));
     assert_eq!(one.matches("<circle").count(), 6);
     assert!(one.contains("aria-label=\"softmax 1.500\""));
-    let history = History {
-        epochs: &epochs(1),
-        synthetic: true,
-    };
+    let history = History { epochs: &epochs(1), synthetic: true };
     let image = decode(&draw_curves(history, PictureFormat::Png).unwrap());
     assert_eq!(image.dimensions(), SIZE);
 }
@@ -72,14 +62,8 @@ fn values_that_are_not_finite_are_left_out() {
     assert_eq!(svg(&metrics).matches("<circle").count(), 16);
     metrics.iter_mut().for_each(|epoch| epoch.lr = f64::NAN);
     svg(&metrics);
-    let none = History {
-        epochs: &[],
-        synthetic: false,
-    };
-    assert!(matches!(
-        draw_curves(none, PictureFormat::Png),
-        Err(PictureError::NoEpoch)
-    ));
+    let none = History { epochs: &[], synthetic: false };
+    assert!(matches!(draw_curves(none, PictureFormat::Png), Err(PictureError::NoEpoch)));
 }
 
 #[test]

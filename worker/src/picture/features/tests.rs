@@ -27,10 +27,7 @@ fn every_class_appears_in_its_colour_where_its_samples_lie() {
         }
         // Some dots lie under others.
         let least = set.len() as i32 / 10 * 8 / 10;
-        assert!(
-            right.iter().all(|count| *count >= least),
-            "{right:?} of {least}"
-        );
+        assert!(right.iter().all(|count| *count >= least), "{right:?} of {least}");
     }
 }
 
@@ -47,10 +44,7 @@ fn a_center_is_a_white_dot_with_a_dark_rim() {
                 assert_eq!(at(dx, dy), [255; 3]);
             }
             let rim = [(6, 0), (-6, 0), (0, 6), (0, -6)].map(|(dx, dy)| at(dx, dy));
-            assert!(
-                rim.iter().filter(|[r, ..]| *r < 0x40).count() >= 3,
-                "{rim:?}"
-            );
+            assert!(rim.iter().filter(|[r, ..]| *r < 0x40).count() >= 3, "{rim:?}");
         }
     }
 }
@@ -62,19 +56,11 @@ fn the_legend_lies_outside_the_axes() {
     let right = axes_of(&features, 1).right as u32;
     for color in CLASS_COLORS {
         let column = |x: u32| (0..800).any(|y| image.get_pixel(x, y).0 == color);
-        assert!(
-            (right + 1..1600).any(column),
-            "{color:?} is not in the legend"
-        );
+        assert!((right + 1..1600).any(column), "{color:?} is not in the legend");
     }
     // Within the axes there is nothing but background and grid where there are no samples.
-    features.train = FeatureSet {
-        features: Points {
-            dim: 2,
-            values: vec![],
-        },
-        ..Default::default()
-    };
+    features.train =
+        FeatureSet { features: Points { dim: 2, values: vec![] }, ..Default::default() };
     features.centers = None;
     let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
     let axes = axes_of(&features, 0);
@@ -82,11 +68,8 @@ fn the_legend_lies_outside_the_axes() {
     for y in axes.top + 1..axes.bottom {
         for x in axes.left + 1..axes.right {
             let pixel = image.get_pixel(x as u32, y as u32).0;
-            let between = pixel
-                .iter()
-                .zip(background)
-                .zip(grid)
-                .all(|((p, b), g)| *p >= b && *p <= g);
+            let between =
+                pixel.iter().zip(background).zip(grid).all(|((p, b), g)| *p >= b && *p <= g);
             assert!(between, "{pixel:?} at {x}, {y}");
         }
     }
@@ -115,17 +98,11 @@ fn equal_features_give_equal_bytes() {
 fn jpeg_and_svg_are_what_they_say() {
     let features = ten_clusters(500, 2);
     let jpeg = draw_features(&features, PictureFormat::Jpg).unwrap();
-    assert_eq!(
-        image::guess_format(&jpeg).unwrap(),
-        image::ImageFormat::Jpeg
-    );
+    assert_eq!(image::guess_format(&jpeg).unwrap(), image::ImageFormat::Jpeg);
     let svg = String::from_utf8(draw_features(&features, PictureFormat::Svg).unwrap()).unwrap();
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
     for color in ["#ff0000", "#ffff00", "#009999"] {
-        assert!(
-            svg.contains(&format!("<path stroke=\"{color}\" d=\"m")),
-            "{color}"
-        );
+        assert!(svg.contains(&format!("<path stroke=\"{color}\" d=\"m")), "{color}");
     }
     assert!(svg.contains("aria-label=\"epoch=12\""));
 }
@@ -149,24 +126,15 @@ fn long_names_and_numbers_stay_within_the_picture() {
     features.synthetic = true;
     features.dataset = "/somewhere/far/away/with/a/very/long/name".into();
     features.metrics.epoch = common::ids::Epoch(99_999);
-    features
-        .train
-        .features
-        .values
-        .iter_mut()
-        .for_each(|value| *value *= -1e5);
+    features.train.features.values.iter_mut().for_each(|value| *value *= -1e5);
     for _ in 0..2 {
         let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
         let (width, height) = image.dimensions();
         let at_edge = |x, y| x < 4 || y < 4 || x + 4 >= width || y + 4 >= height;
-        let ink = image
-            .enumerate_pixels()
-            .find(|(x, y, p)| at_edge(*x, *y) && p.0 != [255; 3]);
+        let ink = image.enumerate_pixels().find(|(x, y, p)| at_edge(*x, *y) && p.0 != [255; 3]);
         assert_eq!(ink, None);
         // Between title and badge there is white.
-        let badge = (0..width)
-            .find(|x| image.get_pixel(*x, 20).0 == [0xc6, 0x1a, 0x1a])
-            .unwrap();
+        let badge = (0..width).find(|x| image.get_pixel(*x, 20).0 == [0xc6, 0x1a, 0x1a]).unwrap();
         let column_is_white = |x| (0..60).all(|y| image.get_pixel(x, y).0 == [255; 3]);
         assert!((badge - 10..badge).all(column_is_white));
         features.test = None;
@@ -178,11 +146,7 @@ fn long_names_and_numbers_stay_within_the_picture() {
 fn synthetic_digits_are_called_so() {
     let mut features = ten_clusters(50, 2);
     let drawn = |features: &EpochFeatures| draw_features(features, PictureFormat::Svg).unwrap();
-    let says_so = |bytes: Vec<u8>| {
-        String::from_utf8(bytes)
-            .unwrap()
-            .contains("SYNTHETIC DIGITS")
-    };
+    let says_so = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().contains("SYNTHETIC DIGITS");
     assert!(!says_so(drawn(&features)));
     features.synthetic = true;
     assert!(says_so(drawn(&features)));

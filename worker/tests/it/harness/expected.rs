@@ -10,9 +10,8 @@ use super::Results;
 use super::results::norm;
 
 /// The committed values.
-pub static EXPECTED: LazyLock<Expected> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../reference/expected.json")).unwrap()
-});
+pub static EXPECTED: LazyLock<Expected> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../reference/expected.json")).unwrap());
 
 /// All of `expected.json` that tests use.
 #[derive(Debug, Deserialize)]
@@ -97,7 +96,10 @@ impl Case {
             let found = &model[name];
             // Sums may cancel, so they are measured against the tensor's norm.
             let sum = (found.iter().sum::<f64>() - self.sum[name]).abs() / expected;
-            [(single(norm(found), *expected), format!("norm of {name}")), (sum, format!("sum of {name}"))]
+            [
+                (single(norm(found), *expected), format!("norm of {name}")),
+                (sum, format!("sum of {name}")),
+            ]
         });
         centers.chain(tensors).collect()
     }

@@ -71,11 +71,10 @@ impl Launch {
 
     /// Runs it to its end, which must be a good one.
     pub fn complete(self) -> Results {
-        let run = self.start();
-        let (root, logs) = (run.root.clone(), run.root.join("logs"));
+        let mut run = self.start();
         let ending = run.wait();
-        assert_eq!(ending.code, Some(0), "{}\n{}", ending.printed, tails(&[logs]));
-        Results::of(&root)
+        assert_eq!(ending.code, Some(0), "{}\n{}", ending.printed, run.report());
+        Results::of(&run.root)
     }
 }
 
@@ -117,7 +116,9 @@ impl Run {
     /// Waits until a line about `step` is in `metrics.jsonl`.
     pub fn wait_for_step(&mut self, step: u64) {
         let results = Results::of(&self.root);
-        self.wait_for("a step", || results.steps().iter().any(|line| line["step"] == step).then_some(()));
+        self.wait_for("a step", || {
+            results.steps().iter().any(|line| line["step"] == step).then_some(())
+        });
     }
 
     /// Where workers find it.
@@ -135,8 +136,8 @@ impl Run {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
 
-    /// Waits for the end.
-    pub fn wait(mut self) -> Ending {
+    /// Waits for the end of the coordinator; workers that it started must be gone then.
+    pub fn wait(&mut self) -> Ending {
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;

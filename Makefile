@@ -1,0 +1,54 @@
+# The commands of this project; `make` lists them. Everything they need beyond cargo, g++ and python3 they bring
+# themselves, without root: libtorch into .libtorch/, crates into cargo's own folder.
+#
+#   PROFILE=dev               builds the demo without the release profile
+#   DEMO_FLAGS='…'            trains something else than the demo's recipe
+#   BENCH_FLAGS='…'           e.g. --rounds 1 or --epoch, see worker/benches/compare.py --help
+#   CONCENTRIC_MNIST_DIR=DIR  a folder that holds MNIST already: nothing is downloaded then
+
+PROFILE ?= release
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROGRAMS := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+# Ten clusters and more than 95 % within 3 minutes on two cores. The programs' own defaults are slower and better.
+DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.005 --warmup-steps 200 \
+	--lr-schedule cosine --epochs 4
+
+# Made last, so that an environment whose making was interrupted is made again.
+BENCH_READY := .venv-bench/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench build libtorch clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: build ## set everything up, train on this machine with two workers, say where the pictures are
+	$(PROGRAMS)/coordinator --workers 2 --spawn --listen 127.0.0.1:0 $(DEMO_FLAGS)
+
+test: libtorch ## set everything up, run every test
+	cargo test --workspace
+
+lint: libtorch ## formatting, clippy and documentation, warnings denied
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+
+bench: build $(BENCH_READY) ## measure side by side with PyTorch; the table of docs/performance.md (10 minutes)
+	.venv-bench/bin/python worker/benches/compare.py --programs $(PROGRAMS) $(BENCH_FLAGS)
+
+build: libtorch ## both programs, into target/release
+	cargo build --workspace --bins --profile $(PROFILE)
+
+libtorch: ## libtorch alone, into .libtorch
+	deploy/libtorch.sh
+
+clean: ## remove everything that was built or fetched; runs and data sets stay
+	cargo clean
+	rm -rf .libtorch .venv-bench
+
+$(BENCH_READY): worker/benches/pytorch/requirements.txt
+	rm -rf .venv-bench
+	python3 -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
