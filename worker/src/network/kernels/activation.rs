@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::{Activation, Extent, Float, activate, exceeds};
+use super::{Activation, Extent, Float, block, block_mut, blocks, each, exceeds};
 
 /// `y = PReLU(BatchNorm(z))`, both `[rows, channels]`.
 pub fn normalise_and_activate<T: Float>(z: &[T], activation: &Activation<T>, y: &mut [T]) {
@@ -14,11 +14,12 @@ pub fn normalise_and_activate<T: Float>(z: &[T], activation: &Activation<T>, y: 
 
 #[inline(always)]
 fn elementwise<T: Float>(z: &[T], activation: &Activation<T>, y: &mut [T]) {
-    let Activation { scale, shift, slope } = activation;
-    let channels = scale.len();
+    let channels = activation.scale.len();
     for (z, y) in z.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
-        for (((z, y), scale), shift) in z.iter().zip(y).zip(scale).zip(shift) {
-            *y = activate(*z, *scale, *shift, *slope).1;
+        for start in blocks(channels) {
+            let activation = activation.block(start);
+            let normalised = activation.normalise(block(z, start));
+            *block_mut(y, start) = activation.activate(&normalised);
         }
     }
 }
@@ -39,24 +40,20 @@ pub fn normalise_activate_and_pool<T: Float>(
 
 #[inline(always)]
 fn pool<T: Float>(z: &[T], extent: Extent, activation: &Activation<T>, y: &mut [T]) {
-    let Activation { scale, shift, slope } = activation;
-    let (channels, side) = (extent.channels, extent.pooled_side());
-    for image in 0..extent.images {
-        for (row, column) in (0..side * side).map(|i| (i / side, i % side)) {
-            let (inputs, output) = extent.window(image, row, column);
-            let inputs = inputs.map(|offset| &z[offset..offset + channels]);
-            let output = &mut y[output..output + channels];
-            for channel in 0..channels {
-                let at = |input: &[T]| {
-                    activate(input[channel], scale[channel], shift[channel], *slope).1
-                };
-                let mut maximum = at(inputs[0]);
-                for input in &inputs[1..] {
-                    let value = at(input);
-                    maximum = if exceeds(value, maximum) { value } else { maximum };
-                }
-                output[channel] = maximum;
+    for window in extent.windows() {
+        for start in blocks(extent.channels) {
+            let activation = activation.block(start);
+            let at = |input: usize| {
+                activation.activate(&activation.normalise(block(z, window.inputs[input] + start)))
+            };
+            let mut maximum = at(0);
+            for input in 1..window.inputs.len() {
+                let value = at(input);
+                maximum = each(|lane| {
+                    if exceeds(value[lane], maximum[lane]) { value[lane] } else { maximum[lane] }
+                });
             }
+            *block_mut(y, window.output + start) = maximum;
         }
     }
 }

@@ -12,7 +12,10 @@
 
 use pulp::Arch;
 
-use super::{Activation, Extent, Float, LANES, activate, exceeds};
+use super::{
+    Activation, ActivationBlock, Block, Extent, Float, LANES, Window, block, block_mut, blocks,
+    each, exceeds,
+};
 
 /// One layer of one logical shard on its way back.
 #[derive(Clone, Copy, Debug)]
@@ -70,139 +73,150 @@ pub fn gradient_of_input<T: Float>(
 fn accumulate<T: Float>(layer: Backward<'_, T>, mean: &[f64]) -> Vec<f64> {
     let channels = layer.extent.channels;
     let mut totals = vec![0.0; 2 * channels + 1];
-    let image_numbers = layer.extent.numbers() / layer.extent.images.max(1);
     for image in 0..layer.extent.images {
-        for block in (0..channels).step_by(LANES) {
-            let mut sums = Sums::default();
-            let width = LANES.min(channels - block);
-            if layer.pooled {
-                add_pooled_image(&layer, image, block, width, mean, &mut sums);
+        for start in blocks(channels) {
+            let sums = Sums::new(layer.activation.block(start), *block(mean, start));
+            let sums = if layer.pooled {
+                sums.over_windows(&layer, image, start)
             } else {
-                let range = image * image_numbers..(image + 1) * image_numbers;
-                add_image(&layer, range, block, width, mean, &mut sums);
+                sums.over_positions(&layer, image, start)
+            };
+            for lane in 0..LANES {
+                totals[start + lane] += sums.gradient[lane];
+                totals[channels + start + lane] += sums.product[lane];
+                totals[2 * channels] += sums.slope[lane];
             }
-            for lane in 0..width {
-                totals[block + lane] += sums.gradient[lane];
-                totals[channels + block + lane] += sums.product[lane];
-            }
-            totals[2 * channels] += sums.slope.iter().sum::<f64>();
         }
     }
     totals
 }
 
-/// Running sums of one block of channels.
-#[derive(Default)]
-struct Sums {
-    gradient: [f64; LANES],
-    product: [f64; LANES],
-    slope: [f64; LANES],
+/// Running sums of one block of channels of one image.
+struct Sums<T> {
+    activation: ActivationBlock<T>,
+    mean: Block<f64>,
+    gradient: Block<f64>,
+    product: Block<f64>,
+    slope: Block<f64>,
 }
 
-impl Sums {
+impl<T: Float> Sums<T> {
     #[inline(always)]
-    fn add<T: Float>(&mut self, lane: usize, point: Point<T>, mean: f64) {
-        let Point { z, normalised, upstream, slope } = point;
-        let positive = normalised > T::ZERO;
-        let gradient = (if positive { upstream } else { slope * upstream }).to_f64();
-        self.gradient[lane] += gradient;
-        self.product[lane] += gradient * (z.to_f64() - mean);
-        let negative_part = if positive { T::ZERO } else { normalised };
-        self.slope[lane] += upstream.to_f64() * negative_part.to_f64();
+    fn new(activation: ActivationBlock<T>, mean: Block<f64>) -> Self {
+        let zero = [0.0; LANES];
+        Self { activation, mean, gradient: zero, product: zero, slope: zero }
+    }
+
+    #[inline(always)]
+    fn over_positions(mut self, layer: &Backward<'_, T>, image: usize, start: usize) -> Self {
+        let channels = layer.extent.channels;
+        let numbers = layer.extent.side * layer.extent.side * channels;
+        let range = image * numbers..(image + 1) * numbers;
+        let positions = layer.z[range.clone()].chunks_exact(channels);
+        for (z, upstream) in positions.zip(layer.upstream[range].chunks_exact(channels)) {
+            let z = block(z, start);
+            let normalised = self.activation.normalise(z);
+            self.add(z, &normalised, block(upstream, start));
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn over_windows(mut self, layer: &Backward<'_, T>, image: usize, start: usize) -> Self {
+        for window in layer.extent.windows_of(image) {
+            let maximum = Maximum::of(layer.z, &window, start, &self.activation);
+            self.add(&maximum.z, &maximum.normalised, block(layer.upstream, window.output + start));
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn add(&mut self, z: &Block<T>, normalised: &Block<T>, upstream: &Block<T>) {
+        let flowing = self.activation.backward(normalised, upstream);
+        let flowing = each(|lane| flowing[lane].to_f64());
+        let negative =
+            each(|lane| if normalised[lane] > T::ZERO { T::ZERO } else { normalised[lane] });
+        self.gradient = each(|lane| self.gradient[lane] + flowing[lane]);
+        self.product =
+            each(|lane| self.product[lane] + flowing[lane] * (z[lane].to_f64() - self.mean[lane]));
+        self.slope =
+            each(|lane| self.slope[lane] + upstream[lane].to_f64() * negative[lane].to_f64());
     }
 }
 
-/// One number on its way back.
-#[derive(Clone, Copy)]
-struct Point<T> {
-    z: T,
-    normalised: T,
-    upstream: T,
-    slope: T,
+/// Where a window's activation is highest, channel by channel.
+struct Maximum<T> {
+    z: Block<T>,
+    normalised: Block<T>,
+    place: Block<T>,
 }
 
-#[inline(always)]
-fn add_image<T: Float>(
-    layer: &Backward<'_, T>,
-    range: std::ops::Range<usize>,
-    block: usize,
-    width: usize,
-    mean: &[f64],
-    sums: &mut Sums,
-) {
-    let Activation { scale, shift, slope } = layer.activation;
-    let channels = layer.extent.channels;
-    let lanes = block..block + width;
-    let (scale, shift, mean) = (&scale[lanes.clone()], &shift[lanes.clone()], &mean[lanes.clone()]);
-    let rows = layer.z[range.clone()].chunks_exact(channels);
-    for (z, upstream) in rows.zip(layer.upstream[range].chunks_exact(channels)) {
-        let (z, upstream) = (&z[lanes.clone()], &upstream[lanes.clone()]);
-        for lane in 0..width {
-            let normalised = activate(z[lane], scale[lane], shift[lane], *slope).0;
-            let point = Point { z: z[lane], normalised, upstream: upstream[lane], slope: *slope };
-            sums.add(lane, point, mean[lane]);
+impl<T: Float> Maximum<T> {
+    #[inline(always)]
+    fn of(z: &[T], window: &Window, start: usize, activation: &ActivationBlock<T>) -> Self {
+        let first = *block(z, window.inputs[0] + start);
+        let normalised = activation.normalise(&first);
+        let mut highest = activation.activate(&normalised);
+        let mut maximum = Self { z: first, normalised, place: [T::ZERO; LANES] };
+        for place in 1..window.inputs.len() {
+            let z = block(z, window.inputs[place] + start);
+            let normalised = activation.normalise(z);
+            let value = activation.activate(&normalised);
+            // A number like the others, so that one comparison's outcome selects all four.
+            let here = T::from_f64(place as f64);
+            let higher = each(|lane| exceeds(value[lane], highest[lane]));
+            let select = |new: Block<T>, old: Block<T>| {
+                each(|lane| if higher[lane] { new[lane] } else { old[lane] })
+            };
+            highest = select(value, highest);
+            maximum = Self {
+                z: select(*z, maximum.z),
+                normalised: select(normalised, maximum.normalised),
+                place: select([here; LANES], maximum.place),
+            };
+        }
+        maximum
+    }
+}
+
+/// A block of [`InputGradient`].
+struct CoefficientBlock<T> {
+    gradient: Block<T>,
+    value: Block<T>,
+    constant: Block<T>,
+}
+
+impl<T: Float> InputGradient<T> {
+    #[inline(always)]
+    fn block(&self, start: usize) -> CoefficientBlock<T> {
+        CoefficientBlock {
+            gradient: *block(&self.gradient, start),
+            value: *block(&self.value, start),
+            constant: *block(&self.constant, start),
         }
     }
 }
 
-#[inline(always)]
-fn add_pooled_image<T: Float>(
-    layer: &Backward<'_, T>,
-    image: usize,
-    block: usize,
-    width: usize,
-    mean: &[f64],
-    sums: &mut Sums,
-) {
-    let Activation { scale, shift, slope } = layer.activation;
-    let side = layer.extent.pooled_side();
-    for (row, column) in (0..side * side).map(|i| (i / side, i % side)) {
-        let (inputs, output) = layer.extent.window(image, row, column);
-        let inputs = inputs.map(|offset| &layer.z[offset + block..offset + block + width]);
-        let upstream = &layer.upstream[output + block..output + block + width];
-        for lane in 0..width {
-            let channel = block + lane;
-            let window = inputs.map(|input| input[lane]);
-            let (z, normalised) = maximum(window, scale[channel], shift[channel], *slope);
-            let point = Point { z, normalised, upstream: upstream[lane], slope: *slope };
-            sums.add(lane, point, mean[channel]);
-        }
+impl<T: Float> CoefficientBlock<T> {
+    /// ∂L/∂z where ∂L/∂u is `flowing`.
+    #[inline(always)]
+    fn apply(&self, flowing: &Block<T>, z: &Block<T>) -> Block<T> {
+        each(|lane| {
+            self.gradient[lane] * flowing[lane] + (self.value[lane] * z[lane] + self.constant[lane])
+        })
     }
-}
-
-/// z and u at the maximum of a window.
-#[inline(always)]
-fn maximum<T: Float>(window: [T; 4], scale: T, shift: T, slope: T) -> (T, T) {
-    let mut best = window[0];
-    let (mut normalised, mut highest) = activate(window[0], scale, shift, slope);
-    for &z in &window[1..] {
-        let (u, y) = activate(z, scale, shift, slope);
-        let higher = exceeds(y, highest);
-        highest = if higher { y } else { highest };
-        normalised = if higher { u } else { normalised };
-        best = if higher { z } else { best };
-    }
-    (best, normalised)
 }
 
 #[inline(always)]
 fn apply<T: Float>(layer: Backward<'_, T>, coefficients: &InputGradient<T>, output: &mut [T]) {
-    let Activation { scale, shift, slope } = layer.activation;
-    let InputGradient { gradient, value, constant } = coefficients;
     let channels = layer.extent.channels;
     let rows = layer.z.chunks_exact(channels).zip(layer.upstream.chunks_exact(channels));
     for ((z, upstream), output) in rows.zip(output.chunks_exact_mut(channels)) {
-        let (z, upstream, output) =
-            (&z[..channels], &upstream[..channels], &mut output[..channels]);
-        let (scale, shift) = (&scale[..channels], &shift[..channels]);
-        let (gradient, value, constant) =
-            (&gradient[..channels], &value[..channels], &constant[..channels]);
-        for channel in 0..channels {
-            let normalised = activate(z[channel], scale[channel], shift[channel], *slope).0;
-            let flowing =
-                if normalised > T::ZERO { upstream[channel] } else { *slope * upstream[channel] };
-            output[channel] =
-                gradient[channel] * flowing + (value[channel] * z[channel] + constant[channel]);
+        for start in blocks(channels) {
+            let activation = layer.activation.block(start);
+            let z = block(z, start);
+            let flowing = activation.backward(&activation.normalise(z), block(upstream, start));
+            *block_mut(output, start) = coefficients.block(start).apply(&flowing, z);
         }
     }
 }
@@ -213,79 +227,28 @@ fn apply_through_pool<T: Float>(
     coefficients: &InputGradient<T>,
     output: &mut [T],
 ) {
-    let extent = layer.extent;
-    let (channels, side) = (extent.channels, extent.pooled_side());
-    for image in 0..extent.images {
-        for (row, column) in (0..side * side).map(|i| (i / side, i % side)) {
-            let (inputs, upstream) = extent.window(image, row, column);
-            let upstream = &layer.upstream[upstream..upstream + channels];
-            apply_window(&layer, coefficients, inputs, upstream, output);
-        }
-        if extent.side % 2 == 1 {
-            apply_outside_windows(&layer, coefficients, image, output);
+    for window in layer.extent.windows() {
+        for start in blocks(layer.extent.channels) {
+            let activation = layer.activation.block(start);
+            let coefficients = coefficients.block(start);
+            let maximum = Maximum::of(layer.z, &window, start, &activation);
+            let upstream = block(layer.upstream, window.output + start);
+            let flowing = activation.backward(&maximum.normalised, upstream);
+            for (place, input) in window.inputs.iter().enumerate() {
+                let here = T::from_f64(place as f64);
+                let flowing =
+                    each(|lane| if maximum.place[lane] == here { flowing[lane] } else { T::ZERO });
+                let gradient = coefficients.apply(&flowing, block(layer.z, input + start));
+                *block_mut(output, input + start) = gradient;
+            }
         }
     }
-}
-
-#[inline(always)]
-fn apply_window<T: Float>(
-    layer: &Backward<'_, T>,
-    coefficients: &InputGradient<T>,
-    offsets: [usize; 4],
-    upstream: &[T],
-    output: &mut [T],
-) {
-    let Activation { scale, shift, slope } = layer.activation;
-    let InputGradient { gradient, value, constant } = coefficients;
-    let channels = layer.extent.channels;
-    let inputs = offsets.map(|offset| &layer.z[offset..offset + channels]);
-    let (upper, lower) =
-        output[offsets[0]..offsets[3] + channels].split_at_mut(offsets[2] - offsets[0]);
-    let (first, second) = upper[..2 * channels].split_at_mut(channels);
-    let (third, fourth) = lower.split_at_mut(channels);
-    for channel in 0..channels {
-        let window = inputs.map(|input| input[channel]);
-        let (scale, shift) = (scale[channel], shift[channel]);
-        let mut place = 0usize;
-        let (mut normalised, mut highest) = activate(window[0], scale, shift, *slope);
-        for (i, &z) in window.iter().enumerate().skip(1) {
-            let (u, y) = activate(z, scale, shift, *slope);
-            let higher = exceeds(y, highest);
-            highest = if higher { y } else { highest };
-            normalised = if higher { u } else { normalised };
-            place = if higher { i } else { place };
-        }
-        let upstream = upstream[channel];
-        let flowing = if normalised > T::ZERO { upstream } else { *slope * upstream };
-        let at = |i: usize| {
-            let flowing = if place == i { flowing } else { T::ZERO };
-            gradient[channel] * flowing + (value[channel] * window[i] + constant[channel])
-        };
-        first[channel] = at(0);
-        second[channel] = at(1);
-        third[channel] = at(2);
-        fourth[channel] = at(3);
-    }
-}
-
-/// The odd last row and column, which no window covers: h = 0 there.
-#[inline(always)]
-fn apply_outside_windows<T: Float>(
-    layer: &Backward<'_, T>,
-    coefficients: &InputGradient<T>,
-    image: usize,
-    output: &mut [T],
-) {
-    let InputGradient { value, constant, .. } = coefficients;
-    let (side, channels) = (layer.extent.side, layer.extent.channels);
-    let last = side - 1;
-    let edge = (0..side).map(|i| (i, last)).chain((0..last).map(|i| (last, i)));
-    for (row, column) in edge {
-        let offset = ((image * side + row) * side + column) * channels;
-        let z = &layer.z[offset..offset + channels];
-        let output = &mut output[offset..offset + channels];
-        for channel in 0..channels {
-            output[channel] = value[channel] * z[channel] + constant[channel];
+    for position in layer.extent.outside_windows() {
+        for start in blocks(layer.extent.channels) {
+            // Nothing flows where no window is.
+            let z = block(layer.z, position + start);
+            *block_mut(output, position + start) =
+                coefficients.block(start).apply(&[T::ZERO; LANES], z);
         }
     }
 }

@@ -20,8 +20,11 @@ mod tests_support;
 
 use crate::bridge::slices::Element;
 
-/// Channels handled together: few enough that their running sums stay in registers.
-const LANES: usize = 16;
+/// Channels handled together: as many as the widest vectors hold, few enough that running sums stay in registers.
+const LANES: usize = 8;
+
+/// The numbers of neighbouring channels at one position.
+type Block<T> = [T; LANES];
 
 /// A number the network computes in.
 pub trait Float:
@@ -102,29 +105,119 @@ impl Extent {
         self.images * self.pooled_side() * self.pooled_side() * self.channels
     }
 
-    /// Offsets of the four inputs of a pool's window, and of its output, at channel 0.
+    /// The windows of every image's pool.
     #[inline(always)]
-    fn window(&self, image: usize, row: usize, column: usize) -> ([usize; 4], usize) {
-        let line = self.side * self.channels;
-        let first = (image * self.side + 2 * row) * line + 2 * column * self.channels;
-        let pooled_side = self.pooled_side();
-        let output = ((image * pooled_side + row) * pooled_side + column) * self.channels;
-        ([first, first + self.channels, first + line, first + line + self.channels], output)
+    fn windows(&self) -> impl Iterator<Item = Window> {
+        let extent = *self;
+        (0..self.images).flat_map(move |image| extent.windows_of(image))
+    }
+
+    /// The windows of one image's pool.
+    #[inline(always)]
+    fn windows_of(&self, image: usize) -> impl Iterator<Item = Window> + use<> {
+        let (side, channels, pooled) = (self.side, self.channels, self.pooled_side());
+        let line = side * channels;
+        (0..pooled * pooled).map(move |index| {
+            let first =
+                (image * side + 2 * (index / pooled)) * line + 2 * (index % pooled) * channels;
+            Window {
+                inputs: [first, first + channels, first + line, first + line + channels],
+                output: (image * pooled * pooled + index) * channels,
+            }
+        })
+    }
+
+    /// Offsets of the odd last row and column, which belong to no window.
+    fn outside_windows(&self) -> impl Iterator<Item = usize> {
+        let Self { images, side, channels } = *self;
+        let edge = if side % 2 == 1 { side } else { 0 };
+        let last = side - 1;
+        let column = (0..edge).map(move |row| (row, last));
+        let row = (0..edge.saturating_sub(1)).map(move |column| (last, column));
+        let positions = column.chain(row);
+        (0..images).flat_map(move |image| {
+            positions
+                .clone()
+                .map(move |(row, column)| ((image * side + row) * side + column) * channels)
+        })
     }
 }
 
-/// BatchNorm then PReLU of one number.
-#[inline(always)]
-fn activate<T: Float>(z: T, scale: T, shift: T, slope: T) -> (T, T) {
-    let normalised = scale * z + shift;
-    let output = if normalised > T::ZERO { normalised } else { slope * normalised };
-    (normalised, output)
+/// One window of a pool.
+#[derive(Clone, Copy)]
+struct Window {
+    /// Offsets of its four inputs, at channel 0, in the order in which the first of equals wins.
+    inputs: [usize; 4],
+    /// Offset of its output, at channel 0.
+    output: usize,
 }
 
-/// The running maximum of a pool's window: first one wins, NaN always wins, as in PyTorch.
+/// Where each block of channels begins. Every layer's channels are a multiple of [`LANES`].
+#[inline(always)]
+fn blocks(channels: usize) -> impl Iterator<Item = usize> {
+    assert!(channels.is_multiple_of(LANES), "{channels} channels are not whole blocks");
+    (0..channels).step_by(LANES)
+}
+
+/// The block that begins at `start`.
+#[inline(always)]
+fn block<T>(numbers: &[T], start: usize) -> &Block<T> {
+    numbers[start..start + LANES].try_into().expect("a block is LANES long")
+}
+
+/// The block that begins at `start`, to be written.
+#[inline(always)]
+fn block_mut<T>(numbers: &mut [T], start: usize) -> &mut Block<T> {
+    (&mut numbers[start..start + LANES]).try_into().expect("a block is LANES long")
+}
+
+/// Lane by lane.
+#[inline(always)]
+fn each<R>(lane: impl FnMut(usize) -> R) -> Block<R> {
+    std::array::from_fn(lane)
+}
+
+/// An [`Activation`]'s block of channels.
+#[derive(Clone, Copy)]
+struct ActivationBlock<T> {
+    scale: Block<T>,
+    shift: Block<T>,
+    slope: T,
+}
+
+impl<T: Float> Activation<T> {
+    #[inline(always)]
+    fn block(&self, start: usize) -> ActivationBlock<T> {
+        let (scale, shift) = (*block(&self.scale, start), *block(&self.shift, start));
+        ActivationBlock { scale, shift, slope: self.slope }
+    }
+}
+
+impl<T: Float> ActivationBlock<T> {
+    /// u = BatchNorm(z).
+    #[inline(always)]
+    fn normalise(&self, z: &Block<T>) -> Block<T> {
+        each(|lane| self.scale[lane] * z[lane] + self.shift[lane])
+    }
+
+    /// y = PReLU(u).
+    #[inline(always)]
+    fn activate(&self, u: &Block<T>) -> Block<T> {
+        each(|lane| if u[lane] > T::ZERO { u[lane] } else { self.slope * u[lane] })
+    }
+
+    /// ∂L/∂u of an upstream gradient ∂L/∂y.
+    #[inline(always)]
+    fn backward(&self, u: &Block<T>, upstream: &Block<T>) -> Block<T> {
+        each(|lane| if u[lane] > T::ZERO { upstream[lane] } else { self.slope * upstream[lane] })
+    }
+}
+
+/// Whether a window's next value replaces its maximum so far: the first of equals stays, NaN always wins, as in
+/// PyTorch.
 #[inline(always)]
 fn exceeds<T: Float>(value: T, maximum: T) -> bool {
-    #[expect(clippy::eq_op, reason = "the one portable NaN test that is generic over the type")]
+    #[expect(clippy::eq_op, reason = "the one NaN test that is generic over the type")]
     let is_nan = value != value;
     value > maximum || is_nan
 }

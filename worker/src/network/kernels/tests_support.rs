@@ -11,19 +11,19 @@ pub struct Layer {
     pub mean: Vec<f64>,
 }
 
-/// A layer of 3 images and 20 channels (a whole block and a rest), with numbers of both signs and no ties.
+/// A layer of 3 images and 24 channels (three blocks), with numbers of both signs and no ties.
 pub fn layer(side: usize) -> Layer {
-    let extent = Extent { images: 3, side, channels: 20 };
+    let extent = Extent { images: 3, side, channels: 24 };
     let number = |i: usize| ((i * 7919 + 13) % 10_007) as f64 / 1000.0 - 5.0;
     Layer {
         extent,
         z: (0..extent.numbers()).map(number).collect(),
         activation: Activation {
-            scale: (0..20).map(|c| 0.5 + 0.1 * c as f64).collect(),
-            shift: (0..20).map(|c| 0.05 * c as f64 - 0.4).collect(),
+            scale: (0..24).map(|c| 0.5 + 0.1 * c as f64).collect(),
+            shift: (0..24).map(|c| 0.05 * c as f64 - 0.4).collect(),
             slope: 0.25,
         },
-        mean: (0..20).map(|c| 0.3 - 0.02 * c as f64).collect(),
+        mean: (0..24).map(|c| 0.3 - 0.02 * c as f64).collect(),
     }
 }
 
