@@ -120,7 +120,7 @@ impl Studio {
         let Some(last) = self.epochs.keys().next_back().copied() else {
             return Ok(());
         };
-        let extents = self.epochs.values().map(|(_, extent)| extent.clone());
+        let extents = self.epochs.values().map(|(_, extent)| *extent);
         let extent = extents.reduce(Extent::union).expect("there is an epoch");
         let mut animation = Animation::new(extent);
         let frames = self.epochs.keys().copied();

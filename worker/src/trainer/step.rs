@@ -216,7 +216,7 @@ fn center_loss<'a, T>(
     forward: &'a Forward<T>,
     batch: usize,
 ) -> Option<CenterLoss<'a>> {
-    (config.loss == Loss::Center).then(|| CenterLoss {
+    (config.loss == Loss::Center).then_some(CenterLoss {
         centers,
         dim: config.feature_dim as usize,
         counts: &forward.counts,

@@ -66,7 +66,7 @@ impl Launch {
         mark.put_on(&mut command);
         command.args(&self.arguments).stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().unwrap();
-        Run { child, mark, printed, root: self.root, started: Instant::now(), _turn: turn }
+        Run { child, mark, printed, root: self.root, started: Instant::now(), turn: Some(turn) }
     }
 
     /// Runs it to its end, which must be a good one.
@@ -86,7 +86,8 @@ pub struct Run {
     printed: PathBuf,
     pub root: PathBuf,
     started: Instant,
-    _turn: MutexGuard<'static, ()>,
+    /// Given back once no process of the run is left.
+    turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// How a process ended.
@@ -149,6 +150,9 @@ impl Run {
         let printed = fs::read_to_string(&self.printed).unwrap();
         if self.is_spawning() {
             assert!(left.is_empty(), "{left:?} outlived their coordinator\n{}", self.report());
+        }
+        if left.is_empty() {
+            self.turn = None;
         }
         Ending { code: status.code(), printed }
     }
