@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 /// The worker, which cargo builds for these tests.
 pub const WORKER: &str = env!("CARGO_BIN_EXE_worker");
 
-/// The coordinator, which lies beside the worker. Cargo builds no other package's program for a test, so it is built
-/// here, once.
+/// The coordinator, which lies beside the worker. Cargo builds no other package's program for a package's tests, so it
+/// is built here, once; with the features that all tests together have, so that nothing is left to do where all were
+/// built.
 pub fn coordinator() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(build_coordinator)
@@ -18,11 +19,11 @@ fn build_coordinator() -> PathBuf {
     let folder = Path::new(WORKER).parent().expect("a program lies in a folder");
     let target = folder.parent().expect("a profile's folder lies in the target folder");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
+        Some("debug") | None => "test",
         Some(profile) => profile,
     };
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--package", "coordinator", "--bin", "coordinator", "--profile", profile])
+        .args(["test", "--workspace", "--no-run", "--profile", profile])
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
