@@ -14,7 +14,7 @@ use crate::batch_norm::{NormParameters, RunningStatistics};
 use crate::bridge::shared::Shared;
 use crate::epoch_features::{FeatureSet, Points};
 use crate::network::kernels::{Activation, Float};
-use crate::network::shard::{activated, convolution, flatten, images, in_64_bits};
+use crate::network::layers::{activated, convolution, flatten, images, in_64_bits};
 use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
 use crate::reduction::small::Contribution;

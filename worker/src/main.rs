@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use common::telemetry::{self, Colours};
 use worker::args::{Launcher, WorkerArgs};
+use worker::bridge;
 use worker::session;
 
 fn main() -> ExitCode {
+    bridge::memory::keep_freed_memory();
     let args = match WorkerArgs::parse(std::env::args_os(), &Launcher::from_environment()) {
         Ok(args) => args,
         Err(error) => return refuse(&error),

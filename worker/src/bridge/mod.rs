@@ -3,6 +3,7 @@
 //! - [`slices`]: a CPU tensor's memory as a slice;
 //! - [`convolution`]: the backward pass of a convolution;
 //! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
+//! - [`memory`]: how the C library keeps what is freed;
 //! - [`shared`]: tensors that several threads read at once;
 //! - [`error`]: what goes wrong, C++ exceptions included;
 //! - `raw`: the declarations of `worker/bridge/*.h`.
@@ -14,6 +15,7 @@
 pub mod convolution;
 pub mod error;
 pub mod gloo;
+pub mod memory;
 mod raw;
 pub mod shared;
 pub mod slices;

@@ -3,11 +3,13 @@
 //! - [`layout`]: all parameters in one flat vector;
 //! - [`initial`]: their values before training;
 //! - [`kernels`]: fused passes between two convolutions;
+//! - [`layers`]: the layers as training and evaluation share them;
 //! - [`shard`]: one logical shard's part of a batch, forward and backward;
 //! - [`pass`]: all owned shards through the network, reduction by reduction.
 
 pub mod initial;
 pub mod kernels;
+pub mod layers;
 pub mod layout;
 pub mod pass;
 pub mod shard;
@@ -67,7 +69,7 @@ pub fn norm_parameters<T: Float>(
     layout: &Layout,
     flat: &Tensor,
 ) -> Result<Vec<NormParameters>, ComputeError> {
-    let read = |index: usize| shard::in_64_bits::<T>(&layout.view(flat, index));
+    let read = |index: usize| layers::in_64_bits::<T>(&layout.view(flat, index));
     (0..LAYERS.len())
         .map(|layer| {
             let norm = layout.norms[layer];

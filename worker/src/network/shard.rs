@@ -3,22 +3,21 @@
 //! Called side by side for the shards a rank owns. Every kernel sees this shard's samples and the parameters, so what
 //! it computes does not depend on who computes it. A shard without samples contributes zeros.
 
-use common::architecture::{
-    ConvolutionLayer, FLATTENED, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE, LAYERS,
-};
+use common::architecture::{ConvolutionLayer, LAYERS};
 use common::config::Loss;
 use tch::{Device, Tensor};
 
-use super::kernels::activation::{normalise_activate_and_pool, normalise_and_activate};
 use super::kernels::gradient::{Backward, InputGradient, gradient_of_input, gradient_sums};
 use super::kernels::statistics::channel_sums;
 use super::kernels::{Activation, Extent, Float};
+use super::layers::{
+    PADDING, activated, channels_first_view, channels_last, convolution, flatten, from_64_bits,
+    images, in_64_bits, unflatten,
+};
 use super::{ComputeError, Weights};
 use crate::bridge::{self, convolution_backward, with_slice, with_slice_mut};
 use crate::center_loss::{self, CenterLoss};
 use crate::softmax_loss;
-
-const PADDING: i64 = KERNEL_SIDE as i64 / 2;
 
 /// What the loss needs to know about the global batch.
 #[derive(Clone, Copy, Debug)]
@@ -174,22 +173,15 @@ impl<T: Float> Shard<T> {
         if let Some(center_loss::ShardPart { gradient, .. }) = &center {
             feature_gradient = feature_gradient.f_add(&from_64_bits::<T>(gradient, &features)?)?;
         }
-        weights
-            .layout
-            .view(&self.gradient, weights.layout.heads[3])
-            .f_copy_(&score_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?)?;
-        weights
-            .layout
-            .view(&self.gradient, weights.layout.heads[2])
-            .f_copy_(&score_gradient.tr().f_matmul(&features)?)?;
-        weights
-            .layout
-            .view(&self.gradient, weights.layout.heads[1])
-            .f_copy_(&feature_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?)?;
-        weights
-            .layout
-            .view(&self.gradient, weights.layout.heads[0])
-            .f_copy_(&feature_gradient.tr().f_matmul(&flattened)?)?;
+        let gradients = [
+            feature_gradient.tr().f_matmul(&flattened)?,
+            feature_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?,
+            score_gradient.tr().f_matmul(&features)?,
+            score_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?,
+        ];
+        for (index, gradient) in weights.layout.heads.into_iter().zip(gradients) {
+            weights.layout.view(&self.gradient, index).f_copy_(&gradient)?;
+        }
         self.flowing = unflatten(&feature_gradient.f_matmul(feature_weight)?, &self.flowing)?;
         let (distance, differences) =
             center.map_or((0.0, Vec::new()), |center| (center.distance, center.differences));
@@ -276,76 +268,4 @@ impl<T: Float> Shard<T> {
             })
         })?
     }
-}
-
-/// Pixels of whole images, `[samples, 28, 28]`, translated by `table`, as the network's input `[samples, 1, 28, 28]`.
-pub(crate) fn images<T: Float>(pixels: &[u8], table: &[T; 256]) -> Result<Tensor, ComputeError> {
-    let side = IMAGE_SIDE as i64;
-    let samples = (pixels.len() / IMAGE_PIXELS) as i64;
-    let mut images = Tensor::f_empty([samples, side, side, 1], (T::KIND, Device::Cpu))?;
-    with_slice_mut(&mut images, |images: &mut [T]| {
-        for (image, pixel) in images.iter_mut().zip(pixels) {
-            *image = table[usize::from(*pixel)];
-        }
-    })?;
-    Ok(channels_first_view(&images))
-}
-
-/// A layer's convolution, its output's memory in the order the passes take.
-pub(crate) fn convolution(input: &Tensor, kernel: &Tensor) -> Result<Tensor, ComputeError> {
-    let padding = [PADDING, PADDING];
-    channels_last(input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)?)
-}
-
-/// A layer's BatchNorm, PReLU and pool of a convolution's output.
-pub(crate) fn activated<T: Float>(
-    layer: ConvolutionLayer,
-    z: &Tensor,
-    activation: &Activation<T>,
-) -> Result<Tensor, ComputeError> {
-    let images = z.size()[0];
-    let extent = Extent { images: images as usize, side: layer.side, channels: layer.outputs };
-    let side = if layer.pooled { extent.pooled_side() } else { layer.side } as i64;
-    let mut y =
-        Tensor::f_empty([images, side, side, layer.outputs as i64], (T::KIND, Device::Cpu))?;
-    with_slice(z, |z: &[T]| {
-        with_slice_mut(&mut y, |y: &mut [T]| {
-            if layer.pooled {
-                normalise_activate_and_pool(z, extent, activation, y);
-            } else {
-                normalise_and_activate(z, activation, y);
-            }
-        })
-    })??;
-    Ok(channels_first_view(&y))
-}
-
-/// `[images, channels, height, width]` as `[images, channels·height·width]`, the order the linear layer was given.
-pub(crate) fn flatten(pooled: &Tensor) -> Result<Tensor, ComputeError> {
-    Ok(pooled.f_contiguous()?.f_view([-1, FLATTENED as i64])?)
-}
-
-fn unflatten(gradient: &Tensor, like: &Tensor) -> Result<Tensor, ComputeError> {
-    channels_last(gradient.f_view(&like.size()[..])?)
-}
-
-/// `[images, height, width, channels]` seen as `[images, channels, height, width]`, memory unchanged.
-fn channels_first_view(tensor: &Tensor) -> Tensor {
-    tensor.permute([0, 3, 1, 2])
-}
-
-/// The same numbers with channels as the fastest dimension in memory; copies only if they are not already.
-fn channels_last(tensor: Tensor) -> Result<Tensor, ComputeError> {
-    let last = tensor.f_permute([0, 2, 3, 1])?;
-    Ok(last.f_contiguous()?.f_permute([0, 3, 1, 2])?)
-}
-
-/// The numbers of a small tensor.
-pub(crate) fn in_64_bits<T: Float>(tensor: &Tensor) -> Result<Vec<f64>, ComputeError> {
-    let tensor = tensor.f_contiguous()?;
-    Ok(with_slice(&tensor, |values: &[T]| values.iter().map(|value| value.to_f64()).collect())?)
-}
-
-fn from_64_bits<T: Float>(values: &[f64], like: &Tensor) -> Result<Tensor, ComputeError> {
-    Ok(Tensor::from_slice(values).f_to_kind(T::KIND)?.f_view(&like.size()[..])?)
 }
