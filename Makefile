@@ -10,7 +10,7 @@ PROFILE ?= release
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-# Ten clusters and more than 95 % within 3 minutes on two cores. The programs' own defaults are slower and better.
+# Ten clusters in a few minutes on two cores. The programs' own defaults are slower and better.
 DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.005 --warmup-steps 200 \
 	--lr-schedule cosine --epochs 4
 
