@@ -6,7 +6,7 @@ use common::architecture::LAYERS;
 use common::config::Config;
 use common::ids::{Epoch, Step};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::batch_norm::RunningStatistics;
 use crate::network::initial::{self, Initialiser};
@@ -88,6 +88,18 @@ impl State {
             record: EpochRecord::default(),
             best_accuracy: None,
         }
+    }
+}
+
+impl State {
+    /// Whether every parameter, statistic and center is a finite number.
+    ///
+    /// # Errors
+    /// libtorch failed.
+    pub fn is_finite(&self) -> Result<bool, TchError> {
+        let statistics = self.running.iter().flat_map(|running| [&running.mean, &running.variance]);
+        let small = statistics.chain([&self.centers]).flatten().all(|value| value.is_finite());
+        Ok(small && bool::try_from(self.flat.f_isfinite()?.f_all()?)?)
     }
 }
 

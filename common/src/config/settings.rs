@@ -180,7 +180,7 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_REDUCTION", default_value_t = Reduction::Ordered, help_heading = "Computation")]
     pub reduction: Reduction,
 
-    /// Folder of this run's results [default: runs/<time>-<dataset>]
+    /// Folder of this run's results [default: runs/TIME-DATASET]
     #[arg(long, env = "CONCENTRIC_RUN_DIR", value_name = "DIR", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_dir: Option<PathBuf>,

@@ -25,6 +25,17 @@ pub enum TrainerError {
         /// The loss.
         loss: f64,
     },
+    /// The loss was finite, but what the step made of the parameters is not: nothing of it was stored.
+    #[error(
+        "step {step} (epoch {epoch}) has left parameters that are no finite numbers: training diverged, nothing of \
+         this step is kept; try a lower --lr, or --warmup-steps"
+    )]
+    NonFiniteState {
+        /// Epoch of the step.
+        epoch: Epoch,
+        /// The step, counted from 0 over the run.
+        step: Step,
+    },
     /// A kernel or a reduction failed.
     #[error(transparent)]
     Compute(#[from] ComputeError),
@@ -49,6 +60,11 @@ pub enum TrainerError {
 }
 
 impl TrainerError {
+    /// Whether every rank meets this in the same step, with nothing lost but that step.
+    pub fn is_divergence(&self) -> bool {
+        matches!(self, Self::NonFinite { .. } | Self::NonFiniteState { .. })
+    }
+
     /// Whether this is the consequence of another rank's end or of the generation's, not a cause.
     pub fn is_consequence(&self) -> bool {
         match self {

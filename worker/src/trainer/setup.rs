@@ -74,7 +74,16 @@ pub fn run(task: Task) -> Result<Outcome, TrainerError> {
 
 fn run_in<T: Float>(task: Task) -> Result<Outcome, TrainerError> {
     let mut trainer = Trainer::<T>::prepare(task)?;
-    let outcome = trainer.train()?;
+    let outcome = match trainer.train() {
+        Err(error) if error.is_divergence() => {
+            // The run ends because of the divergence, whatever becomes of the rest.
+            if let Err(error) = trainer.store_the_rest() {
+                tracing::warn!(%error, "what was on its way to the coordinator may be lost");
+            }
+            Err(error)
+        }
+        outcome => outcome,
+    }?;
     trainer.leave()?;
     Ok(outcome)
 }
@@ -111,6 +120,15 @@ impl<T: Float> Trainer<T> {
             progress: task.progress,
             stop: task.stop,
         })
+    }
+
+    /// Stores what is on its way. All ranks wait for it, since the first to tell of a failure ends the run on every
+    /// side.
+    fn store_the_rest(&mut self) -> Result<(), TrainerError> {
+        if let Some(reporter) = self.reporter.take() {
+            reporter.finish()?;
+        }
+        Ok(self.engine.reduction.leave()?)
     }
 
     /// Leaves the collective when no rank needs this one any more, then waits until everything is stored and drawn.

@@ -41,7 +41,7 @@ impl<T: Float> Trainer<T> {
     /// Runs the next step and commits it; whether the ranks agreed to stop after it.
     ///
     /// # Errors
-    /// Why it could not be committed: the state is that before the step.
+    /// Why it could not be committed; nothing of the step is stored.
     pub(super) fn step(&mut self, samples: &mut SampleStream) -> Result<bool, TrainerError> {
         let started = Instant::now();
         let batch = self.receive(samples)?;
@@ -157,6 +157,9 @@ impl<T: Float> Trainer<T> {
         self.state.centers = centers.unwrap_or_else(|| std::mem::take(&mut self.state.centers));
         for (running, statistics) in self.state.running.iter_mut().zip(&forward.statistics) {
             *running = statistics.update::<T>(running);
+        }
+        if !self.state.is_finite().map_err(ComputeError::from)? {
+            return Err(TrainerError::NonFiniteState { epoch, step });
         }
         self.state.batches_tracked += 1;
         let agreed_to_stop = self.record(batch, losses, sums[2] as u64, &results.rows);

@@ -76,6 +76,19 @@ fn a_loss_that_is_no_number_stops_the_run_at_its_step() {
 }
 
 #[test]
+fn parameters_that_are_no_numbers_are_never_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("run");
+    // The loss of the first step is a number, what the step makes of the parameters is not.
+    let flags = ["--lr", "1e39", "--checkpoint-every", "1"];
+    let ending = long(&root).workers(2).with(&flags).start().wait();
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    let message = "step 0 (epoch 0) has left parameters that are no finite numbers";
+    assert!(ending.printed.contains(message), "{}", ending.printed);
+    assert!(Results::of(&root).hashes(&["checkpoints"]).is_empty());
+}
+
+#[test]
 fn an_interrupted_run_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("run");
