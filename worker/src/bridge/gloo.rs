@@ -230,7 +230,9 @@ fn require_contiguous(operation: &'static str, tensor: &Tensor) -> Result<(), Br
     })
 }
 
-/// Whole milliseconds, at least one: to Gloo zero means for ever.
+/// Whole milliseconds, at least one: to Gloo zero means for ever. Rounded up, so that an operation
+/// that ran into its timeout has lasted that long by the caller's clock too.
 fn milliseconds(timeout: Duration) -> i64 {
-    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).clamp(1, i64::from(c_int::MAX))
+    let whole = timeout.as_nanos().div_ceil(1_000_000);
+    i64::try_from(whole).unwrap_or(i64::MAX).clamp(1, i64::from(c_int::MAX))
 }
