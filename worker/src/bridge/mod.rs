@@ -4,6 +4,7 @@
 //! - [`convolution`]: the backward pass of a convolution;
 //! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
 //! - [`memory`]: how the C library keeps what is freed;
+//! - [`scheduling`]: which threads wait for which;
 //! - [`shared`]: tensors that several threads read at once;
 //! - [`error`]: what goes wrong, C++ exceptions included;
 //! - `raw`: the declarations of `worker/bridge/*.h`.
@@ -17,6 +18,7 @@ pub mod error;
 pub mod gloo;
 pub mod memory;
 mod raw;
+pub mod scheduling;
 pub mod shared;
 pub mod slices;
 mod store;

@@ -8,6 +8,7 @@ use std::thread;
 use super::{GRACE, GlooCollective, Shared, message_of};
 use crate::bridge::BridgeError;
 use crate::bridge::gloo::{Group, Seat};
+use crate::bridge::scheduling::yield_to_computation;
 use crate::collective::abort::Cancel;
 use crate::collective::{AbortHandle, CollectiveError, KeyValueStore};
 
@@ -65,6 +66,8 @@ fn wait_for_group(
     thread::Builder::new()
         .name("gloo-connect".into())
         .spawn(move || {
+            // Gloo's own thread is started by this one and takes after it.
+            yield_to_computation();
             let group = Group::connect(store, &connecting);
             // Nobody listens any more: the group is dropped, and with it its connections.
             let _ = sender.send(Outcome::Connected(group));
