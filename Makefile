@@ -3,7 +3,8 @@
 #
 #   PROFILE=dev               builds the demo without the release profile
 #   DEMO_FLAGS='…'            trains something else than the demo's recipe
-#   BENCH_FLAGS='…'           e.g. --rounds 1 or --epoch, see worker/benches/compare.py --help
+#   BENCH_FLAGS='…'           e.g. --rounds 1 or --epoch, see worker/benches/compare.py --help;
+#                             for bench-coordinator e.g. --workers 1000
 #   CONCENTRIC_MNIST_DIR=DIR  a folder that holds MNIST already: nothing is downloaded then
 
 PROFILE ?= release
@@ -18,10 +19,10 @@ DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.0
 BENCH_READY := .venv-bench/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench build libtorch clean
+.PHONY: help demo test lint bench bench-coordinator build libtorch clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
 demo: build ## set everything up, train on this machine with two workers, say where the pictures are
 	$(PROGRAMS)/coordinator --workers 2 --spawn --listen 127.0.0.1:0 $(DEMO_FLAGS)
@@ -36,6 +37,9 @@ lint: libtorch ## formatting, clippy and documentation, warnings denied
 
 bench: build $(BENCH_READY) ## measure side by side with PyTorch; the table of docs/performance.md (10 minutes)
 	.venv-bench/bin/python worker/benches/compare.py --programs $(PROGRAMS) $(BENCH_FLAGS)
+
+bench-coordinator: build ## measure one coordinator with up to 10,000 workers that only talk (1 minute)
+	cargo bench --workspace --bench control_plane -- --programs $(PROGRAMS) $(BENCH_FLAGS)
 
 build: libtorch ## both programs, into target/release
 	cargo build --workspace --bins --profile $(PROFILE)

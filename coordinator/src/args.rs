@@ -13,6 +13,7 @@ use common::config::{Config, ConfigError};
 use common::dataset::{DatasetError, DatasetSource};
 
 use crate::run_directory::{CONFIG, resume};
+use crate::verify::{VerifyArgs, VerifyPlan};
 
 /// Where runs are kept that were not given a directory.
 const RUNS: &str = "runs";
@@ -24,6 +25,14 @@ pub enum Command {
     Run(Box<RunPlan>),
     /// Show how a running coordinator is doing.
     Status(StatusPlan),
+    /// Change how many workers a running job has.
+    Scale(ScalePlan),
+    /// Let a worker of a running job go.
+    Drain(DrainPlan),
+    /// Prove from a run's ledger that every sample was used once.
+    Audit(AuditPlan),
+    /// Prove that the result does not depend on the workers.
+    Verify(Box<VerifyPlan>),
 }
 
 /// A validated wish to train.
@@ -50,6 +59,49 @@ pub struct StatusPlan {
         value_name = "URL"
     )]
     pub coordinator: String,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A validated wish for more workers, or fewer.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ScalePlan {
+    /// How many workers the run shall have
+    #[arg(value_name = "N")]
+    pub workers: u32,
+    /// Address of the coordinator
+    #[arg(
+        long,
+        env = "CONCENTRIC_COORDINATOR",
+        default_value = "http://127.0.0.1:29400",
+        value_name = "URL"
+    )]
+    pub coordinator: String,
+}
+
+/// A validated wish to let a worker go.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DrainPlan {
+    /// The worker's --rank
+    #[arg(value_name = "RANK")]
+    pub rank: u32,
+    /// Address of the coordinator
+    #[arg(
+        long,
+        env = "CONCENTRIC_COORDINATOR",
+        default_value = "http://127.0.0.1:29400",
+        value_name = "URL"
+    )]
+    pub coordinator: String,
+}
+
+/// A validated wish for proof.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AuditPlan {
+    /// Folder of the run
+    #[arg(value_name = "RUN_DIR")]
+    pub run_dir: PathBuf,
     /// Print everything as JSON
     #[arg(long)]
     pub json: bool,
@@ -87,6 +139,20 @@ struct Raw {
 enum RawCommand {
     /// Show how a running coordinator is doing
     Status(StatusPlan),
+    /// Change how many workers a running job has
+    Scale(ScalePlan),
+    /// Let a worker of a running job finish its step and leave
+    Drain(DrainPlan),
+    /// Prove from a run's ledger that every epoch used each sample once
+    Audit(AuditPlan),
+    /// Prove that the result does not depend on the workers
+    ///
+    /// Trains with one worker and with several on this machine, in float64 and in float32, and compares what they
+    /// leave. Settings of a run come after `--`: coordinator verify --workers 4 --kills 2 -- --dataset mnist
+    /// --batch-size 50. Both numbers of workers share --logical-shards [default: max(4, workers)] and --threads
+    /// [default: 1]; nothing is tested unless --test-samples is given. The exit code is 0 only if the float64 runs
+    /// agree within 1e-12 and the float32 runs byte by byte (with --reduction native: within 1e-3).
+    Verify(VerifyArgs),
 }
 
 /// Validates the command line.
@@ -99,8 +165,15 @@ pub fn parse(
 ) -> Result<Command> {
     let matches = Raw::command().try_get_matches_from(args).map_err(ConfigError::CommandLine)?;
     let raw = Raw::from_arg_matches(&matches).map_err(ConfigError::CommandLine)?;
-    if let Some(RawCommand::Status(plan)) = raw.command {
-        return Ok(Command::Status(plan));
+    match raw.command {
+        Some(RawCommand::Status(plan)) => return Ok(Command::Status(plan)),
+        Some(RawCommand::Scale(plan)) => return Ok(Command::Scale(plan)),
+        Some(RawCommand::Drain(plan)) => return Ok(Command::Drain(plan)),
+        Some(RawCommand::Audit(plan)) => return Ok(Command::Audit(plan)),
+        Some(RawCommand::Verify(wish)) => {
+            return Ok(Command::Verify(Box::new(wish.validate(environment)?)));
+        }
+        None => {}
     }
     let file = raw.config_file.as_deref().map(FileLayer::read).transpose()?;
     let resume = raw.resume.is_some();
@@ -182,7 +255,7 @@ mod tests {
     fn plan(args: &[&str], world_size: Option<&str>) -> RunPlan {
         match parse_with(args, world_size).unwrap() {
             Command::Run(plan) => *plan,
-            Command::Status(_) => panic!("not a run"),
+            other => panic!("{other:?} is not a run"),
         }
     }
 

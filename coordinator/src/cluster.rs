@@ -3,20 +3,24 @@
 //! The service's handlers, the ticker and `spawn` call it. It holds the lock around the state machine and the
 //! connections of its members; nothing here decides, and nothing here waits for a worker.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::ids::{Generation, Slot};
+use common::ids::{Generation, Rank, Slot};
 use common::status::ServiceError;
 use proto::coordinator_message::Message;
-use proto::{Abort, CoordinatorMessage, Goodbye, Hello, Ping, Start, Stop};
+use proto::{
+    Abort, CoordinatorMessage, Evict, Goodbye, Halt, Heard, Hello, Ping, Start, Stop, Welcome,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::books::{Beginning, Books};
 use crate::clock::Clock;
 use crate::membership::{
-    Decision, Event, Identity, Join, Membership, Outcome, Rules, SessionId, StartOrder, View,
+    Begin, Decision, Event, Held, Identity, Join, Membership, Origin, Outcome, Past, Place,
+    Reached, Rules, SessionId, View,
 };
 use crate::rendezvous::Rendezvous;
 use crate::seat::Seat;
@@ -29,16 +33,21 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Cluster {
     state: Mutex<State>,
     clock: Clock,
+    /// What every worker is told when it is let in.
+    welcome: Welcome,
     /// What every member is told at the start, but for its place.
     start: Start,
     /// The key-value store of the current generation.
     pub rendezvous: Rendezvous,
     outcome: watch::Sender<Option<Outcome>>,
+    /// Slots that a worker is to be started for, and after how long.
+    spawns: mpsc::UnboundedSender<(Slot, Duration)>,
 }
 
 #[derive(Debug)]
 struct State {
     membership: Membership,
+    books: Books,
     links: HashMap<SessionId, Link>,
     sessions: u64,
     pings: u64,
@@ -49,6 +58,9 @@ struct State {
 #[derive(Debug)]
 struct Link {
     slot: Slot,
+    identity: Identity,
+    /// Steps done in the state that the worker says to hold.
+    holds: Option<u64>,
     /// Answers the worker's Hello; gone once that is done.
     admission: Option<oneshot::Sender<Result<(), ServiceError>>>,
     /// Few and small: pings and the stations of a run's life.
@@ -57,11 +69,32 @@ struct Link {
     closing: CancellationToken,
 }
 
+/// What a cluster is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What membership is decided by.
+    pub rules: Rules,
+    /// What is known of earlier generations.
+    pub past: Past,
+    /// What every worker is told when it is let in.
+    pub welcome: Welcome,
+    /// What every member is told at the start, but for its place.
+    pub start: Start,
+    /// The run's ledger.
+    pub books: Books,
+    /// Time.
+    pub clock: Clock,
+    /// Hears of slots that a worker is to be started for, and after how long.
+    pub spawns: mpsc::UnboundedSender<(Slot, Duration)>,
+}
+
 impl Cluster {
-    /// Nobody is there yet. `start` is what members are told, but for generation and rank.
-    pub fn new(rules: Rules, start: Start, clock: Clock) -> Self {
+    /// Nobody is there yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { rules, past, welcome, start, books, clock, spawns } = parts;
         let state = State {
-            membership: Membership::new(rules),
+            membership: Membership::new(rules, past),
+            books,
             links: HashMap::new(),
             sessions: 0,
             pings: 0,
@@ -70,9 +103,11 @@ impl Cluster {
         Self {
             state: Mutex::new(state),
             clock,
+            welcome,
             start,
             rendezvous: Rendezvous::default(),
             outcome: watch::Sender::new(None),
+            spawns,
         }
     }
 
@@ -88,17 +123,25 @@ impl Cluster {
         let (orders, received) = mpsc::unbounded_channel();
         let closing = CancellationToken::new();
         let slot = Slot(hello.slot);
-        let admission = Some(admission);
-        let link = Link { slot, admission, orders, closing: closing.clone() };
+        let held = hello.held.clone().map(|held| Held {
+            run: held.run,
+            generation: Generation(held.generation),
+            reached: reached(held.reached.unwrap_or_default()),
+        });
+        let protocol_version = hello.protocol_version;
+        let identity = identity(hello);
+        let link = Link {
+            slot,
+            identity: identity.clone(),
+            holds: held.as_ref().map(|held| held.reached.step),
+            admission: Some(admission),
+            orders,
+            closing: closing.clone(),
+        };
         let session = self.register(link);
         // From here on the session ends with the seat, also where the worker leaves while it waits.
         let seat = Seat::new(Arc::clone(self), session, closing);
-        self.apply(Event::Joined(Join {
-            session,
-            slot,
-            protocol_version: hello.protocol_version,
-            identity: identity(hello),
-        }));
+        self.apply(Event::Joined(Join { session, slot, protocol_version, identity, held }));
         let refused = || Err(ServiceError::Ending("the coordinator is ending".to_string()));
         answer.await.unwrap_or_else(|_| refused())?;
         Ok((seat, received))
@@ -108,10 +151,24 @@ impl Cluster {
     pub fn apply(&self, event: Event) {
         log(&event);
         let mut state = self.lock();
-        let decisions = state.membership.apply(self.clock.now(), event);
-        for decision in decisions {
-            self.carry_out(&mut state, decision);
+        let now = self.clock.now();
+        // What cannot be written down ends the run, which is an event of its own.
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            if let Err(error) = note(&mut state, now, &event) {
+                events.push_back(Event::StorageFailed { reason: error.to_string() });
+            }
+            for decision in state.membership.apply(now, event) {
+                if let Err(error) = self.carry_out(&mut state, now, decision) {
+                    events.push_back(Event::StorageFailed { reason: error.to_string() });
+                }
+            }
         }
+    }
+
+    /// Tells a worker that its heartbeat was heard.
+    pub fn confirm(&self, session: SessionId) {
+        send(&self.lock(), session, Message::Heard(Heard {}));
     }
 
     /// A session is over, and how.
@@ -176,13 +233,14 @@ impl Cluster {
         session
     }
 
-    fn carry_out(&self, state: &mut State, decision: Decision) {
+    fn carry_out(
+        &self,
+        state: &mut State,
+        now: Duration,
+        decision: Decision,
+    ) -> Result<(), ServiceError> {
         match decision {
-            Decision::Admit { session, slot } => {
-                answer(state, session, Ok(()));
-                let waiting = state.membership.view(self.clock.now()).reason;
-                tracing::info!(%slot, "worker joined: {waiting}");
-            }
+            Decision::Admit { session, slot } => return self.admit(state, session, slot),
             Decision::Refuse { session, error } => {
                 let slot = state.links.get(&session).map(|link| link.slot).unwrap_or_default();
                 tracing::warn!(%slot, "worker refused: {error}");
@@ -193,9 +251,21 @@ impl Cluster {
                 state.pings += 1;
                 send(state, session, Message::Ping(Ping { nonce: state.pings }));
             }
-            Decision::Start { session, order } => self.start(state, session, order),
+            Decision::Begin(begin) => return self.begin(state, now, &begin),
+            Decision::Halt { session, reason, at_once } => {
+                let generation = state.membership.generation().0;
+                send(state, session, Message::Halt(Halt { generation, reason, at_once }));
+            }
             Decision::Stop { session, reason } => {
                 send(state, session, Message::Stop(Stop { reason }));
+            }
+            Decision::Lost(loss) => {
+                tracing::warn!(slot = %loss.slot, "worker lost: it {}", loss.cause);
+                return state.books.lost(now, &loss);
+            }
+            Decision::Evict { session, reason } => {
+                send(state, session, Message::Evict(Evict { reason }));
+                close(state, session);
             }
             Decision::Abort { session, reason } => {
                 send(state, session, Message::Abort(Abort { reason }));
@@ -203,40 +273,100 @@ impl Cluster {
             }
             Decision::Goodbye { session } => {
                 send(state, session, Message::Goodbye(Goodbye {}));
+                let slot = state.links.get(&session).map(|link| link.slot);
                 close(state, session);
+                return slot.map_or(Ok(()), |slot| state.books.let_go(slot));
             }
-            Decision::End(outcome) => self.end(outcome),
+            Decision::Spawn { slot, delay } => {
+                // Nobody listens where the coordinator starts no workers, or is ending.
+                self.spawns.send((slot, delay)).ok();
+            }
+            Decision::End(outcome) => return self.end(state, outcome),
+        }
+        Ok(())
+    }
+
+    fn admit(&self, state: &mut State, session: SessionId, slot: Slot) -> Result<(), ServiceError> {
+        answer(state, session, Ok(()));
+        send(state, session, Message::Welcome(self.welcome));
+        tracing::info!(%slot, "worker joined: {}", state.membership.reason());
+        match state.links.get(&session) {
+            Some(link) => state.books.joined(slot, &link.identity, link.holds),
+            None => Ok(()),
         }
     }
 
-    fn start(&self, state: &mut State, session: SessionId, order: StartOrder) {
-        let StartOrder { generation, rank, world_size } = order;
-        if rank.0 == 0 {
-            self.rendezvous.open(generation);
-            state.training_since.get_or_insert(self.clock.now());
-            tracing::info!(%generation, %world_size, "generation started");
+    fn begin(&self, state: &mut State, now: Duration, begin: &Begin) -> Result<(), ServiceError> {
+        // On disk before any member hears of it.
+        let beginning = state.books.begin(now, begin)?;
+        self.rendezvous.open(begin.generation);
+        state.training_since.get_or_insert(now);
+        tracing::info!(
+            generation = %begin.generation,
+            world_size = %begin.world_size(),
+            step = beginning.step,
+            "generation started: {}",
+            begin.cause
+        );
+        for place in &begin.members {
+            let start = self.start_of(begin, place, &beginning);
+            send(state, place.session, Message::Start(start));
         }
-        let start = Start {
-            generation: generation.0,
-            rank: rank.0,
-            world_size: world_size.0,
-            ..self.start.clone()
+        Ok(())
+    }
+
+    fn start_of(&self, begin: &Begin, place: &Place, beginning: &Beginning) -> Start {
+        let (source_rank, lacking) = match &begin.origin {
+            Origin::Stored => (0, Vec::new()),
+            Origin::Member { source, lacking, .. } => {
+                (source.0, told_to(place.rank, *source, lacking))
+            }
         };
-        send(state, session, Message::Start(start));
+        Start {
+            generation: begin.generation.0,
+            rank: place.rank.0,
+            world_size: begin.world_size().0,
+            start_from: beginning.start_from.into(),
+            source_rank,
+            lacking,
+            pictures_from: beginning.pictures_from,
+            ..self.start.clone()
+        }
     }
 
-    fn end(&self, outcome: Outcome) {
+    fn end(&self, state: &State, outcome: Outcome) -> Result<(), ServiceError> {
         let reason = match &outcome {
             Outcome::Completed => "the run is complete",
             Outcome::Stopped { reason } | Outcome::Failed { reason, .. } => reason,
         };
         self.rendezvous.close(reason);
+        let written = state.books.ended(reason);
         self.outcome.send_replace(Some(outcome));
+        // The disk may be what ended it.
+        if let Err(error) = written {
+            tracing::warn!("{error}");
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes down what an event tells of the run's progress.
+fn note(state: &mut State, now: Duration, event: &Event) -> Result<(), ServiceError> {
+    let (session, generation, step) = match event {
+        Event::Heard { session, report } => (*session, report.generation, report.step),
+        Event::Finished { session, generation, reached, .. } => {
+            (*session, *generation, reached.step)
+        }
+        _ => return Ok(()),
+    };
+    if generation == state.membership.generation() && state.membership.is_at_work(session) {
+        state.books.heard(now, step)?;
+    }
+    Ok(())
 }
 
 fn send(state: &State, session: SessionId, message: Message) {
@@ -259,6 +389,22 @@ fn close(state: &mut State, session: SessionId) {
     }
 }
 
+/// Which of the ranks that lack the state a member has to know: the source all of them, any other whether it is one of
+/// them and whether there is any. There may be thousands.
+fn told_to(rank: Rank, source: Rank, lacking: &[Rank]) -> Vec<u32> {
+    if rank == source {
+        return lacking.iter().map(|rank| rank.0).collect();
+    }
+    let own = lacking.binary_search(&rank).ok().map(|index| lacking[index]);
+    own.or(lacking.first().copied()).map(|rank| rank.0).into_iter().collect()
+}
+
+/// How far a state has got.
+pub fn reached(message: proto::Reached) -> Reached {
+    let proto::Reached { step, epochs, ended } = message;
+    Reached { step, epochs, ended }
+}
+
 fn identity(hello: Hello) -> Identity {
     Identity {
         host: hello.advertise,
@@ -273,7 +419,13 @@ fn identity(hello: Hello) -> Identity {
 fn log(event: &Event) {
     match event {
         Event::Failed { reason, .. } => tracing::warn!("a worker failed: {reason}"),
-        Event::LostPeer { reason, .. } => tracing::warn!("a worker lost a peer: {reason}"),
+        Event::Left { reached, reason, .. } => {
+            let step = reached.map(|reached| reached.step);
+            tracing::debug!(step, "a worker left its generation: {reason}");
+        }
+        Event::Leaving { reason, .. } => tracing::info!("a worker wants to leave: {reason}"),
+        Event::DrainRequested { slot } => tracing::info!(%slot, "draining"),
+        Event::ScaleRequested { workers } => tracing::info!(workers, "scaling"),
         Event::StopRequested { reason } => tracing::info!("stopping: {reason}"),
         Event::ProcessEnded { slot, how } => tracing::debug!(%slot, "worker process {how}"),
         Event::SessionEnded { session, how } => {

@@ -3,7 +3,9 @@
 //! Made by `prepare` before anything starts; `samples` reads it.
 
 use std::fmt;
+use std::path::Path;
 
+use anyhow::{Context, Result};
 use common::dataset::{Dataset, Samples};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -33,6 +35,22 @@ pub struct DataIdentity {
     pub test_samples: u64,
     /// Of training images, training labels, test images, test labels in use, one after the other; hexadecimal.
     pub sha256: String,
+}
+
+/// Where it is saved in a run directory.
+pub const DATA_IDENTITY: &str = "dataset.json";
+
+impl DataIdentity {
+    /// Reads what was saved with the run in `root`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = root.join(DATA_IDENTITY);
+        let context = || format!("cannot read {}", path.display());
+        let text = std::fs::read_to_string(&path).with_context(context)?;
+        serde_json::from_str(&text).with_context(context)
+    }
 }
 
 impl From<Dataset> for Data {

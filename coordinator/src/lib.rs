@@ -5,22 +5,29 @@
 //! - [`run`]: serves and watches over the run until it ends;
 //! - [`server`], [`service`]: the gRPC handlers, thin, over
 //!   - [`cluster`], which carries out what [`membership`] (pure) decides; [`seat`], a worker's place in it;
+//!   - [`books`], which keeps the [`ledger`] of what happened;
 //!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
 //! - [`spawn`]: workers on this machine;
-//! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`]: what he asks for.
+//! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for;
+//! - [`audit`]: proves from the ledger that every sample was used once;
+//! - [`verify`]: proves by runs of its own that the result does not depend on the workers.
 //!
 //! [`data`] and [`initial_state`] hold what a run begins with; [`clock`] and [`interrupts`] are inputs that tests
 //! replace. The coordinator never links libtorch and never computes a gradient.
 
 pub mod args;
+pub mod audit;
 pub mod board;
+pub mod books;
 pub mod clock;
 pub mod cluster;
 pub mod data;
 pub mod initial_state;
 pub mod interrupts;
+pub mod ledger;
 pub mod log;
 pub mod membership;
+pub mod operator_command;
 pub mod prepare;
 pub mod progress;
 pub mod rendezvous;
@@ -33,3 +40,4 @@ pub mod service;
 pub mod spawn;
 pub mod status_command;
 pub mod summary;
+pub mod verify;

@@ -11,7 +11,8 @@ use coordinator::clock::Clock;
 use coordinator::log::{LogFile, Terminal};
 use coordinator::membership::{Outcome, Timing};
 use coordinator::run::{self, Ended, Inputs};
-use coordinator::{interrupts, server, status_command};
+use coordinator::run_directory::{EVENTS, events_log};
+use coordinator::{audit, interrupts, ledger, operator_command, server, status_command, verify};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -33,14 +34,26 @@ fn start(command: Command) -> Result<ExitCode> {
     let runtime = Runtime::new().context("starting the runtime")?;
     let code = match command {
         Command::Run(plan) => runtime.block_on(train(*plan)),
-        Command::Status(plan) => runtime.block_on(status_command::status(&plan)).map(|status| {
-            println!("{status}");
-            ExitCode::SUCCESS
+        Command::Status(plan) => runtime.block_on(status_command::status(&plan)).map(print),
+        Command::Scale(plan) => runtime.block_on(operator_command::scale(&plan)).map(print),
+        Command::Drain(plan) => runtime.block_on(operator_command::drain(&plan)).map(print),
+        Command::Audit(plan) => audit::command(&plan).map(|verdict| {
+            println!("{}", verdict.text);
+            verdict.exit_code()
+        }),
+        Command::Verify(plan) => runtime.block_on(verify::command(&plan)).map(|verdict| {
+            println!("{}", verdict.text);
+            verdict.exit_code()
         }),
     };
     // A download that was interrupted must not hold up the exit.
     runtime.shutdown_background();
     code
+}
+
+fn print(answer: String) -> ExitCode {
+    println!("{answer}");
+    ExitCode::SUCCESS
 }
 
 async fn train(plan: RunPlan) -> Result<ExitCode> {
@@ -55,7 +68,7 @@ async fn train(plan: RunPlan) -> Result<ExitCode> {
         log.clone(),
     )
     .context("starting the log")?;
-    let listener = server::bind(&plan.config.listen).await?;
+    let listener = server::bind_again(&plan.config.listen, known_address(&plan).as_deref()).await?;
     let inputs = Inputs {
         listener,
         interrupts,
@@ -74,6 +87,14 @@ async fn train(plan: RunPlan) -> Result<ExitCode> {
         writeln!(log, "error: {message}").ok();
     }
     Ok(ExitCode::from(code))
+}
+
+/// Where the workers of a run that is resumed look for its coordinator.
+fn known_address(plan: &RunPlan) -> Option<String> {
+    let directory = plan.config.run_dir.as_ref().filter(|_| plan.resume)?;
+    // What is wrong with the ledger shows where it is used.
+    let lines = events_log::read(&directory.join(EVENTS)).ok()?;
+    ledger::summarise(&lines).address
 }
 
 fn failure(ended: &Ended) -> Option<String> {

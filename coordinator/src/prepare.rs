@@ -10,15 +10,19 @@ use anyhow::{Context, Result};
 use common::config::{Config, Precision};
 use common::dataset::{self, LoadOptions};
 use proto::StartFrom;
+use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
 
 use crate::args::RunPlan;
 use crate::board::Record;
-use crate::data::Data;
+use crate::data::{Data, hexadecimal};
 use crate::initial_state;
+use crate::ledger::{self, Summary};
 use crate::log::LogFile;
-use crate::run_directory::resume::LAST;
-use crate::run_directory::{self, CHECKPOINTS, ResumePoint, RunDirectory};
+use crate::run_directory::{self, ResumePoint, RunDirectory};
+
+/// The newest checkpoint.
+const LAST_MODEL: &str = "checkpoints/last.safetensors";
 
 /// A run that is ready to start.
 #[derive(Debug)]
@@ -29,14 +33,18 @@ pub struct Prepared {
     pub directory: Arc<RunDirectory>,
     /// What it is trained on and tested with.
     pub data: Arc<Data>,
-    /// Where its parameters come from.
-    pub start_from: StartFrom,
+    /// Where its parameters come from where it has no checkpoint.
+    pub beginning: StartFrom,
     /// The parameters, where they come from a given file.
     pub initial_state: Option<Bytes>,
     /// What it has done before.
     pub record: Record,
     /// The newest checkpoint in words, for messages.
     pub checkpoint: Option<String>,
+    /// What its ledger says of it.
+    pub history: Summary,
+    /// Its identity: that of the first coordinator's.
+    pub run: String,
 }
 
 /// Prepares a run. The log goes to the run directory from the moment there is one.
@@ -48,8 +56,11 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     // A directory that was named is tried first: nothing is downloaded for a run that cannot be stored.
     let named = config.run_dir.clone();
     let named = named.map(|root| open(plan, &root, log)).transpose()?;
-    let initial_state = match (&config.init_from, plan.resume) {
-        (Some(file), false) => Some(initial_state::load(file, &config)?),
+    // A resumed run needs its initial state only where it has no checkpoint.
+    let has_checkpoint = plan.resume
+        && named.as_ref().is_some_and(|directory| directory.root().join(LAST_MODEL).exists());
+    let initial_state = match &config.init_from {
+        Some(file) if !has_checkpoint => Some(initial_state::load(file, &config)?),
         _ => None,
     };
     let data = load_data(plan)?;
@@ -61,17 +72,42 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
             open(plan, &root, log)?
         }
     };
+    let history = ledger::summarise(&directory.events()?);
     let point = if plan.resume {
         directory.check_data_identity(&data.identity)?;
-        Some(directory.rewind()?)
+        if history.survivors.is_empty() { directory.rewind()? } else { directory.newest()? }
     } else {
         directory.save_data_identity(&data.identity)?;
         None
     };
     directory.save_config(&config.to_toml())?;
     announce(&config, &data, directory.root());
-    point.iter().for_each(announce_resume);
-    Ok(assemble(config, directory, data, initial_state, point))
+    match &point {
+        _ if !history.survivors.is_empty() => announce_survivors(&history),
+        Some(point) => announce_resume(point),
+        None if plan.resume => tracing::info!("there is no checkpoint yet: beginning anew"),
+        None => {}
+    }
+    let run = history.run.clone().unwrap_or_else(|| identity_of_new_run(now));
+    Ok(assemble(Assembly { config, directory, data, initial_state, point, history, run }))
+}
+
+/// Different for every run, wherever it is made.
+fn identity_of_new_run(now: SystemTime) -> String {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let source = format!("{} {}", since.as_nanos(), std::process::id());
+    hexadecimal(&Sha256::digest(source))[..16].to_string()
+}
+
+/// What a prepared run is put together from.
+struct Assembly {
+    config: Config,
+    directory: RunDirectory,
+    data: Data,
+    initial_state: Option<Bytes>,
+    point: Option<ResumePoint>,
+    history: Summary,
+    run: String,
 }
 
 fn open(plan: &RunPlan, root: &Path, log: &LogFile) -> Result<RunDirectory> {
@@ -100,32 +136,25 @@ fn load_data(plan: &RunPlan) -> Result<Data> {
     Ok(dataset::load(&plan.dataset, &options)?.into())
 }
 
-fn assemble(
-    config: Config,
-    directory: RunDirectory,
-    data: Data,
-    initial_state: Option<Bytes>,
-    point: Option<ResumePoint>,
-) -> Prepared {
-    let start_from = match (&point, &initial_state) {
-        (Some(_), _) => StartFrom::Checkpoint,
-        (None, Some(_)) => StartFrom::Initial,
-        (None, None) => StartFrom::Seed,
+fn assemble(assembly: Assembly) -> Prepared {
+    let Assembly { config, directory, data, initial_state, point, history, run } = assembly;
+    let beginning = match &initial_state {
+        Some(_) => StartFrom::Initial,
+        None => StartFrom::Seed,
     };
-    let path = format!("{CHECKPOINTS}/{LAST}.safetensors");
     let checkpoint = point.as_ref().map(|point| {
         let (epoch, step) = (point.position.epoch, point.position.step);
         let root = directory.root().display();
-        format!("the last checkpoint is {root}/{path} (epoch {epoch}, step {step})")
+        format!("the last checkpoint is {root}/{LAST_MODEL} (epoch {epoch}, step {step})")
     });
     let record = Record {
         first_step: point.as_ref().map_or(0, |point| point.position.step),
         first_epoch: point.as_ref().map_or(0, |point| point.position.epoch),
-        last_checkpoint: point.map(|_| path),
+        last_checkpoint: point.map(|_| LAST_MODEL.to_string()),
         ..Record::default()
     };
     let (directory, data) = (Arc::new(directory), Arc::new(data));
-    Prepared { config, directory, data, start_from, initial_state, record, checkpoint }
+    Prepared { config, directory, data, beginning, initial_state, record, checkpoint, history, run }
 }
 
 /// The run's identity: what its result depends on.
@@ -151,6 +180,16 @@ fn announce(config: &Config, data: &Data, root: &Path) {
     if config.precision == Precision::F64 {
         tracing::info!("f64 is several times slower than f32");
     }
+}
+
+fn announce_survivors(history: &Summary) {
+    let slots: Vec<String> = history.survivors.iter().map(ToString::to_string).collect();
+    tracing::info!(
+        generation = %history.generation,
+        step = history.done,
+        "the coordinator before this one was killed; its workers (slots {}) may go on from memory",
+        slots.join(", ")
+    );
 }
 
 fn announce_resume(point: &ResumePoint) {

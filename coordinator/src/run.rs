@@ -2,33 +2,37 @@
 //!
 //! `main` and the tests call [`run`] with its listener, its clock and its source of interrupts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use common::config::Reduction;
-use proto::Start;
+use common::config::{Config, Reduction};
+use common::ids::Slot;
+use proto::{Start, Welcome};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::RunPlan;
 use crate::board::Board;
+use crate::books::{Books, Shape};
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Parts};
 use crate::interrupts::Interrupt;
+use crate::ledger::{Entry, Summary};
 use crate::log::{LogFile, Terminal};
-use crate::membership::{Event, HardwareRule, Outcome, Rules, Timing};
+use crate::membership::{Event, HardwareRule, Outcome, Past, Rules, Spawning, Timing};
 use crate::prepare::{Prepared, prepare};
 use crate::progress;
 use crate::run_directory::WORKER_LOGS;
 use crate::samples::SampleServer;
 use crate::server::serve;
 use crate::service::Shared;
-use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program};
+use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program, living_worker};
 use crate::summary;
 
 /// How long ended sessions may take to deliver their last orders.
@@ -45,7 +49,7 @@ pub struct Inputs {
     pub interrupts: mpsc::Receiver<Interrupt>,
     /// Time.
     pub clock: Clock,
-    /// How long each wait may last.
+    /// How long waits may last that no setting is about.
     pub timing: Timing,
     /// What the user sees while it lasts.
     pub terminal: Terminal,
@@ -118,6 +122,9 @@ struct Running {
     interrupts: mpsc::Receiver<Interrupt>,
     workers: Option<Workers>,
     exits: mpsc::UnboundedReceiver<WorkerExit>,
+    /// Slots that a worker is to be started for, and after how long; those whose time has not come.
+    spawns: mpsc::UnboundedReceiver<(Slot, Duration)>,
+    soon: JoinSet<Slot>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     /// Ends the server once its streams are done.
     no_more_calls: CancellationToken,
@@ -127,8 +134,18 @@ impl Running {
     fn start(prepared: Prepared, spawn: Option<SpawnRequest>, inputs: Inputs) -> Result<Self> {
         let Inputs { listener, interrupts, clock, timing, terminal, log: _ } = inputs;
         let synthetic = prepared.data.synthetic;
-        let shared = Arc::new(share(prepared, clock, timing));
+        let processes = match prepared.history.survivors.is_empty() {
+            true => BTreeMap::new(),
+            false => prepared.history.processes.clone(),
+        };
         let address = listener.local_addr().context("reading the listener's address")?;
+        prepared.directory.record_durably(Entry::Coordinator {
+            run: prepared.run.clone(),
+            address: address.to_string(),
+            process: std::process::id(),
+        })?;
+        let (spawned, spawns) = mpsc::unbounded_channel();
+        let shared = Arc::new(share(prepared, clock, timing, spawned));
         tracing::info!(%address, "listening");
         tracing::info!("waiting for workers: {}", shared.cluster.view().reason);
         let no_more_calls = CancellationToken::new();
@@ -143,15 +160,25 @@ impl Running {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let plan = SpawnPlan {
                 program: spawn.program,
-                workers: config.workers,
                 parallel: (cores / config.workers as usize).max(1),
                 address,
                 logs: shared.directory.root().join(WORKER_LOGS),
             };
-            Workers::start(&plan, exited)
+            begin_spawning(plan, config.workers, &processes, exited)
         });
         let workers = workers.transpose()?;
-        Ok(Self { shared, synthetic, terminal, interrupts, workers, exits, server, no_more_calls })
+        Ok(Self {
+            shared,
+            synthetic,
+            terminal,
+            interrupts,
+            workers,
+            exits,
+            spawns,
+            soon: JoinSet::new(),
+            server,
+            no_more_calls,
+        })
     }
 
     async fn finish(mut self) -> Result<Ended> {
@@ -199,11 +226,27 @@ impl Running {
                 Some(WorkerExit { slot, how }) = self.exits.recv() => {
                     cluster.apply(Event::ProcessEnded { slot, how });
                 }
+                Some((slot, delay)) = self.spawns.recv() => {
+                    self.soon.spawn(async move { tokio::time::sleep(delay).await; slot });
+                }
+                Some(Ok(slot)) = self.soon.join_next() => self.respawn(slot),
                 served = &mut self.server => {
                     served.context("serving workers")?.context("serving workers")?;
                     anyhow::bail!("the server ended before the run");
                 }
             }
+        }
+    }
+
+    /// Starts a worker in place of one that is gone, or beside the others.
+    fn respawn(&mut self, slot: Slot) {
+        let Some(workers) = &mut self.workers else {
+            return;
+        };
+        tracing::info!(%slot, "starting a worker");
+        if let Err(error) = workers.start(slot) {
+            let how = format!("could not be started: {error:#}");
+            self.shared.cluster.apply(Event::ProcessEnded { slot, how });
         }
     }
 
@@ -245,20 +288,73 @@ impl Running {
     }
 }
 
-fn share(prepared: Prepared, clock: Clock, timing: Timing) -> Shared {
-    let Prepared { config, directory, data, start_from, initial_state, record, checkpoint } =
-        prepared;
-    let uniform = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
-    let hardware = if uniform { HardwareRule::Uniform } else { HardwareRule::Mixed };
+/// Adopts the workers that live and starts the others.
+fn begin_spawning(
+    plan: SpawnPlan,
+    count: u32,
+    processes: &BTreeMap<Slot, u32>,
+    exits: mpsc::UnboundedSender<WorkerExit>,
+) -> Result<Workers> {
+    let logs = plan.logs.clone();
+    let mut workers = Workers::new(plan, exits)?;
+    let adopted: Vec<Slot> = (processes.iter())
+        .filter(|(slot, process)| workers.adopt(**slot, **process))
+        .map(|(slot, _)| *slot)
+        .collect();
+    for slot in (0..count).map(Slot).filter(|slot| !adopted.contains(slot)) {
+        workers.start(slot)?;
+    }
+    tracing::info!(workers = count, logs = %logs.display(), "workers started");
+    Ok(workers)
+}
+
+fn share(
+    prepared: Prepared,
+    clock: Clock,
+    timing: Timing,
+    spawns: mpsc::UnboundedSender<(Slot, Duration)>,
+) -> Shared {
+    let Prepared {
+        config,
+        directory,
+        data,
+        beginning,
+        initial_state,
+        record,
+        checkpoint,
+        mut history,
+        run,
+    } = prepared;
+    if config.spawn {
+        // All of them were on this machine, so it is known who lives.
+        let Summary { survivors, processes, .. } = &mut history;
+        survivors.retain(|slot| {
+            processes.get(slot).is_some_and(|process| living_worker(*slot, *process).is_some())
+        });
+    }
     let start = Start {
         config: config.to_toml(),
-        start_from: start_from.into(),
         train_samples: data.identity.train_samples,
         test_samples: data.identity.test_samples,
         dataset: data.identity.dataset.clone(),
+        run: run.clone(),
         ..Start::default()
     };
-    let cluster = Cluster::new(Rules { workers: config.workers, hardware, timing }, start, clock);
+    let milliseconds = |seconds: f64| (1e3 * seconds).ceil() as u64;
+    let shape = Shape::new(&config, data.identity.train_samples);
+    let last = (history.generation, history.done);
+    let cluster = Cluster::new(Parts {
+        rules: rules(&config, run, timing),
+        past: Past { generation: history.generation, survivors: history.survivors },
+        welcome: Welcome {
+            heartbeat_interval_ms: milliseconds(config.heartbeat_interval),
+            heartbeat_timeout_ms: milliseconds(config.heartbeat_timeout),
+        },
+        start,
+        books: Books::new(Arc::clone(&directory), beginning, shape, last),
+        clock,
+        spawns,
+    });
     if let Some(description) = checkpoint {
         cluster.apply(Event::CheckpointStored { description });
     }
@@ -272,5 +368,26 @@ fn share(prepared: Prepared, clock: Clock, timing: Timing) -> Shared {
         initial_state,
         tasks: TaskTracker::new(),
         cancel: CancellationToken::new(),
+    }
+}
+
+fn rules(config: &Config, run: String, timing: Timing) -> Rules {
+    let uniform = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
+    let seconds = Duration::from_secs_f64;
+    Rules {
+        run,
+        workers: config.workers,
+        min_workers: config.least_workers(),
+        max_workers: config.most_workers(),
+        logical_shards: config.shard_count() as u32,
+        max_generations: config.max_generations,
+        spawning: if config.spawn { Spawning::Spawned } else { Spawning::ByHand },
+        hardware: if uniform { HardwareRule::Uniform } else { HardwareRule::Mixed },
+        timing: Timing {
+            heartbeat_timeout: seconds(config.heartbeat_timeout),
+            pause_timeout: seconds(config.collective_timeout),
+            rejoin_timeout: seconds(config.rejoin_timeout),
+            ..timing
+        },
     }
 }

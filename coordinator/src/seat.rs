@@ -32,6 +32,11 @@ impl Seat {
         self.cluster.apply(event);
     }
 
+    /// Answers a heartbeat.
+    pub fn confirm(&self) {
+        self.cluster.confirm(self.session);
+    }
+
     /// The worker is gone, and how.
     pub fn leave(mut self, how: String) {
         self.how = how;

@@ -20,6 +20,20 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(6);
 const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
 /// Largest message taken: a piece of an artifact, with room to spare.
 const LARGEST_MESSAGE: usize = 64 << 20;
+
+/// Listens for workers of a run that goes on: where any port would do, at the one that its workers know.
+///
+/// # Errors
+/// As [`bind`].
+pub async fn bind_again(address: &str, known: Option<&str>) -> Result<TcpListener> {
+    if let (true, Some(known)) = (address.ends_with(":0"), known)
+        && let Ok(listener) = TcpListener::bind(known).await
+    {
+        return Ok(listener);
+    }
+    bind(address).await
+}
+
 /// Listens for workers at `address`.
 ///
 /// # Errors

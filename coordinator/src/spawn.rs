@@ -1,7 +1,8 @@
 //! `--spawn`: workers on this machine, started with the run and ended with it.
 //!
-//! `run` starts them and ends them. Each has a process group of its own, so that a Ctrl-C in the terminal reaches the
-//! coordinator alone, which stops the run in order. Dropping [`Workers`] kills whoever still lives.
+//! `run` starts them, again when `membership` says so, and ends them. Each has a process group of its own, so that a
+//! Ctrl-C in the terminal reaches the coordinator alone, which stops the run in order. Workers that outlived a killed
+//! coordinator are adopted by the next one. Dropping [`Workers`] kills whoever still lives.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,14 +28,14 @@ pub const PROGRAM: &str = "worker";
 const TERMINATION_GRACE: Duration = Duration::from_secs(5);
 /// Lines of a worker's log that a failure's message shows.
 const TAIL_LINES: usize = 12;
+/// Between two looks at whether an adopted process still lives.
+const ADOPTED_POLL: Duration = Duration::from_millis(200);
 
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct SpawnPlan {
     /// The worker's program.
     pub program: PathBuf,
-    /// How many.
-    pub workers: u32,
     /// Logical shards that each computes side by side: its share of the cores.
     pub parallel: usize,
     /// Where the coordinator listens.
@@ -55,32 +56,48 @@ pub struct WorkerExit {
 /// The started workers.
 #[derive(Debug)]
 pub struct Workers {
-    logs: PathBuf,
+    plan: SpawnPlan,
+    exits: mpsc::UnboundedSender<WorkerExit>,
     living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
     /// Each waits for one process.
     waiting: JoinSet<()>,
 }
 
 impl Workers {
-    /// Starts them; `exits` hears of each that ends.
+    /// None is started yet; `exits` hears of each that ends.
+    ///
+    /// # Errors
+    /// The folder of their logs cannot be made.
+    pub fn new(plan: SpawnPlan, exits: mpsc::UnboundedSender<WorkerExit>) -> Result<Self> {
+        std::fs::create_dir_all(&plan.logs)
+            .with_context(|| format!("cannot create {}", plan.logs.display()))?;
+        Ok(Self { plan, exits, living: Arc::default(), waiting: JoinSet::new() })
+    }
+
+    /// Starts the worker of a slot.
     ///
     /// # Errors
     /// The program or its log file cannot be opened.
-    pub fn start(plan: &SpawnPlan, exits: mpsc::UnboundedSender<WorkerExit>) -> Result<Self> {
-        std::fs::create_dir_all(&plan.logs)
-            .with_context(|| format!("cannot create {}", plan.logs.display()))?;
-        let mut workers =
-            Self { logs: plan.logs.clone(), living: Arc::default(), waiting: JoinSet::new() };
-        for slot in (0..plan.workers).map(Slot) {
-            let child = start_one(plan, slot)
-                .with_context(|| format!("cannot start {}", plan.program.display()))?;
-            let id = child.id().context("a process just started has an id")?;
-            let pid = Pid::from_raw(i32::try_from(id).context("a process id fits 31 bits")?);
-            lock(&workers.living).insert(slot, pid);
-            workers.waiting.spawn(wait(slot, child, Arc::clone(&workers.living), exits.clone()));
-        }
-        tracing::info!(workers = plan.workers, logs = %plan.logs.display(), "workers started");
-        Ok(workers)
+    pub fn start(&mut self, slot: Slot) -> Result<()> {
+        let child = start_one(&self.plan, slot)
+            .with_context(|| format!("cannot start {}", self.plan.program.display()))?;
+        let id = child.id().context("a process just started has an id")?;
+        let pid = Pid::from_raw(i32::try_from(id).context("a process id fits 31 bits")?);
+        lock(&self.living).insert(slot, pid);
+        self.waiting.spawn(wait(slot, child, Arc::clone(&self.living), self.exits.clone()));
+        tracing::debug!(%slot, process = id, "worker started");
+        Ok(())
+    }
+
+    /// Takes on the worker of a slot that an earlier coordinator has started, if it lives.
+    pub fn adopt(&mut self, slot: Slot, process: u32) -> bool {
+        let Some(pid) = living_worker(slot, process) else {
+            return false;
+        };
+        lock(&self.living).insert(slot, pid);
+        self.waiting.spawn(watch(slot, pid, Arc::clone(&self.living), self.exits.clone()));
+        tracing::info!(%slot, process, "a worker of the coordinator before lives: adopted");
+        true
     }
 
     /// Waits `grace` for them to leave by themselves, then ends them: SIGTERM, 5 s later SIGKILL.
@@ -97,7 +114,7 @@ impl Workers {
 
     /// The last lines of a worker's log, indented.
     pub fn log_tail(&self, slot: Slot) -> String {
-        let text = std::fs::read(log_path(&self.logs, slot)).unwrap_or_default();
+        let text = std::fs::read(log_path(&self.plan.logs, slot)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
@@ -135,8 +152,39 @@ async fn wait(
     exits.send(WorkerExit { slot, how: describe(status) }).ok();
 }
 
+/// The same for a process that is not this one's child.
+async fn watch(
+    slot: Slot,
+    pid: Pid,
+    living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
+    exits: mpsc::UnboundedSender<WorkerExit>,
+) {
+    while is_worker(pid, slot) {
+        tokio::time::sleep(ADOPTED_POLL).await;
+    }
+    lock(&living).remove(&slot);
+    exits.send(WorkerExit { slot, how: "ended".to_string() }).ok();
+}
+
+/// The process of a slot's worker on this machine, if it lives.
+pub fn living_worker(slot: Slot, process: u32) -> Option<Pid> {
+    let pid = i32::try_from(process).map(Pid::from_raw).ok()?;
+    is_worker(pid, slot).then_some(pid)
+}
+
+/// Whether a process is a worker with this number, as far as its command line tells: numbers of processes are given
+/// again.
+fn is_worker(pid: Pid, slot: Slot) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    let is_program = words.first().is_some_and(|program| program.ends_with(PROGRAM.as_bytes()));
+    let rank = slot.to_string();
+    is_program && words.windows(2).any(|pair| pair[0] == b"--rank" && pair[1] == rank.as_bytes())
+}
+
 fn start_one(plan: &SpawnPlan, slot: Slot) -> Result<Child> {
-    let log = File::create(log_path(&plan.logs, slot))?;
+    // A worker that takes another's place goes on with its log.
+    let log = File::options().create(true).append(true).open(log_path(&plan.logs, slot))?;
     let child = Command::new(&plan.program)
         .args(["--rank", &slot.to_string()])
         .args(["--coordinator", &url(plan.address)])

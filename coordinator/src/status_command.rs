@@ -9,7 +9,7 @@ use common::metrics::{EpochMetrics, StepMetrics};
 use proto::coordinator_client::CoordinatorClient;
 use proto::{StatusReply, StatusRequest, WorkerStatus};
 use serde::Serialize;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::args::StatusPlan;
 use crate::progress::duration;
@@ -23,20 +23,28 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Nobody answers at that address.
 pub async fn status(plan: &StatusPlan) -> Result<String> {
     let url = &plan.coordinator;
-    let endpoint = Endpoint::from_shared(url.clone()).with_context(|| {
-        format!("`{url}` is no address of a coordinator: give --coordinator http://HOST:PORT")
-    })?;
-    let channel = endpoint.connect_timeout(DEADLINE).timeout(DEADLINE).connect().await;
-    let channel = channel.with_context(|| {
-        format!("no coordinator answers at {url}: is it running? give --coordinator URL")
-    })?;
-    let reply = CoordinatorClient::new(channel).get_status(StatusRequest {}).await;
+    let reply = connect(url).await?.get_status(StatusRequest {}).await;
     let reply = reply.with_context(|| format!("asking {url} for its status"))?.into_inner();
     if plan.json {
         Ok(serde_json::to_string_pretty(&Report::from(reply))?)
     } else {
         Ok(table(&reply))
     }
+}
+
+/// A connection to the coordinator at `url`.
+///
+/// # Errors
+/// Nobody answers there.
+pub async fn connect(url: &str) -> Result<CoordinatorClient<Channel>> {
+    let endpoint = Endpoint::from_shared(url.to_string()).with_context(|| {
+        format!("`{url}` is no address of a coordinator: give --coordinator http://HOST:PORT")
+    })?;
+    let channel = endpoint.connect_timeout(DEADLINE).timeout(DEADLINE).connect().await;
+    let channel = channel.with_context(|| {
+        format!("no coordinator answers at {url}: is it running? give --coordinator URL")
+    })?;
+    Ok(CoordinatorClient::new(channel))
 }
 
 fn table(status: &StatusReply) -> String {
@@ -70,6 +78,12 @@ fn table(status: &StatusReply) -> String {
         status.run_directory,
         duration(status.uptime_seconds)
     ));
+    if status.generation > 1 || status.losses > 0 {
+        lines.push(format!(
+            "generation {}, {} of at most {} losses survived",
+            status.generation, status.losses, status.max_generations
+        ));
+    }
     if !status.last_checkpoint.is_empty() {
         lines.push(format!("last checkpoint {}", status.last_checkpoint));
     }
@@ -114,6 +128,8 @@ struct Report {
     phase: String,
     phase_reason: String,
     generation: u64,
+    losses: u64,
+    max_generations: u64,
     workers_expected: u32,
     epoch: u64,
     epochs: u64,
@@ -151,6 +167,8 @@ impl From<StatusReply> for Report {
             phase: status.phase,
             phase_reason: status.phase_reason,
             generation: status.generation,
+            losses: status.losses,
+            max_generations: status.max_generations,
             workers_expected: status.workers_expected,
             epoch: status.epoch,
             epochs: status.epochs,

@@ -35,6 +35,14 @@ struct RawArgs {
         value_name = "SECONDS"
     )]
     connect_timeout: f64,
+    /// Seconds to hold the run's state and to go on trying when the coordinator is lost
+    #[arg(
+        long,
+        env = "CONCENTRIC_COORDINATOR_TIMEOUT",
+        default_value_t = 60.0,
+        value_name = "SECONDS"
+    )]
+    coordinator_timeout: f64,
     /// Logical shards to compute side by side; does not change the result [default: the cores, divided by --threads]
     #[arg(long, env = "CONCENTRIC_PARALLEL", value_name = "COUNT")]
     parallel: Option<usize>,
@@ -51,6 +59,8 @@ pub struct WorkerArgs {
     pub advertise: String,
     /// Longest time without a coordinator at the start.
     pub connect_timeout: Duration,
+    /// Longest time without a coordinator after a stay.
+    pub coordinator_timeout: Duration,
     /// Logical shards side by side, if given.
     pub parallel: Option<usize>,
 }
@@ -91,9 +101,8 @@ impl WorkerArgs {
         check_device(&raw.device)?;
         let slot = slot(&raw, launcher)?;
         let coordinator = coordinator(&raw, launcher)?;
-        if !raw.connect_timeout.is_finite() || raw.connect_timeout < 0.0 {
-            bail!("--connect-timeout is {}, must be 0 seconds or more", raw.connect_timeout);
-        }
+        let connect_timeout = seconds("--connect-timeout", raw.connect_timeout)?;
+        let coordinator_timeout = seconds("--coordinator-timeout", raw.coordinator_timeout)?;
         if raw.parallel == Some(0) {
             bail!("--parallel must be at least 1");
         }
@@ -105,10 +114,19 @@ impl WorkerArgs {
             slot,
             coordinator,
             advertise,
-            connect_timeout: Duration::from_secs_f64(raw.connect_timeout),
+            connect_timeout,
+            coordinator_timeout,
             parallel: raw.parallel,
         })
     }
+}
+
+fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
+    // A year is longer than anybody waits, and short enough to be added to any time.
+    if !(0.0..=31_536_000.0).contains(&value) {
+        bail!("{flag} is {value}, must be 0 seconds or more");
+    }
+    Ok(Duration::from_secs_f64(value))
 }
 
 fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Slot> {

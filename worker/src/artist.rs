@@ -13,13 +13,28 @@ use common::ids::Epoch;
 use common::metrics::EpochMetrics;
 
 use crate::epoch_features::EpochFeatures;
+use crate::fault::{Faults, Phase};
 use crate::link::Link;
 use crate::picture::{Animation, Extent, History, draw_confusion, draw_curves, draw_features};
 use crate::trainer::TrainerError;
 
+/// Folder of the feature files.
+pub const FEATURES: &str = "features/";
+
 /// Where an epoch's features are kept.
 pub fn features_path(epoch: Epoch) -> String {
-    format!("features/epoch={epoch}.safetensors")
+    format!("{FEATURES}epoch={epoch}.safetensors")
+}
+
+/// What is there when a first rank begins.
+pub struct Gallery {
+    /// Epochs before this one are complete.
+    pub epochs: Epoch,
+    /// Complete epochs from this one on may lack their pictures; curves and confusion matrix may be those of an earlier
+    /// epoch than the last.
+    pub pictures_from: Epoch,
+    /// Features that the coordinator may not have stored yet.
+    pub pending: Vec<EpochFeatures>,
 }
 
 /// The thread.
@@ -29,20 +44,26 @@ pub struct Artist {
 }
 
 impl Artist {
-    /// Starts drawing a run whose epochs before `first` are complete already.
+    /// Starts drawing: first what earlier first ranks left undone.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn start(link: Link, config: &Config, first: Epoch) -> std::io::Result<Self> {
+    pub fn start(
+        link: Link,
+        config: &Config,
+        gallery: Gallery,
+        faults: Faults,
+    ) -> std::io::Result<Self> {
         let (queue, epochs) = mpsc::channel::<EpochFeatures>();
         let mut studio = Studio {
             link,
             formats: config.picture_format.clone(),
             every: config.picture_every,
             epochs: BTreeMap::new(),
+            faults,
         };
         let thread = std::thread::Builder::new().name("artist".to_string()).spawn(move || {
-            studio.look_back(first)?;
+            studio.look_back(gallery)?;
             for features in epochs {
                 studio.draw(&features)?;
             }
@@ -74,15 +95,29 @@ struct Studio {
     every: u64,
     /// What curves and the animation's axes need of every epoch.
     epochs: BTreeMap<Epoch, (EpochMetrics, Extent)>,
+    faults: Faults,
 }
 
 impl Studio {
-    fn look_back(&mut self, first: Epoch) -> Result<(), TrainerError> {
-        for epoch in (0..first.0).map(Epoch) {
-            let features = self.read(epoch)?;
-            self.remember(&features)?;
+    fn look_back(&mut self, gallery: Gallery) -> Result<(), TrainerError> {
+        let Gallery { epochs, pictures_from, pending } = gallery;
+        // The last epoch's may have been interrupted between two of its pictures.
+        let redrawn = pictures_from.min(Epoch(epochs.0.saturating_sub(1)));
+        let mut pending: BTreeMap<Epoch, EpochFeatures> =
+            pending.into_iter().map(|features| (features.epoch(), features)).collect();
+        for epoch in (0..epochs.0).map(Epoch) {
+            let features = match pending.remove(&epoch) {
+                Some(features) => features,
+                None => self.read(epoch)?,
+            };
+            if epoch < redrawn {
+                self.remember(&features)?;
+            } else {
+                self.draw(&features)?;
+            }
         }
-        Ok(())
+        // Features of an epoch that the run ended within.
+        pending.into_values().try_for_each(|features| self.draw(&features))
     }
 
     fn read(&self, epoch: Epoch) -> Result<EpochFeatures, TrainerError> {
@@ -149,6 +184,7 @@ impl Studio {
     }
 
     fn put(&self, path: String, content: Vec<u8>) -> Result<(), TrainerError> {
+        self.faults.point(Phase::Picture);
         Ok(self.link.put_artifact(vec![path], Arc::new(content))?)
     }
 }

@@ -3,14 +3,16 @@
 //! A tour, in the order the data takes:
 //!
 //! - [`args`], [`session`]: the command line, and the stay with the coordinator (tokio; no tensors);
-//! - [`link`], [`sample_stream`], [`uplink`]: the trainer's line to the coordinator, what comes and what goes;
-//! - [`trainer`]: the thread that owns state, step and collectives;
+//! - [`link`], [`sample_stream`], [`outbox`], [`uplink`]: the trainer's line to the coordinator, what comes and what goes;
+//! - [`trainer`]: the thread that owns state, step and collectives of a generation;
+//! - [`transfer`]: how a newcomer gets the state from a member that has it;
 //! - [`network`], [`batch_norm`], [`softmax_loss`], [`center_loss`]: the mathematics, per logical shard and reduced;
 //! - [`shard_pool`]: logical shards side by side on the cores;
 //! - [`reduction`], [`collective`]: sums in one fixed order, and the engines that carry their parts;
 //! - [`optimizer`], [`state`], [`checkpoint`]: what a step changes, and how it is kept;
 //! - [`evaluate`], [`geometry`], [`epoch_features`]: what an epoch leaves behind;
 //! - [`artist`], [`picture`]: how it is drawn;
+//! - [`fault`]: where tests end a worker;
 //! - [`bridge`]: the only `unsafe` code, to libtorch's C++.
 
 pub mod args;
@@ -22,11 +24,13 @@ pub mod checkpoint;
 pub mod collective;
 pub mod epoch_features;
 pub mod evaluate;
+pub mod fault;
 pub mod geometry;
 pub mod hardware;
 pub mod link;
 pub mod network;
 pub mod optimizer;
+pub mod outbox;
 pub mod picture;
 pub mod progress;
 pub mod reduction;
@@ -36,4 +40,5 @@ pub mod shard_pool;
 pub mod softmax_loss;
 pub mod state;
 pub mod trainer;
+pub mod transfer;
 pub mod uplink;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use common::ids::Generation;
 use proto::Heartbeat;
+use tokio::sync::Notify;
 
 use crate::state::Position;
 
@@ -11,12 +12,16 @@ use crate::state::Position;
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     shared: Arc<Mutex<Shared>>,
+    /// Told of the first step of a generation, which the coordinator waits for.
+    first_step: Arc<Notify>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Shared {
     phase: &'static str,
     position: Position,
+    /// Whether the generation has not yet committed a step.
+    fresh: bool,
     images_per_second: f64,
     collective_share: f64,
 }
@@ -27,9 +32,27 @@ impl Progress {
         self.change(|shared| shared.phase = phase);
     }
 
-    /// A step was committed.
+    /// A generation begins; `committed` tells of the state it goes on from before it tells of a step.
+    pub fn begin(&self) {
+        self.change(|shared| shared.fresh = true);
+    }
+
+    /// Steps up to this position are committed on every rank.
     pub fn committed(&self, position: Position) {
-        self.change(|shared| shared.position = position);
+        let mut is_first = false;
+        self.change(|shared| {
+            is_first = shared.fresh && position.step > shared.position.step;
+            shared.fresh &= !is_first;
+            shared.position = position;
+        });
+        if is_first {
+            self.first_step.notify_one();
+        }
+    }
+
+    /// Waits for the first step of a generation.
+    pub async fn first_step(&self) {
+        self.first_step.notified().await;
     }
 
     /// New averages: global throughput, and the share of time spent waiting for peers.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use common::architecture::LAYERS;
 use common::config::Config;
 use common::ids::{Epoch, Step};
+use proto::Reached;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -62,6 +63,9 @@ pub struct State {
     pub record: EpochRecord,
     /// The best test accuracy of a complete epoch.
     pub best_accuracy: Option<f64>,
+    /// All is done that follows the run's last step. Not a part of the state's files: where it lies in the middle of an
+    /// epoch, a run that has more steps goes on as if it had never ended.
+    pub ended: bool,
 }
 
 impl State {
@@ -87,11 +91,18 @@ impl State {
             position: Position::default(),
             record: EpochRecord::default(),
             best_accuracy: None,
+            ended: false,
         }
     }
 }
 
 impl State {
+    /// How far it has got.
+    pub fn reached(&self) -> Reached {
+        let Position { epoch, step, .. } = self.position;
+        Reached { step: step.0, epochs: epoch.0, ended: self.ended }
+    }
+
     /// Whether every parameter, statistic and center is a finite number.
     ///
     /// # Errors

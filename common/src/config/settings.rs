@@ -43,6 +43,50 @@ pub struct Config {
         help_heading = "Cluster"
     )]
     pub collective_timeout: f64,
+    /// Workers that the run goes on with after a loss [default: as many as --workers, so it waits for another]
+    #[arg(long, env = "CONCENTRIC_MIN_WORKERS", value_name = "COUNT", help_heading = "Cluster")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_workers: Option<u32>,
+    /// Workers that may take part, ranks are below it [default: as many as --workers]
+    #[arg(long, env = "CONCENTRIC_MAX_WORKERS", value_name = "COUNT", help_heading = "Cluster")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_workers: Option<u32>,
+    /// Losses that the run survives
+    #[arg(
+        long,
+        env = "CONCENTRIC_MAX_GENERATIONS",
+        default_value_t = 100,
+        value_name = "COUNT",
+        help_heading = "Cluster"
+    )]
+    pub max_generations: u64,
+    /// Seconds to wait for workers that may hold the newest state, before the last checkpoint is used
+    #[arg(
+        long,
+        env = "CONCENTRIC_REJOIN_TIMEOUT",
+        default_value_t = 30.0,
+        value_name = "SECONDS",
+        help_heading = "Cluster"
+    )]
+    pub rejoin_timeout: f64,
+    /// Seconds between two heartbeats of a worker
+    #[arg(
+        long,
+        env = "CONCENTRIC_HEARTBEAT_INTERVAL",
+        default_value_t = 1.0,
+        value_name = "SECONDS",
+        help_heading = "Cluster"
+    )]
+    pub heartbeat_interval: f64,
+    /// Seconds of silence after which a worker gives its generation up; after twice as many it is evicted
+    #[arg(
+        long,
+        env = "CONCENTRIC_HEARTBEAT_TIMEOUT",
+        default_value_t = 5.0,
+        value_name = "SECONDS",
+        help_heading = "Cluster"
+    )]
+    pub heartbeat_timeout: f64,
 
     /// auto, mnist, fashion-mnist, kmnist, synthetic, a folder of IDX files, or IDX files by path, comma-separated
     #[arg(long, env = "CONCENTRIC_DATASET", default_value = "auto", help_heading = "Data")]
@@ -236,6 +280,16 @@ impl Config {
     /// V, once resolved.
     pub fn shard_count(&self) -> usize {
         self.logical_shards.map_or(4.max(self.workers), |count| count) as usize
+    }
+
+    /// Workers that the run goes on with after a loss, once resolved.
+    pub fn least_workers(&self) -> u32 {
+        self.min_workers.unwrap_or(self.workers)
+    }
+
+    /// Slots there are, once resolved.
+    pub fn most_workers(&self) -> u32 {
+        self.max_workers.unwrap_or(self.workers)
     }
 
     /// Threads inside the kernels of one logical shard, once resolved.

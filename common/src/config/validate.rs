@@ -5,12 +5,18 @@ use toml::Table;
 use super::{Config, ConfigError};
 
 /// Settings that a resumed run may change, because they do not shape the result so far.
-const FREE_ON_RESUME: [&str; 15] = [
+const FREE_ON_RESUME: [&str; 21] = [
     "workers",
     "spawn",
     "listen",
     "allow-mixed-hardware",
     "collective-timeout",
+    "min-workers",
+    "max-workers",
+    "max-generations",
+    "rejoin-timeout",
+    "heartbeat-interval",
+    "heartbeat-timeout",
     "data-dir",
     "dataset",
     "epochs",
@@ -43,11 +49,13 @@ impl Config {
             ("threads", self.threads.map_or(1, u64::from)),
             ("train-samples", self.train_samples.unwrap_or(1)),
             ("max-steps", self.max_steps.unwrap_or(1)),
+            ("min-workers", u64::from(self.least_workers())),
         ] {
             require(value > 0, key, || "must be at least 1".to_string())?;
         }
         for (key, value, limit) in [
             ("workers", u64::from(self.workers), 65_536),
+            ("max-workers", u64::from(self.most_workers()), 65_536),
             ("logical-shards", self.shard_count() as u64, 65_536),
             ("batch-size", self.batch_size, 1 << 24),
             ("test-batch-size", self.test_batch_size, 1 << 24),
@@ -74,10 +82,30 @@ impl Config {
         let valid = self.pixel_std.is_finite() && self.pixel_std > 0.0;
         require(valid, "pixel-std", || format!("is {}, must be above 0", self.pixel_std))?;
         require(self.pixel_mean.is_finite(), "pixel-mean", || "must be finite".to_string())?;
-        let valid = self.collective_timeout.is_finite() && self.collective_timeout >= 1.0;
-        require(valid, "collective-timeout", || "must be at least 1 second".to_string())?;
+        self.validate_cluster()?;
         let formats = &self.picture_format;
         require(!formats.is_empty(), "picture-format", || "give at least one format".to_string())
+    }
+
+    fn validate_cluster(&self) -> Result<(), ConfigError> {
+        let (least, most, workers) = (self.least_workers(), self.most_workers(), self.workers);
+        require(least <= workers, "min-workers", || {
+            format!("is {least}, more than the {workers} of --workers")
+        })?;
+        require(most >= workers, "max-workers", || {
+            format!("is {most}, less than the {workers} of --workers")
+        })?;
+        for (key, value, least) in [
+            ("collective-timeout", self.collective_timeout, 1.0),
+            ("rejoin-timeout", self.rejoin_timeout, 0.0),
+            ("heartbeat-interval", self.heartbeat_interval, 0.01),
+            ("heartbeat-timeout", self.heartbeat_timeout, 2.0 * self.heartbeat_interval),
+        ] {
+            // A year is longer than anybody waits, and short enough to be added to any time.
+            let valid = value.is_finite() && value >= least && value <= 31_536_000.0;
+            require(valid, key, || format!("is {value}, must be at least {least} seconds"))?;
+        }
+        Ok(())
     }
 
     /// Refuses a resumed run whose result-shaping settings differ from the saved ones.
@@ -141,6 +169,11 @@ mod tests {
         check(&["--lr", "nan"], "--lr: is NaN");
         check(&["--lr=-1"], "--lr: is -1");
         check(&["--pixel-std", "0"], "--pixel-std");
+        check(&["--workers", "2", "--min-workers", "3"], "--min-workers: is 3, more than the 2");
+        check(&["--workers", "2", "--max-workers", "1"], "--max-workers: is 1, less than the 2");
+        check(&["--min-workers", "0"], "--min-workers");
+        check(&["--heartbeat-timeout", "1"], "--heartbeat-timeout: is 1, must be at least 2");
+        check(&["--collective-timeout", "0.5"], "--collective-timeout: is 0.5");
     }
 
     #[test]

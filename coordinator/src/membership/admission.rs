@@ -2,29 +2,42 @@
 
 use std::time::Duration;
 
-use common::ids::Slot;
+use common::ids::{Generation, Slot};
 use common::status::ServiceError;
 use proto::PROTOCOL_VERSION;
 
-use super::event::{Decision, Event, Identity, Join, Report, SessionId};
-use super::{HardwareRule, Member, Membership, Phase, Probe, Progress};
+use super::event::{Decision, Held, Identity, Join, Report, SessionId};
+use super::forming::Haste;
+use super::{HardwareRule, Member, Membership, Phase, Probe, Standing};
 
 impl Membership {
     pub(super) fn join(&mut self, now: Duration, join: Join) -> Vec<Decision> {
         if let Err(error) = self.check(&join) {
-            self.slot_of.remove(&join.session);
             return vec![Decision::Refuse { session: join.session, error }];
         }
-        match self.members.get(&join.slot) {
-            None => self.admit(now, join),
-            Some(holder) => {
-                let ping = Decision::Ping { session: holder.session };
-                self.slot_of.insert(join.session, join.slot);
-                let deadline = now + self.rules.timing.probe_timeout;
-                self.probes.insert(join.slot, Probe { candidate: join, deadline });
-                vec![ping]
+        let Some(holder) = self.members.get(&join.slot) else {
+            return self.admit(now, join);
+        };
+        // Its worker has given the old connection up, and its generation with it.
+        let is_back = is_same_process(&holder.identity, &join.identity);
+        let slot = join.slot;
+        if is_back || self.is_worth_more(&join, holder) {
+            let cause = match is_back {
+                true => "has come back over a new connection",
+                false => "made room for one that has the run's state",
+            };
+            let mut decisions = self.lose(now, slot, cause);
+            if is_back {
+                self.absent.remove(&slot);
             }
+            decisions.extend(self.join(now, join));
+            return decisions;
         }
+        let ping = Decision::Ping { session: holder.session };
+        self.slot_of.insert(join.session, join.slot);
+        let deadline = now + self.rules.timing.probe_timeout;
+        self.probes.insert(join.slot, Probe { candidate: join, deadline });
+        vec![ping]
     }
 
     /// The holder answered: whoever asks for its slot is refused.
@@ -42,63 +55,68 @@ impl Membership {
             "slot {slot} is held by a worker on {} (process {}), which answers; give this one another --rank",
             holder.host, holder.process_id
         ));
-        self.refuse_candidate(probe, error)
+        vec![self.refuse_candidate(probe, error)]
     }
 
-    /// Ends the probes whose holder did not answer in time.
+    /// Evicts the holders that did not answer their probe in time.
     pub(super) fn settle_probes(&mut self, now: Duration) -> Vec<Decision> {
         let expired = |probe: &Probe| now >= probe.deadline;
         let slots: Vec<Slot> =
             self.probes.iter().filter(|(_, probe)| expired(probe)).map(|(slot, _)| *slot).collect();
-        slots.into_iter().flat_map(|slot| self.replace_silent_holder(now, slot)).collect()
+        let cause = "did not answer when another worker asked for its slot";
+        slots.into_iter().flat_map(|slot| self.lose(now, slot, cause)).collect()
     }
 
-    /// Gives the slot of a holder that is gone to the worker that asks for it, if one does.
-    pub(super) fn vacate(&mut self, now: Duration, slot: Slot) -> Vec<Decision> {
-        if let Some(member) = self.members.remove(&slot) {
-            self.slot_of.remove(&member.session);
-        }
-        match self.probes.remove(&slot) {
-            Some(probe) => self.apply(now, Event::Joined(probe.candidate)),
-            None => Vec::new(),
-        }
-    }
-
-    pub(super) fn refuse_candidate(&mut self, probe: Probe, error: ServiceError) -> Vec<Decision> {
+    pub(super) fn refuse_candidate(&mut self, probe: Probe, error: ServiceError) -> Decision {
         self.slot_of.remove(&probe.candidate.session);
-        vec![Decision::Refuse { session: probe.candidate.session, error }]
-    }
-
-    fn replace_silent_holder(&mut self, now: Duration, slot: Slot) -> Vec<Decision> {
-        if self.phase != Phase::Waiting {
-            return self.lose(slot, "did not answer when another worker asked for its slot");
-        }
-        let reason = format!("another worker took slot {slot}, this one did not answer");
-        let session = self.members[&slot].session;
-        let mut decisions = vec![Decision::Abort { session, reason }];
-        decisions.extend(self.vacate(now, slot));
-        decisions
+        Decision::Refuse { session: probe.candidate.session, error }
     }
 
     fn admit(&mut self, now: Duration, join: Join) -> Vec<Decision> {
-        let Join { session, slot, identity, .. } = join;
-        self.slot_of.insert(session, slot);
-        self.members.insert(
-            slot,
-            Member {
-                session,
-                identity,
-                rank: None,
-                last_heard: now,
-                report: Report::default(),
-                progress: Progress::Working,
-            },
-        );
-        let mut decisions = vec![Decision::Admit { session, slot }];
-        if self.members.len() == self.rules.workers as usize {
-            decisions.extend(self.start_generation());
+        let Join { session, slot, identity, held, .. } = join;
+        let holds = held.filter(|held| self.is_current(held)).map(|held| held.reached);
+        if holds.is_some() {
+            self.absent.remove(&slot);
         }
+        self.released.remove(&slot);
+        self.departed.remove(&slot);
+        self.early_exits.remove(&slot);
+        self.slot_of.insert(session, slot);
+        let member = Member {
+            session,
+            identity,
+            rank: None,
+            last_heard: now,
+            report: Report::default(),
+            standing: Standing::Waiting,
+            holds,
+            draining: false,
+        };
+        self.members.insert(slot, member);
+        self.wanted = self.wanted.max(self.members.len() as u32);
+        let mut decisions = vec![Decision::Admit { session, slot }];
+        if self.phase == Phase::Training && self.has_room() {
+            let cause = format!("{} joined", self.name(slot));
+            decisions.extend(self.regroup(now, &cause, Haste::AfterTheStep));
+        }
+        decisions.extend(self.try_start(now));
         decisions
+    }
+
+    /// Whether a worker comes back with the state that nobody here has, to find a newcomer in its slot.
+    fn is_worth_more(&self, join: &Join, holder: &Member) -> bool {
+        let has_state = join.held.as_ref().is_some_and(|held| self.is_current(held));
+        let nobody_has = self.members.values().all(|member| member.holds.is_none());
+        has_state && nobody_has && holder.standing == Standing::Waiting
+    }
+
+    /// Whether a state is one that the next generation may go on from. While a generation runs its members' states are
+    /// the only ones, and older ones are of no use.
+    fn is_current(&self, held: &Held) -> bool {
+        self.phase == Phase::Forming
+            && held.run == self.rules.run
+            && held.generation == self.generation
+            && self.generation != Generation(0)
     }
 
     fn check(&self, join: &Join) -> Result<(), ServiceError> {
@@ -111,24 +129,33 @@ impl Membership {
                 env!("CARGO_PKG_VERSION"),
             )));
         }
-        let workers = self.rules.workers;
-        if join.slot.0 >= workers {
+        let slots = self.rules.max_workers;
+        if join.slot.0 >= slots {
+            let kind = if slots == self.rules.workers { "" } else { "up to " };
             return Err(ServiceError::Invalid(format!(
-                "--rank {} is out of range: this run has {workers} workers, so ranks are 0…{}",
+                "--rank {} is out of range: this run has {kind}{slots} workers, so ranks are 0…{}",
                 join.slot,
-                workers - 1
+                slots - 1
             )));
-        }
-        if let Phase::Stopping { reason, .. } = &self.phase {
-            return Err(ServiceError::Ending(format!("the run is stopping: {reason}")));
         }
         if self.has_ended() {
             return Err(ServiceError::Ending("the run is over".to_string()));
+        }
+        if let Some(stop) = &self.stop
+            && join.held.is_none()
+        {
+            return Err(ServiceError::Ending(format!("the run is stopping: {}", stop.reason)));
         }
         if self.probes.contains_key(&join.slot) {
             return Err(ServiceError::SlotTaken(format!(
                 "slot {} is held, and another worker asks for it already",
                 join.slot
+            )));
+        }
+        if !self.members.contains_key(&join.slot) && self.members.len() >= self.limit as usize {
+            return Err(ServiceError::SlotTaken(format!(
+                "the run has the {} workers that it is scaled to; `coordinator scale` makes room",
+                self.limit
             )));
         }
         self.check_hardware(join)
@@ -138,19 +165,25 @@ impl Membership {
         if self.rules.hardware == HardwareRule::Mixed {
             return Ok(());
         }
-        let others = self.members.iter().filter(|(slot, _)| **slot != join.slot);
-        for (slot, member) in others {
-            if kind(&member.identity) != kind(&join.identity) {
-                return Err(ServiceError::Invalid(format!(
-                    "this worker computes on {}, the worker in slot {slot} on {}: their results may differ in the \
-                     last bits; use one kind, or give the coordinator --allow-mixed-hardware",
-                    describe_kind(&join.identity),
-                    describe_kind(&member.identity)
-                )));
-            }
+        // All who are here are alike.
+        let mut others = self.members.iter().filter(|(slot, _)| **slot != join.slot);
+        let Some((slot, member)) = others.next() else {
+            return Ok(());
+        };
+        if kind(&member.identity) == kind(&join.identity) {
+            return Ok(());
         }
-        Ok(())
+        Err(ServiceError::Invalid(format!(
+            "this worker computes on {}, the worker in slot {slot} on {}: their results may differ in the last bits; \
+             use one kind, or give the coordinator --allow-mixed-hardware",
+            describe_kind(&join.identity),
+            describe_kind(&member.identity)
+        )))
     }
+}
+
+fn is_same_process(holder: &Identity, candidate: &Identity) -> bool {
+    holder.host == candidate.host && holder.process_id == candidate.process_id
 }
 
 /// What must be equal for equal bits.

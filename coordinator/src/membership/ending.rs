@@ -1,118 +1,63 @@
-//! How members leave and runs end: silence, losses, stops, completion.
-//!
-//! A worker that lost a peer tells of a consequence; the cause (a session that ended, a failure) is waited for, so
-//! that the message names the right rank.
+//! How runs end: completed, stopped, failed.
 
 use std::time::Duration;
 
-use common::ids::{Generation, Slot};
+use common::ids::Generation;
+use common::ids::Slot;
 use common::status::ServiceError;
 
 use super::event::{Decision, Outcome, SessionId};
-use super::{Member, Membership, Phase, Progress, Suspicion};
+use super::{FinishedAt, Member, Membership, Phase, Standing, Stop};
 
 impl Membership {
+    /// A member has done its part. It keeps its state until all have, as a lost one may have been the one that stores.
     pub(super) fn finished(
         &mut self,
+        now: Duration,
         session: SessionId,
         generation: Generation,
-        stopped: bool,
+        at: FinishedAt,
     ) -> Vec<Decision> {
-        if generation != self.generation {
-            return Vec::new();
-        }
-        let stopping = matches!(self.phase, Phase::Stopping { .. });
-        let Some(member) = self.member(session) else {
+        let Some(slot) = self.slot_held_by(session) else {
             return Vec::new();
         };
-        member.progress = Progress::Finished { stopped };
-        if stopped && !stopping {
-            let slot = self.slot_of[&session];
-            return self.lose(slot, "was stopped on its own machine");
-        }
-        self.complete()
-    }
-
-    pub(super) fn failed(&mut self, session: SessionId, reason: &str) -> Vec<Decision> {
-        // Before the start nothing is lost with it: its session ends next, which frees the slot.
-        if self.phase == Phase::Waiting || self.member(session).is_none() {
+        if generation != self.generation || self.has_ended() {
             return Vec::new();
         }
-        let slot = self.slot_of[&session];
-        self.lose(slot, &format!("failed: {reason}"))
-    }
-
-    pub(super) fn lost_peer(
-        &mut self,
-        now: Duration,
-        session: SessionId,
-        reason: String,
-    ) -> Vec<Decision> {
-        let deadline = now + self.rules.timing.cause_grace;
-        let Some(member) = self.member(session) else {
+        let broken = self.broken;
+        let member = self.members.get_mut(&slot).expect("the session holds it");
+        if !member.is_in_generation() {
             return Vec::new();
+        }
+        member.standing = match broken {
+            false => Standing::Finished { stopped: at.stopped },
+            true => Standing::Waiting,
         };
-        member.progress = Progress::LostPeer;
-        let reporter = self.slot_of[&session];
-        self.suspicion.get_or_insert(Suspicion { reporter, reason, deadline });
-        Vec::new()
-    }
-
-    pub(super) fn session_ended(
-        &mut self,
-        now: Duration,
-        session: SessionId,
-        how: &str,
-    ) -> Vec<Decision> {
-        let Some(slot) = self.slot_of.remove(&session) else {
-            return Vec::new();
-        };
-        if self.probes.get(&slot).is_some_and(|probe| probe.candidate.session == session) {
-            self.probes.remove(&slot);
-            return Vec::new();
-        }
-        match (&self.phase, self.members[&slot].progress) {
-            (Phase::Waiting, _) => self.vacate(now, slot),
-            (_, Progress::Working) => self.lose(slot, how),
-            (_, Progress::LostPeer | Progress::Finished { .. }) => Vec::new(),
-        }
-    }
-
-    pub(super) fn process_ended(&mut self, slot: Slot, how: &str) -> Vec<Decision> {
-        match self.members.get(&slot).map(|member| member.progress) {
-            None if self.phase == Phase::Waiting => {
-                let reason = format!("the worker started for slot {slot} {how} before it joined");
-                self.fail(&reason, Some(slot))
-            }
-            Some(Progress::Working) => self.lose(slot, how),
-            _ => Vec::new(),
-        }
+        member.holds = Some(at.reached);
+        member.last_heard = now;
+        self.complete_if_finished().unwrap_or_else(|| self.try_start(now))
     }
 
     pub(super) fn stop(&mut self, now: Duration, reason: String) -> Vec<Decision> {
-        match self.phase {
-            Phase::Waiting => {
-                let mut decisions = self.abort_everyone(&reason);
-                decisions.extend(self.end(Outcome::Stopped { reason }));
-                decisions
-            }
-            Phase::Training => {
-                let deadline = now + self.rules.timing.stop_timeout;
-                self.phase = Phase::Stopping { reason: reason.clone(), deadline };
-                let stop = |member: &Member| Decision::Stop {
-                    session: member.session,
-                    reason: reason.clone(),
-                };
-                self.members.values().filter(|member| !member.is_finished()).map(stop).collect()
-            }
-            Phase::Stopping { .. } | Phase::Ended(_) => Vec::new(),
+        if self.has_ended() || self.stop.is_some() {
+            return Vec::new();
         }
-    }
-
-    /// A member is gone. For now that ends the run.
-    pub(super) fn lose(&mut self, slot: Slot, cause: &str) -> Vec<Decision> {
-        let reason = format!("{} {cause}", self.name(slot));
-        self.fail(&reason, Some(slot))
+        let deadline = now + self.rules.timing.stop_timeout;
+        self.stop = Some(Stop { reason: reason.clone(), deadline });
+        match self.phase {
+            Phase::Training => {
+                let working =
+                    self.members.values().filter(|member| member.standing == Standing::Working);
+                working
+                    .map(|member| Decision::Stop {
+                        session: member.session,
+                        reason: reason.clone(),
+                    })
+                    .collect()
+            }
+            // Who has the state stores it in a generation of its own, if somebody has.
+            _ => self.try_start(now),
+        }
     }
 
     /// Ends the run on every side.
@@ -127,109 +72,51 @@ impl Membership {
         decisions
     }
 
-    /// Members unheard for too long are lost; one that only waits for the start just frees its slot.
-    pub(super) fn notice_silence(&mut self, now: Duration) -> Vec<Decision> {
-        let timeout = self.rules.timing.heartbeat_timeout;
-        let silent = |member: &Member| {
-            !member.is_finished() && now.saturating_sub(member.last_heard) > timeout
-        };
-        let found = self.members.iter().find(|(_, member)| silent(member));
-        let Some((&slot, member)) = found else {
-            return Vec::new();
-        };
-        let cause = format!("has not been heard from for {} s", timeout.as_secs());
-        match self.phase {
-            Phase::Ended(_) => Vec::new(),
-            Phase::Waiting => {
-                let mut decisions =
-                    vec![Decision::Abort { session: member.session, reason: cause }];
-                decisions.extend(self.vacate(now, slot));
-                decisions
-            }
-            _ => self.lose(slot, &cause),
-        }
-    }
-
-    /// No cause came to light: names the member that is silent for longest, or the one that reported.
-    pub(super) fn settle_suspicion(&mut self, now: Duration) -> Vec<Decision> {
-        let Some(suspicion) = self.suspicion.take_if(|suspicion| now >= suspicion.deadline) else {
-            return Vec::new();
-        };
-        let working =
-            self.members.iter().filter(|(_, member)| member.progress == Progress::Working);
-        let quietest = working.min_by_key(|(_, member)| member.last_heard).map(|(slot, _)| *slot);
-        let Suspicion { reporter, reason, .. } = suspicion;
-        let reporter_name = self.name(reporter);
-        match quietest {
-            Some(slot) => self.lose(slot, &format!("stopped answering {reporter_name}: {reason}")),
-            None => self.fail(&format!("{reporter_name} lost a peer: {reason}"), None),
-        }
-    }
-
     pub(super) fn enforce_stop(&mut self, now: Duration) -> Vec<Decision> {
-        match self.phase {
-            Phase::Stopping { deadline, .. } if now >= deadline => {
-                let late = self.members.iter().find(|(_, member)| !member.is_finished());
-                let slot = late.map(|(slot, _)| *slot).unwrap_or_default();
-                self.lose(slot, "did not store its state in time after the stop")
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn complete(&mut self) -> Vec<Decision> {
-        if self.has_ended() || !self.members.values().all(Member::is_finished) {
+        let late = self.stop.as_ref().is_some_and(|stop| now >= stop.deadline);
+        if !late || self.has_ended() {
             return Vec::new();
         }
-        let cut_short = |member: &Member| member.progress == Progress::Finished { stopped: true };
-        let outcome = match &self.phase {
-            Phase::Stopping { reason, .. } if self.members.values().any(cut_short) => {
-                Outcome::Stopped { reason: reason.clone() }
-            }
+        let working = |member: &Member| !matches!(member.standing, Standing::Finished { .. });
+        let slot = self.members.iter().find(|(_, member)| working(member)).map(|(slot, _)| *slot);
+        let name = slot.map_or("the workers".to_string(), |slot| self.name(slot));
+        self.fail(&format!("{name} did not store its state in time after the stop"), slot)
+    }
+
+    /// Ends the run where every member of the generation has done its part; those that are gone since then had, too.
+    pub(super) fn complete_if_finished(&mut self) -> Option<Vec<Decision>> {
+        let is_finished = |m: &Member| matches!(m.standing, Standing::Finished { .. });
+        let in_question =
+            || self.members.values().filter(|m| m.is_in_generation() || is_finished(m));
+        let over = self.broken || self.has_ended();
+        if over || in_question().next().is_none() || !in_question().all(is_finished) {
+            return None;
+        }
+        let stopped = in_question().any(|m| m.standing == Standing::Finished { stopped: true });
+        let outcome = match &self.stop {
+            Some(stop) if stopped => Outcome::Stopped { reason: stop.reason.clone() },
+            None if stopped => return Some(self.part_with_the_finished()),
             _ => Outcome::Completed,
         };
         let goodbye = |member: &Member| Decision::Goodbye { session: member.session };
         let mut decisions: Vec<_> = self.members.values().map(goodbye).collect();
         decisions.extend(self.end(outcome));
-        decisions
+        Some(decisions)
     }
 
-    fn abort_everyone(&mut self, reason: &str) -> Vec<Decision> {
+    pub(super) fn abort_everyone(&mut self, reason: &str) -> Vec<Decision> {
         let abort = |session| Decision::Abort { session, reason: reason.to_string() };
         self.members.values().map(|member| abort(member.session)).collect()
     }
 
     /// Refuses who still asks for a slot, then ends.
-    fn end(&mut self, outcome: Outcome) -> Vec<Decision> {
-        let mut decisions = Vec::new();
-        for probe in std::mem::take(&mut self.probes).into_values() {
-            let error = ServiceError::Ending("the run is over".to_string());
-            decisions.extend(self.refuse_candidate(probe, error));
-        }
+    pub(super) fn end(&mut self, outcome: Outcome) -> Vec<Decision> {
+        let probes = std::mem::take(&mut self.probes);
+        let over = || ServiceError::Ending("the run is over".to_string());
+        let mut decisions: Vec<_> =
+            probes.into_values().map(|probe| self.refuse_candidate(probe, over())).collect();
         self.phase = Phase::Ended(outcome.clone());
         decisions.push(Decision::End(outcome));
         decisions
-    }
-
-    /// A member as messages name it.
-    pub(super) fn name(&self, slot: Slot) -> String {
-        match self.members.get(&slot) {
-            Some(Member { rank: Some(rank), identity, .. }) if rank.0 == slot.0 => {
-                format!("rank {rank} on {}", identity.host)
-            }
-            Some(Member { rank: Some(rank), identity, .. }) => {
-                format!("rank {rank} (slot {slot}) on {}", identity.host)
-            }
-            Some(Member { rank: None, identity, .. }) => {
-                format!("slot {slot} on {}", identity.host)
-            }
-            None => format!("slot {slot}"),
-        }
-    }
-}
-
-impl Member {
-    fn is_finished(&self) -> bool {
-        matches!(self.progress, Progress::Finished { .. })
     }
 }

@@ -1,5 +1,7 @@
 //! What happens to the membership, and what it decides.
 
+use std::time::Duration;
+
 use common::ids::{Generation, Rank, Slot, WorldSize};
 use common::status::ServiceError;
 
@@ -24,6 +26,26 @@ pub enum Event {
         /// From whom.
         session: SessionId,
     },
+    /// A worker is out of its generation, its state in memory.
+    Left {
+        /// Who.
+        session: SessionId,
+        /// Out of which generation.
+        generation: Generation,
+        /// How far its state has got, if it has one.
+        reached: Option<Reached>,
+        /// The generation cannot go on; otherwise all have left after the same step.
+        broken: bool,
+        /// Why.
+        reason: String,
+    },
+    /// A worker wants to leave the run.
+    Leaving {
+        /// Who.
+        session: SessionId,
+        /// Why.
+        reason: String,
+    },
     /// A worker has done its whole part.
     Finished {
         /// From whom.
@@ -32,6 +54,8 @@ pub enum Event {
         generation: Generation,
         /// Ended by a stop, before the last step.
         stopped: bool,
+        /// How far its state has got.
+        reached: Reached,
     },
     /// A worker cannot go on, for a reason of its own.
     Failed {
@@ -39,13 +63,8 @@ pub enum Event {
         session: SessionId,
         /// Why.
         reason: String,
-    },
-    /// A worker cannot go on because another one is gone.
-    LostPeer {
-        /// From whom.
-        session: SessionId,
-        /// What its collective said.
-        reason: String,
+        /// Every other worker would fail likewise.
+        ends_run: bool,
     },
     /// A connection is closed.
     SessionEnded {
@@ -65,6 +84,16 @@ pub enum Event {
     StopRequested {
         /// Why.
         reason: String,
+    },
+    /// The user wants a worker to leave.
+    DrainRequested {
+        /// Its slot.
+        slot: Slot,
+    },
+    /// The user wants the run to have so many workers.
+    ScaleRequested {
+        /// How many, from 1 to the rules' `max_workers`.
+        workers: u32,
     },
     /// The run directory cannot take more.
     StorageFailed {
@@ -91,6 +120,30 @@ pub struct Join {
     pub protocol_version: u32,
     /// What it is.
     pub identity: Identity,
+    /// The state that it keeps from an earlier generation.
+    pub held: Option<Held>,
+}
+
+/// A state in a worker's memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The run it belongs to.
+    pub run: String,
+    /// The generation it was computed in.
+    pub generation: Generation,
+    /// How far it has got.
+    pub reached: Reached,
+}
+
+/// How far a state has got, in the order of what comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reached {
+    /// Steps of the run that are done.
+    pub step: u64,
+    /// Epochs that are done, with all that follows an epoch's last step.
+    pub epochs: u64,
+    /// All is done that follows the run's last step.
+    pub ended: bool,
 }
 
 /// What a worker is.
@@ -151,12 +204,16 @@ pub enum Decision {
         /// Whom.
         session: SessionId,
     },
-    /// Tell a member to begin a generation.
-    Start {
+    /// Begin a generation.
+    Begin(Begin),
+    /// Tell a member to leave the running generation.
+    Halt {
         /// Whom.
         session: SessionId,
-        /// Its place.
-        order: StartOrder,
+        /// Why.
+        reason: String,
+        /// Without finishing the step in flight.
+        at_once: bool,
     },
     /// Tell a member to end cleanly.
     Stop {
@@ -165,31 +222,94 @@ pub enum Decision {
         /// Why.
         reason: String,
     },
-    /// Tell a worker that it is over, and end its session.
+    /// Take note of a member that is gone.
+    Lost(Loss),
+    /// Tell a worker that the run goes on without it, and end its session.
+    Evict {
+        /// Whom.
+        session: SessionId,
+        /// Why.
+        reason: String,
+    },
+    /// Tell a worker that the run is over, and end its session.
     Abort {
         /// Whom.
         session: SessionId,
         /// Why.
         reason: String,
     },
-    /// Thank a member that is done, and end its session.
+    /// Thank a member of which nothing more is wanted, and end its session.
     Goodbye {
         /// Whom.
         session: SessionId,
+    },
+    /// Start a worker for a slot, after a while.
+    Spawn {
+        /// Which.
+        slot: Slot,
+        /// After how long.
+        delay: Duration,
     },
     /// The run is over; the last decision there is.
     End(Outcome),
 }
 
+/// A generation that begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// Its number.
+    pub generation: Generation,
+    /// Where its members' state comes from.
+    pub origin: Origin,
+    /// Its members, in the order of their ranks.
+    pub members: Vec<Place>,
+    /// Why it is formed.
+    pub cause: String,
+}
+
+impl Begin {
+    /// How many members it has.
+    pub fn world_size(&self) -> WorldSize {
+        WorldSize(self.members.len() as u32)
+    }
+}
+
+/// Where the state of a generation's members comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The last checkpoint, or the run's beginning where there is none.
+    Stored,
+    /// The memory of one of them.
+    Member {
+        /// Its rank.
+        source: Rank,
+        /// How far it has got.
+        reached: Reached,
+        /// The ranks that do not have it.
+        lacking: Vec<Rank>,
+    },
+}
+
 /// A member's place in a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StartOrder {
-    /// Which generation.
-    pub generation: Generation,
-    /// The member's rank.
+pub struct Place {
+    /// Its stable number.
+    pub slot: Slot,
+    /// Its session.
+    pub session: SessionId,
+    /// Its number in the generation.
     pub rank: Rank,
-    /// How many members there are.
-    pub world_size: WorldSize,
+}
+
+/// A member that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Its stable number.
+    pub slot: Slot,
+    /// How that was noticed, a verb phrase: "closed its connection".
+    pub cause: String,
+    /// Whether the running generation cannot go on without it.
+    pub in_generation: bool,
 }
 
 /// How a run ended.

@@ -2,69 +2,47 @@
 //!
 //! - `event`: what happens to it ([`Event`]) and what it decides ([`Decision`]);
 //! - `admission`: who may join, and the probe of a slot's holder;
-//! - `ending`: losses, stops, completion.
+//! - `forming`: how members leave a generation and the next one begins;
+//! - `losing`: members that are gone: by news, by silence, by failing to answer;
+//! - `leaving`: members that are let go: drained, scaled away;
+//! - `ending`: stops, failures, completion;
+//! - `view`: what `status` shows of it.
 //!
 //! `cluster` feeds it and carries its decisions out. It never does I/O, never reads a clock (`now` is an argument,
-//! counted from the coordinator's start) and is the only place that decides about members. For now the loss of a
-//! member ends the run; generations are numbered already, so that a loss can lead to the next one.
+//! counted from the coordinator's start) and is the only place that decides about members.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use common::ids::{Generation, Rank, Slot, WorldSize};
+use common::ids::{Generation, Rank, Slot};
 
 mod admission;
 mod ending;
 mod event;
+mod forming;
+mod leaving;
+mod losing;
+#[cfg(test)]
+mod model;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub use event::{Decision, Event, Identity, Join, Outcome, Report, SessionId, StartOrder};
+pub use event::{
+    Begin, Decision, Event, Held, Identity, Join, Loss, Origin, Outcome, Place, Reached, Report,
+    SessionId,
+};
+pub use rules::{HardwareRule, Rules, Spawning, Timing};
 pub use view::{MemberView, View};
 
-/// What membership is decided by, fixed for the run.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// Slots to fill before the first generation starts.
-    pub workers: u32,
-    /// Which workers may compute together.
-    pub hardware: HardwareRule,
-    /// How long each wait may last.
-    pub timing: Timing,
-}
-
-/// Which workers may compute together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HardwareRule {
-    /// One kind of hardware and one libtorch: the promise of equal bits needs it.
-    Uniform,
-    /// Any mixture.
-    Mixed,
-}
-
-/// How long each wait may last.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// A member unheard for longer is lost.
-    pub heartbeat_timeout: Duration,
-    /// A slot's holder must answer a ping within this when another worker asks for the slot.
-    pub probe_timeout: Duration,
-    /// After a worker reports a lost peer: how long to wait for news of which one, and why.
-    pub cause_grace: Duration,
-    /// After a stop: how long members may take to store their state.
-    pub stop_timeout: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            heartbeat_timeout: Duration::from_secs(10),
-            probe_timeout: Duration::from_secs(2),
-            cause_grace: Duration::from_secs(2),
-            stop_timeout: Duration::from_secs(30),
-        }
-    }
+/// What a coordinator knows of the run's earlier generations when it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The last generation that was started, 0 for none.
+    pub generation: Generation,
+    /// Its members, where they may still live and hold the run's state: the coordinator before this one was killed.
+    pub survivors: BTreeSet<Slot>,
 }
 
 /// The state: slots, their holders, and how far the run's life has got.
@@ -72,7 +50,9 @@ impl Default for Timing {
 pub struct Membership {
     rules: Rules,
     phase: Phase,
-    /// The running generation; 0 before the first.
+    /// A wish to end early, and until when members may store their state.
+    stop: Option<Stop>,
+    /// The last generation that was started; 0 before the first.
     generation: Generation,
     /// Holders of slots.
     members: BTreeMap<Slot, Member>,
@@ -80,8 +60,28 @@ pub struct Membership {
     slot_of: HashMap<SessionId, Slot>,
     /// Slots that a second worker asks for, while their holder is being probed.
     probes: BTreeMap<Slot, Probe>,
-    /// A reported loss whose culprit is not known yet.
-    suspicion: Option<Suspicion>,
+    /// Lost members of the last generation that may live and hold its state.
+    absent: BTreeSet<Slot>,
+    /// Until when they are waited for, where no member holds the state.
+    awaited_until: Option<Duration>,
+    /// Slots whose workers were let go and are not to be started again.
+    released: BTreeSet<Slot>,
+    /// Slots whose worker was lost and whose process has not yet been found to have ended.
+    departed: BTreeSet<Slot>,
+    /// How often a started worker of a slot ended before it joined, since it last did.
+    early_exits: BTreeMap<Slot, u32>,
+    /// How many workers the run shall have; it may go on with fewer.
+    wanted: u32,
+    /// How many it may have.
+    limit: u32,
+    /// Generations that ended by a loss.
+    losses: u64,
+    /// Since when the first generation could be started with fewer workers than wanted.
+    enough_since: Option<Duration>,
+    /// A member of the last generation was lost in it: that its others have finished does not end the run.
+    broken: bool,
+    /// Why the next generation is formed.
+    cause: String,
     /// The newest checkpoint, in words.
     last_checkpoint: Option<String>,
 }
@@ -89,10 +89,16 @@ pub struct Membership {
 /// How far the run's life has got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
-    Waiting,
+    /// Members gather, or leave the last generation.
+    Forming,
     Training,
-    Stopping { reason: String, deadline: Duration },
     Ended(Outcome),
+}
+
+#[derive(Clone, Debug)]
+struct Stop {
+    reason: String,
+    deadline: Duration,
 }
 
 /// The holder of a slot.
@@ -100,18 +106,27 @@ enum Phase {
 struct Member {
     session: SessionId,
     identity: Identity,
+    /// In the running generation, or in the last one.
     rank: Option<Rank>,
     last_heard: Duration,
     report: Report,
-    progress: Progress,
+    standing: Standing,
+    /// How far the state has got that it holds, where that is of the last generation and it has left that.
+    holds: Option<Reached>,
+    /// It is to be let go.
+    draining: bool,
 }
 
-/// How far a member has got with its part.
+/// What a member does in the running generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum Standing {
+    /// Nothing: a newcomer, a spare, or out of the last generation.
+    Waiting,
     Working,
-    /// Could not go on because a peer was lost.
-    LostPeer,
+    /// It was told to leave the generation, and has to until then.
+    Leaving {
+        deadline: Duration,
+    },
     /// Done, after a stop or at the run's end.
     Finished {
         stopped: bool,
@@ -125,26 +140,29 @@ struct Probe {
     deadline: Duration,
 }
 
-/// A loss that a member noticed through its collective.
-#[derive(Debug)]
-struct Suspicion {
-    reporter: Slot,
-    reason: String,
-    deadline: Duration,
-}
-
 impl Membership {
     /// Nobody is there yet.
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, past: Past) -> Self {
         Self {
-            rules,
-            phase: Phase::Waiting,
-            generation: Generation(0),
+            phase: Phase::Forming,
+            stop: None,
+            generation: past.generation,
             members: BTreeMap::new(),
             slot_of: HashMap::new(),
             probes: BTreeMap::new(),
-            suspicion: None,
+            absent: past.survivors,
+            awaited_until: None,
+            released: BTreeSet::new(),
+            departed: BTreeSet::new(),
+            early_exits: BTreeMap::new(),
+            wanted: rules.workers,
+            limit: rules.max_workers,
+            losses: 0,
+            enough_since: None,
+            broken: false,
+            cause: "every worker is here".to_string(),
             last_checkpoint: None,
+            rules,
         }
     }
 
@@ -154,14 +172,21 @@ impl Membership {
             Event::Joined(join) => self.join(now, join),
             Event::Heard { session, report } => self.heard(now, session, report),
             Event::Answered { session } => self.answered(now, session),
-            Event::Finished { session, generation, stopped } => {
-                self.finished(session, generation, stopped)
+            Event::Left { session, generation, reached, broken, reason } => {
+                self.left(now, session, generation, Departure { reached, broken, reason })
             }
-            Event::Failed { session, reason } => self.failed(session, &reason),
-            Event::LostPeer { session, reason } => self.lost_peer(now, session, reason),
+            Event::Leaving { session, reason } => self.wants_to_leave(now, session, &reason),
+            Event::Finished { session, generation, stopped, reached } => {
+                self.finished(now, session, generation, FinishedAt { stopped, reached })
+            }
+            Event::Failed { session, reason, ends_run } => {
+                self.failed(now, session, &reason, ends_run)
+            }
             Event::SessionEnded { session, how } => self.session_ended(now, session, &how),
-            Event::ProcessEnded { slot, how } => self.process_ended(slot, &how),
+            Event::ProcessEnded { slot, how } => self.process_ended(now, slot, &how),
             Event::StopRequested { reason } => self.stop(now, reason),
+            Event::DrainRequested { slot } => self.drain(now, slot, "drained by the operator"),
+            Event::ScaleRequested { workers } => self.scale(now, workers),
             Event::StorageFailed { reason } => self.fail(&reason, None),
             Event::CheckpointStored { description } => {
                 self.last_checkpoint = Some(description);
@@ -171,24 +196,20 @@ impl Membership {
         }
     }
 
-    /// The running generation; 0 before the first.
+    /// The last generation that was started; 0 before the first.
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// Numbers the members densely in slot order and starts the next generation.
-    fn start_generation(&mut self) -> Vec<Decision> {
-        self.generation = Generation(self.generation.0 + 1);
-        self.phase = Phase::Training;
-        let generation = self.generation;
-        let world_size = WorldSize(self.members.len() as u32);
-        let ranked = self.members.values_mut().zip(world_size.ranks());
-        let orders = ranked.map(|(member, rank)| {
-            member.rank = Some(rank);
-            let order = StartOrder { generation, rank, world_size };
-            Decision::Start { session: member.session, order }
-        });
-        orders.collect()
+    /// Whether a session is that of a member of the running generation.
+    pub fn is_at_work(&self, session: SessionId) -> bool {
+        let member = self.slot_of.get(&session).and_then(|slot| self.members.get(slot));
+        member.is_some_and(|member| member.session == session && member.is_in_generation())
+    }
+
+    /// Generations that ended by a loss.
+    pub fn losses(&self) -> u64 {
+        self.losses
     }
 
     fn heard(&mut self, now: Duration, session: SessionId, report: Report) -> Vec<Decision> {
@@ -208,15 +229,49 @@ impl Membership {
         self.members.get_mut(slot).filter(|member| member.session == session)
     }
 
+    /// The slot that a session holds.
+    fn slot_held_by(&mut self, session: SessionId) -> Option<Slot> {
+        self.member(session)?;
+        self.slot_of.get(&session).copied()
+    }
+
     fn tick(&mut self, now: Duration) -> Vec<Decision> {
+        if self.has_ended() {
+            return Vec::new();
+        }
         let mut decisions = self.settle_probes(now);
         decisions.extend(self.notice_silence(now));
-        decisions.extend(self.settle_suspicion(now));
         decisions.extend(self.enforce_stop(now));
+        decisions.extend(self.try_start(now));
         decisions
     }
 
     fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// A member as messages name it.
+    fn name(&self, slot: Slot) -> String {
+        let host = self.members.get(&slot).map(|member| format!(" on {}", member.identity.host));
+        format!("rank {slot}{}", host.unwrap_or_default())
+    }
+}
+
+/// How a member has left its generation.
+struct Departure {
+    reached: Option<Reached>,
+    broken: bool,
+    reason: String,
+}
+
+/// Where a member has finished.
+struct FinishedAt {
+    stopped: bool,
+    reached: Reached,
+}
+
+impl Member {
+    fn is_in_generation(&self) -> bool {
+        matches!(self.standing, Standing::Working | Standing::Leaving { .. })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::ids::{Generation, Rank, Slot};
 
 use super::event::{Identity, Outcome, Report};
-use super::{Membership, Phase};
+use super::{Membership, Phase, Standing};
 
 /// Missing slots that a message lists before it only counts them.
 const LISTED_SLOTS: usize = 8;
@@ -13,12 +13,16 @@ const LISTED_SLOTS: usize = 8;
 /// The membership at one moment.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// "waiting for workers", "training", "stopping", "finished", "failed".
+    /// "waiting for workers", "regrouping", "training", "stopping", "finished", "failed".
     pub phase: &'static str,
     /// Why it is in that phase.
     pub reason: String,
     /// The running generation, 0 before the first.
     pub generation: Generation,
+    /// How many workers the run shall have.
+    pub wanted: u32,
+    /// Generations that ended by a loss.
+    pub losses: u64,
     /// Holders of slots, in slot order.
     pub members: Vec<MemberView>,
 }
@@ -49,30 +53,62 @@ impl Membership {
             report: member.report.clone(),
             silence: now.saturating_sub(member.last_heard),
         });
-        View { phase, reason, generation: self.generation, members: members.collect() }
+        View {
+            phase,
+            reason,
+            generation: self.generation,
+            wanted: self.wanted,
+            losses: self.losses,
+            members: members.collect(),
+        }
+    }
+
+    /// Why the run is in its phase, in words.
+    pub fn reason(&self) -> String {
+        self.describe_phase().1
     }
 
     fn describe_phase(&self) -> (&'static str, String) {
-        match &self.phase {
-            Phase::Waiting => ("waiting for workers", self.describe_missing()),
-            Phase::Training => ("training", format!("all {} workers are here", self.members.len())),
-            Phase::Stopping { reason, .. } => ("stopping", reason.clone()),
-            Phase::Ended(Outcome::Completed) => ("finished", "every step is done".to_string()),
-            Phase::Ended(Outcome::Stopped { reason }) => ("finished", format!("stopped: {reason}")),
-            Phase::Ended(Outcome::Failed { reason, .. }) => ("failed", reason.clone()),
+        match (&self.phase, &self.stop) {
+            (Phase::Ended(Outcome::Completed), _) => ("finished", "every step is done".to_string()),
+            (Phase::Ended(Outcome::Stopped { reason }), _) => {
+                ("finished", format!("stopped: {reason}"))
+            }
+            (Phase::Ended(Outcome::Failed { reason, .. }), _) => ("failed", reason.clone()),
+            (_, Some(stop)) => ("stopping", stop.reason.clone()),
+            (Phase::Training, None) => ("training", self.describe_members()),
+            (Phase::Forming, None) if self.is_regrouping() => ("regrouping", self.cause.clone()),
+            (Phase::Forming, None) => ("waiting for workers", self.describe_missing()),
+        }
+    }
+
+    fn is_regrouping(&self) -> bool {
+        self.members.values().any(|member| matches!(member.standing, Standing::Leaving { .. }))
+    }
+
+    fn describe_members(&self) -> String {
+        let all = self.members.len();
+        let spares = self.members.values().filter(|member| member.rank.is_none()).count();
+        let missing = (self.wanted as usize).saturating_sub(all);
+        match (missing, spares) {
+            (0, 0) => format!("all {all} workers are here"),
+            (0, spares) => format!("all {all} workers are here, {spares} of them to spare"),
+            (missing, _) => format!("{all} workers are here, {missing} are missing"),
         }
     }
 
     fn describe_missing(&self) -> String {
-        let slots = (0..self.rules.workers).map(Slot);
-        let missing: Vec<_> = slots.filter(|slot| !self.members.contains_key(slot)).collect();
+        // One more than are listed: a run may wait for thousands.
+        let mut held = self.members.keys().peekable();
+        let is_missing = |slot: &Slot| held.next_if_eq(&slot).is_none();
+        let missing: Vec<_> =
+            (0..self.wanted).map(Slot).filter(is_missing).take(LISTED_SLOTS + 1).collect();
         let listed: Vec<_> = missing.iter().take(LISTED_SLOTS).map(Slot::to_string).collect();
         let more = if missing.len() > LISTED_SLOTS { ", …" } else { "" };
-        format!(
-            "{} of {} workers are here, missing: rank {}{more}",
-            self.members.len(),
-            self.rules.workers,
-            listed.join(", ")
-        )
+        let here = format!("{} of {} workers are here", self.members.len(), self.wanted);
+        match missing.is_empty() {
+            false => format!("{here}, missing: rank {}{more}", listed.join(", ")),
+            true => format!("{here}, others may come back with the newest state"),
+        }
     }
 }

@@ -9,6 +9,8 @@ use common::status::ServiceError;
 pub const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 /// Folder of checkpoints.
 pub const CHECKPOINTS: &str = FOLDERS[0];
+/// Folder of pictures.
+pub const PICTURES: &str = FOLDERS[2];
 
 const LONGEST_NAME: usize = 128;
 const MODEL: &str = ".safetensors";

@@ -1,21 +1,29 @@
-//! `metrics.jsonl`: one object a line, only ever whole lines.
+//! `metrics.jsonl`: a line for a step is there once, whoever reports it again.
+//!
+//! After a loss the new first rank reports what may not have arrived from the one before.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use common::metrics::Record;
 use serde::Deserialize;
 
 use super::atomic;
+use super::line_log::LineLog;
 use super::model_file::CheckpointMetadata;
 
 /// The open file.
 #[derive(Debug)]
 pub struct MetricsLog {
-    file: File,
-    /// Bytes of whole lines.
-    length: u64,
+    lines: LineLog,
+    /// The first step and the first epoch that have no line yet.
+    next: Next,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Next {
+    step: u64,
+    epoch: u64,
 }
 
 impl MetricsLog {
@@ -24,23 +32,35 @@ impl MetricsLog {
     /// # Errors
     /// The system's own.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let length = file.metadata()?.len();
-        Ok(Self { file, length })
+        let lines = LineLog::open(path)?;
+        let mut next = Next::default();
+        let text = std::fs::read(path)?;
+        for line in String::from_utf8_lossy(&text).lines() {
+            match serde_json::from_str::<Line>(line) {
+                Ok(Line { step: Some(step), .. }) => next.step = next.step.max(step + 1),
+                Ok(Line { epoch, .. }) => next.epoch = next.epoch.max(epoch + 1),
+                Err(_) => {}
+            }
+        }
+        Ok(Self { lines, next })
     }
 
-    /// Adds a line.
+    /// Adds a line, unless it is there.
     ///
     /// # Errors
     /// The system's own; what was written of the line is taken back.
     pub fn append(&mut self, record: &Record) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        if let Err(error) = self.file.write_all(&line) {
-            self.file.set_len(self.length)?;
-            return Err(error);
+        let mut next = self.next;
+        let (number, known) = match record {
+            Record::Step(metrics) => (metrics.step.0, &mut next.step),
+            Record::Epoch(metrics) => (metrics.epoch.0, &mut next.epoch),
+        };
+        if number < *known {
+            return Ok(());
         }
-        self.length += line.len() as u64;
+        *known = number + 1;
+        self.lines.append(record)?;
+        self.next = next;
         Ok(())
     }
 
@@ -49,7 +69,7 @@ impl MetricsLog {
     /// # Errors
     /// The system's own.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.lines.sync()
     }
 }
 
@@ -139,10 +159,25 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_written_at_full_precision() {
+    fn what_is_reported_again_is_there_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let metrics = StepMetrics {
+        std::fs::write(&path, [STEP_0, STEP_9].concat()).unwrap();
+        let step = |step| {
+            let metrics = StepMetrics { step: Step(step), ..metrics() };
+            Record::Step(metrics)
+        };
+        for _ in 0..2 {
+            let mut log = MetricsLog::open(&path).unwrap();
+            for number in [0, 9, 10, 10, 11] {
+                log.append(&step(number)).unwrap();
+            }
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 4);
+    }
+
+    fn metrics() -> StepMetrics {
+        StepMetrics {
             epoch: Epoch(0),
             step: Step(0),
             loss: 0.1 + 0.2,
@@ -150,8 +185,14 @@ mod tests {
             center_loss: 1.0 / 3.0,
             lr: 1e-3,
             images_per_second: 400.0,
-        };
-        let record = Record::Step(metrics);
+        }
+    }
+
+    #[test]
+    fn floats_are_written_at_full_precision() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let record = Record::Step(metrics());
         MetricsLog::open(&path).unwrap().append(&record).unwrap();
         let line = std::fs::read_to_string(&path).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);

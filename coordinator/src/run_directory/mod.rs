@@ -5,7 +5,7 @@
 //! - `upload`: an artifact on its way in;
 //! - `retention`: which checkpoint files stay;
 //! - [`model_file`], [`resume`]: where a resumed run goes on;
-//! - `metrics_log`: `metrics.jsonl`.
+//! - `metrics_log`, `events_log`: `metrics.jsonl`, `events.jsonl`; `line_log`: what both are.
 //!
 //! Everything here blocks on the disk: asynchronous callers use `spawn_blocking`.
 
@@ -16,36 +16,42 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
+use common::ids::Generation;
 use common::metrics::Record;
 use common::status::ServiceError;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::data::DataIdentity;
+use crate::data::{DATA_IDENTITY, DataIdentity};
+use crate::ledger::{Entry, Line};
 
 pub mod artifact_path;
 pub mod atomic;
+pub mod events_log;
+mod line_log;
 mod metrics_log;
 pub mod model_file;
 pub mod resume;
 mod retention;
 mod upload;
 
-pub use artifact_path::{ArtifactPath, CHECKPOINTS, CheckpointFile, CheckpointPaths};
+pub use artifact_path::{ArtifactPath, CHECKPOINTS, CheckpointFile, CheckpointPaths, PICTURES};
+pub use model_file::CheckpointMetadata;
 pub use resume::ResumePoint;
 pub use upload::Upload;
 
+use line_log::LineLog;
 use metrics_log::MetricsLog;
 
 /// The resolved settings.
 pub const CONFIG: &str = "config.toml";
 /// The metrics.
 pub const METRICS: &str = "metrics.jsonl";
+/// What happened: generations, losses, steps.
+pub const EVENTS: &str = "events.jsonl";
 /// The log.
 pub const LOG: &str = "coordinator.log";
 /// Folder of the logs of workers that the coordinator started.
 pub const WORKER_LOGS: &str = "logs";
-/// Which samples the run is made of.
-const DATA_IDENTITY: &str = "dataset.json";
 
 /// A run's folder, held by this process alone.
 #[derive(Debug)]
@@ -54,8 +60,10 @@ pub struct RunDirectory {
     /// Epoch checkpoints to keep, 0 for all.
     keep: u64,
     metrics: Mutex<MetricsLog>,
-    /// Held while files are put in place: what stays is decided for one upload at a time.
-    placing: Mutex<()>,
+    events: Mutex<LineLog>,
+    /// Held while files are put in place: what stays is decided for one upload at a time. The generation whose uploads
+    /// are; what an earlier one has begun to send must not replace what came after it.
+    placing: Mutex<Generation>,
     _lock: Flock<File>,
 }
 
@@ -104,7 +112,42 @@ impl RunDirectory {
 
     fn hold(root: &Path, keep: u64, lock: Flock<File>) -> io::Result<Self> {
         let metrics = Mutex::new(MetricsLog::open(&root.join(METRICS))?);
-        Ok(Self { root: root.to_path_buf(), keep, metrics, placing: Mutex::default(), _lock: lock })
+        events_log::cut_torn_line(&root.join(EVENTS))?;
+        let events = Mutex::new(LineLog::open(&root.join(EVENTS))?);
+        let placing = Mutex::default();
+        Ok(Self { root: root.to_path_buf(), keep, metrics, events, placing, _lock: lock })
+    }
+
+    /// What has happened so far.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn events(&self) -> Result<Vec<Line>> {
+        events_log::read(&self.root.join(EVENTS))
+    }
+
+    /// Adds a line to `events.jsonl`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub fn record(&self, entry: Entry) -> Result<(), ServiceError> {
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let written = lock_on(&self.events).append(&Line { time, entry });
+        written.map_err(|error| self.storage_error(EVENTS, &error))
+    }
+
+    /// Adds a line to `events.jsonl`; it and all before it are durable on return.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub fn record_durably(&self, entry: Entry) -> Result<(), ServiceError> {
+        self.record(entry)?;
+        lock_on(&self.events).sync().map_err(|error| self.storage_error(EVENTS, &error))
+    }
+
+    /// From now on files of `generation` alone are taken.
+    pub fn open_generation(&self, generation: Generation) {
+        *lock_on(&self.placing) = generation;
     }
 
     /// The folder.
@@ -136,10 +179,7 @@ impl RunDirectory {
     /// # Errors
     /// They differ from the saved ones, or those cannot be read.
     pub fn check_data_identity(&self, data: &DataIdentity) -> Result<()> {
-        let path = self.root.join(DATA_IDENTITY);
-        let context = || format!("cannot read {}", path.display());
-        let text = fs::read_to_string(&path).with_context(context)?;
-        let saved: DataIdentity = serde_json::from_str(&text).with_context(context)?;
+        let saved = DataIdentity::read(&self.root)?;
         ensure!(
             saved.sha256 == data.sha256,
             "the samples are not those that the run began with: {saved} then, {data} now; give it the same --dataset"
@@ -147,20 +187,44 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Finds the checkpoint to go on from and takes `metrics.jsonl` back to it.
+    /// Finds the checkpoint to go on from and takes `metrics.jsonl` back to it; without any, to the run's beginning.
     ///
     /// # Errors
-    /// No checkpoint is intact, or the folder cannot be changed.
-    pub fn rewind(&self) -> Result<ResumePoint> {
+    /// There are checkpoints, but none is intact; or the folder cannot be changed.
+    pub fn rewind(&self) -> Result<Option<ResumePoint>> {
+        let _placing = lock_on(&self.placing);
         let point = resume::find(&self.root.join(CHECKPOINTS))?;
+        let beginning = CheckpointMetadata::default();
+        let position = point.as_ref().map_or(&beginning, |point| &point.position);
         let path = self.root.join(METRICS);
         let context = || cannot("write", &self.root);
-        let unreadable = metrics_log::cut_back(&path, &point.position).with_context(context)?;
+        let mut metrics = lock_on(&self.metrics);
+        let unreadable = metrics_log::cut_back(&path, position).with_context(context)?;
         if unreadable > 0 {
             tracing::warn!(lines = unreadable, "dropped unreadable lines of {METRICS}");
         }
-        *self.metrics() = MetricsLog::open(&path).with_context(context)?;
+        *metrics = MetricsLog::open(&path).with_context(context)?;
         Ok(point)
+    }
+
+    /// The checkpoint that [`RunDirectory::rewind`] would take the run back to. Lines of metrics after it stay: workers
+    /// may still have the steps that they tell of.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::rewind`].
+    pub fn newest(&self) -> Result<Option<ResumePoint>> {
+        Ok(resume::find(&self.root.join(CHECKPOINTS))?)
+    }
+
+    /// The first epoch below `epochs` whose picture of the features is due, one every `every`, and not there in each of
+    /// `formats`.
+    pub fn first_without_picture(&self, epochs: u64, every: u64, formats: &[String]) -> u64 {
+        let pictures = self.root.join(PICTURES);
+        let is_there = |epoch: &u64| {
+            let file = |format: &String| pictures.join(format!("epoch={epoch}.{format}"));
+            formats.iter().all(|format| file(format).is_file())
+        };
+        (0..epochs).step_by(every as usize).find(|epoch| !is_there(epoch)).unwrap_or(epochs)
     }
 
     /// Adds a line to `metrics.jsonl`; an epoch's is durable on return.
@@ -168,7 +232,7 @@ impl RunDirectory {
     /// # Errors
     /// [`ServiceError::Storage`].
     pub fn append_metrics(&self, record: &Record) -> Result<(), ServiceError> {
-        let mut metrics = self.metrics();
+        let mut metrics = lock_on(&self.metrics);
         let written = metrics.append(record).and_then(|()| match record {
             Record::Epoch(_) => metrics.sync(),
             Record::Step(_) => Ok(()),
@@ -176,16 +240,17 @@ impl RunDirectory {
         written.map_err(|error| self.storage_error(METRICS, &error))
     }
 
-    /// Begins to receive an artifact of `length` bytes that is to stand at every one of `paths`.
+    /// Begins to receive an artifact of `length` bytes from `generation` that is to stand at every one of `paths`.
     ///
     /// # Errors
     /// No path is given, or [`ServiceError::Storage`].
     pub fn receive(
         &self,
+        generation: Generation,
         paths: Vec<ArtifactPath>,
         length: u64,
     ) -> Result<Upload<'_>, ServiceError> {
-        Upload::begin(self, paths, length)
+        Upload::begin(self, generation, paths, length)
     }
 
     /// Opens an artifact.
@@ -199,10 +264,6 @@ impl RunDirectory {
                 self.root.display()
             ))
         })
-    }
-
-    fn metrics(&self) -> MutexGuard<'_, MetricsLog> {
-        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn storage_error(&self, what: &str, error: &io::Error) -> ServiceError {
@@ -227,6 +288,10 @@ pub fn default_root(now: SystemTime, dataset: &str) -> PathBuf {
         (2..).map(|number| base.with_file_name(format!("{date}-{clock}-{dataset}-{number}")));
     let mut candidates = std::iter::once(base.clone()).chain(numbered);
     candidates.find(|path| !path.exists()).unwrap_or(base)
+}
+
+fn lock_on<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock(root: &Path) -> Result<Flock<File>> {

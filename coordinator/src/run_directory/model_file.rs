@@ -13,7 +13,7 @@ use crate::data::hexadecimal;
 pub const METADATA_KEY: &str = "concentric";
 
 /// The part of a model file's metadata that the coordinator reads.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct CheckpointMetadata {
     /// SHA-256 of the resume file, hexadecimal.
     pub resume_sha256: String,

@@ -22,7 +22,7 @@ const BEST: &str = "best";
 /// Why a run cannot be resumed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
-    /// There is no checkpoint, or none is whole.
+    /// None of the checkpoints is whole, or no run has any.
     #[error(
         "no checkpoint to resume from in {folder}{reasons}; start a new run in another --run-dir"
     )]
@@ -53,11 +53,11 @@ pub struct ResumePoint {
     pub skipped: Vec<String>,
 }
 
-/// The newest intact checkpoint in `folder`, made the last one.
+/// The newest intact checkpoint in `folder`, made the last one; none where none was ever stored.
 ///
 /// # Errors
-/// There is none, with a reason for each candidate; or the folder cannot be changed.
-pub fn find(folder: &Path) -> Result<ResumePoint, ResumeError> {
+/// None is intact, with a reason for each; or the folder cannot be changed.
+pub fn find(folder: &Path) -> Result<Option<ResumePoint>, ResumeError> {
     let at = |source| ResumeError::Folder { folder: folder.display().to_string(), source };
     let epochs = retention::epochs(folder).map_err(at)?;
     let stems = [LAST.to_string()].into_iter().chain(epochs.into_iter().map(retention::epoch_stem));
@@ -70,10 +70,18 @@ pub fn find(folder: &Path) -> Result<ResumePoint, ResumeError> {
         match checkpoint {
             Ok(position) => {
                 make_last(folder, &stem).map_err(at)?;
-                return Ok(ResumePoint { position, stem, skipped });
+                return Ok(Some(ResumePoint { position, stem, skipped }));
             }
             Err(reason) => skipped.push(format!("{stem}.safetensors {reason}")),
         }
+    }
+    let is_model = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.ends_with(".safetensors") && !name.ends_with(".resume.safetensors")
+    };
+    if !fs::read_dir(folder).map_err(at)?.flatten().any(|entry| is_model(&entry)) {
+        return Ok(None);
     }
     let reasons = skipped.iter().map(|reason| format!("\n  {reason}")).collect();
     Err(ResumeError::NoCheckpoint { folder: folder.display().to_string(), reasons })

@@ -2,16 +2,17 @@
 
 use std::io::Write;
 
+use common::ids::Generation;
 use common::status::ServiceError;
-use std::sync::PoisonError;
 use tempfile::NamedTempFile;
 
-use super::{ArtifactPath, RunDirectory, atomic, retention};
+use super::{ArtifactPath, RunDirectory, atomic, lock_on, retention};
 
 /// An artifact being received. Dropped before [`Upload::finish`], it leaves no trace.
 #[derive(Debug)]
 pub struct Upload<'d> {
     directory: &'d RunDirectory,
+    generation: Generation,
     paths: Vec<ArtifactPath>,
     file: NamedTempFile,
     expected: u64,
@@ -21,6 +22,7 @@ pub struct Upload<'d> {
 impl<'d> Upload<'d> {
     pub(super) fn begin(
         directory: &'d RunDirectory,
+        generation: Generation,
         paths: Vec<ArtifactPath>,
         length: u64,
     ) -> Result<Self, ServiceError> {
@@ -31,7 +33,7 @@ impl<'d> Upload<'d> {
         let folder = target.parent().unwrap_or(&directory.root);
         let file = atomic::unfinished(folder)
             .map_err(|error| directory.storage_error(&first.to_string(), &error))?;
-        Ok(Self { directory, paths, file, expected: length, received: 0 })
+        Ok(Self { directory, generation, paths, file, expected: length, received: 0 })
     }
 
     /// Takes the next bytes.
@@ -50,22 +52,30 @@ impl<'d> Upload<'d> {
     /// Puts the complete artifact in place.
     ///
     /// # Errors
-    /// Fewer bytes than announced, or [`ServiceError::Storage`]; what was in place before is whole then.
+    /// Fewer bytes than announced, [`ServiceError::Stale`] where another generation has begun in the meantime, or
+    /// [`ServiceError::Storage`]; what was in place before is whole then.
     pub fn finish(self) -> Result<Vec<ArtifactPath>, ServiceError> {
         if self.received != self.expected {
             return Err(self.wrong_length());
         }
         let (directory, name) = (self.directory, self.paths[0].to_string());
+        let current = lock_on(&directory.placing);
+        if *current != self.generation {
+            return Err(ServiceError::Stale(format!(
+                "{name} belongs to generation {}, the current one is {}; nothing was stored",
+                self.generation, *current
+            )));
+        }
         self.place().map_err(|error| directory.storage_error(&name, &error))
     }
 
     fn place(self) -> std::io::Result<Vec<ArtifactPath>> {
         let Self { directory, paths, file, .. } = self;
         let root = &directory.root;
-        let _placing = directory.placing.lock().unwrap_or_else(PoisonError::into_inner);
         file.as_file().sync_all()?;
         if paths.iter().any(|path| path.checkpoint().is_some()) {
-            directory.metrics().sync()?;
+            lock_on(&directory.metrics).sync()?;
+            lock_on(&directory.events).sync()?;
         }
         for path in &paths {
             path.checkpoint()

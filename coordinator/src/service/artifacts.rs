@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::ids::Generation;
 use common::status::ServiceError;
 use proto::put_artifact_piece::Piece;
 use proto::{
@@ -86,7 +87,8 @@ fn write(
     header: &PutArtifactHeader,
     mut queue: mpsc::Receiver<Bytes>,
 ) -> Result<Stored, ServiceError> {
-    let mut upload = directory.receive(paths, header.length)?;
+    let generation = Generation(header.generation);
+    let mut upload = directory.receive(generation, paths, header.length)?;
     while let Some(content) = queue.blocking_recv() {
         upload.write(&content)?;
     }

@@ -3,7 +3,8 @@
 //! - `session`: a worker's whole stay;
 //! - `rendezvous`: the key-value store;
 //! - `samples`, `artifacts`, `metrics`: what flows while training;
-//! - [`status`]: what `coordinator status` shows.
+//! - [`status`]: what `coordinator status` shows;
+//! - `operator`: what `coordinator scale` and `coordinator drain` ask for.
 //!
 //! Handlers check, delegate and map errors; decisions are made in `membership`.
 
@@ -14,10 +15,10 @@ use common::config::Config;
 use common::status::ServiceError;
 use proto::coordinator_server::Coordinator;
 use proto::{
-    AddKeyReply, AddKeyRequest, ArtifactPiece, CoordinatorMessage, GetArtifactRequest,
-    GetKeysReply, GetKeysRequest, PutArtifactPiece, PutArtifactReply, ReportMetricsReply,
-    ReportMetricsRequest, SampleBlock, SamplesRequest, SetKeyReply, SetKeyRequest, StatusReply,
-    StatusRequest, WorkerMessage,
+    AddKeyReply, AddKeyRequest, ArtifactPiece, CoordinatorMessage, DrainReply, DrainRequest,
+    GetArtifactRequest, GetKeysReply, GetKeysRequest, PutArtifactPiece, PutArtifactReply,
+    ReportMetricsReply, ReportMetricsRequest, SampleBlock, SamplesRequest, ScaleReply,
+    ScaleRequest, SetKeyReply, SetKeyRequest, StatusReply, StatusRequest, WorkerMessage,
 };
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ use crate::samples::SampleServer;
 
 mod artifacts;
 mod metrics;
+mod operator;
 mod rendezvous;
 mod samples;
 mod session;
@@ -148,5 +150,13 @@ impl Coordinator for Service {
         _request: Request<StatusRequest>,
     ) -> Result<Response<StatusReply>, Status> {
         Ok(Response::new(status::status(&self.0)))
+    }
+
+    async fn scale(&self, request: Request<ScaleRequest>) -> Result<Response<ScaleReply>, Status> {
+        Ok(Response::new(operator::scale(&self.0, request.into_inner())?))
+    }
+
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainReply>, Status> {
+        Ok(Response::new(operator::drain(&self.0, request.into_inner())?))
     }
 }

@@ -12,6 +12,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
 
 use super::{Outgoing, Shared};
+use crate::cluster::reached;
 use crate::membership::{Event, Report, SessionId};
 use crate::seat::Seat;
 
@@ -62,10 +63,14 @@ async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>) -> String
     loop {
         match messages.message().await {
             Ok(Some(message)) => {
-                if let Some(event) =
-                    message.message.and_then(|message| event(seat.session, message))
-                {
-                    seat.apply(event);
+                let Some(event) = message.message.and_then(|message| event(seat.session, message))
+                else {
+                    continue;
+                };
+                let is_heartbeat = matches!(event, Event::Heard { .. });
+                seat.apply(event);
+                if is_heartbeat {
+                    seat.confirm();
                 }
             }
             Ok(None) => return "closed its connection".to_string(),
@@ -94,10 +99,18 @@ fn event(session: SessionId, message: Message) -> Option<Event> {
             session,
             generation: Generation(finished.generation),
             stopped: finished.stopped,
+            reached: reached(finished.reached.unwrap_or_default()),
         },
-        Message::Failed(failed) if failed.peer_lost => {
-            Event::LostPeer { session, reason: failed.reason }
+        Message::Failed(failed) => {
+            Event::Failed { session, reason: failed.reason, ends_run: failed.ends_run }
         }
-        Message::Failed(failed) => Event::Failed { session, reason: failed.reason },
+        Message::Left(left) => Event::Left {
+            session,
+            generation: Generation(left.generation),
+            reached: left.reached.map(reached),
+            broken: left.broken,
+            reason: left.reason,
+        },
+        Message::Leaving(leaving) => Event::Leaving { session, reason: leaving.reason },
     })
 }

@@ -33,7 +33,7 @@ pub fn status(shared: &Shared) -> StatusReply {
         phase: view.phase.to_string(),
         phase_reason: view.reason,
         generation: view.generation.0,
-        workers_expected: config.workers,
+        workers_expected: view.wanted,
         epoch,
         epochs: config.epochs,
         step,
@@ -46,6 +46,8 @@ pub fn status(shared: &Shared) -> StatusReply {
         dataset: shared.data.dataset.clone(),
         uptime_seconds: shared.cluster.uptime().as_secs_f64(),
         eta_seconds: is_training.then(|| images_left as f64 / images_per_second),
+        losses: view.losses,
+        max_generations: config.max_generations,
     }
 }
 

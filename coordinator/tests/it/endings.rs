@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use coordinator::interrupts::Interrupt;
-use coordinator::membership::{Outcome, Timing};
+use coordinator::membership::Outcome;
 use proto::Failed;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
 
-use crate::harness::{FakeWorker, TIMING, TestRun};
+use crate::harness::{FakeWorker, TestRun};
 
 async fn two(folder: &tempfile::TempDir) -> (TestRun, FakeWorker, FakeWorker) {
     let run = TestRun::start(folder, &["--workers", "2"]).await;
@@ -41,9 +41,12 @@ async fn everyone_done_is_thanked_and_the_run_is_complete() {
 }
 
 #[tokio::test]
-async fn a_lost_worker_ends_the_run_on_every_side_with_its_rank_and_the_last_checkpoint() {
+async fn one_loss_too_many_ends_the_run_on_every_side_with_its_rank_and_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, mut first, second) = two(&folder).await;
+    let run = TestRun::start(&folder, &["--workers", "2", "--max-generations", "0"]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
+    let second = workers.pop().unwrap();
+    let mut first = workers.pop().unwrap();
     first.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
     let begin = Instant::now();
     drop(second);
@@ -52,43 +55,23 @@ async fn a_lost_worker_ends_the_run_on_every_side_with_its_rank_and_the_last_che
     assert!(begin.elapsed() < Duration::from_secs(10));
     for message in [reason, printed] {
         assert!(message.contains("rank 1 on host-1"), "{message}");
+        assert!(message.contains("--max-generations allows 0"), "{message}");
         assert!(message.contains("checkpoints/last.safetensors (epoch 0, step 7)"), "{message}");
     }
 }
 
 #[tokio::test]
-async fn the_cause_is_named_not_its_consequence() {
+async fn a_failure_that_all_would_meet_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, first, mut second) = two(&folder).await;
-    let failed = |reason: &str, peer_lost| {
-        Word::Failed(Failed { generation: 1, reason: reason.to_string(), peer_lost })
-    };
-    first.say(failed("connection reset by peer", true)).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    second.say(failed("the loss is NaN at step 3", false)).await;
-    assert!(second.aborted().await.contains("NaN at step 3"));
+    let (run, mut first, mut second) = two(&folder).await;
+    let reason = "the loss is NaN at step 3".to_string();
+    second.say(Word::Failed(Failed { generation: 1, reason, ends_run: true })).await;
+    for worker in [&mut first, &mut second] {
+        assert!(worker.aborted().await.contains("NaN at step 3"));
+    }
     let message = failure(run).await;
     assert!(message.starts_with("rank 1 on host-1 failed: the loss is NaN at step 3"), "{message}");
     assert!(message.contains("no checkpoint was stored yet"), "{message}");
-}
-
-#[tokio::test]
-async fn a_silent_worker_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let timing = Timing { heartbeat_timeout: Duration::from_secs(2), ..TIMING };
-    let run = TestRun::start_with(&folder, &["--workers", "2"], timing).await;
-    let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
-    let _second = workers.pop().unwrap();
-    let mut first = workers.pop().unwrap();
-    let reason = loop {
-        first.beat(1).await;
-        let next = tokio::time::timeout(Duration::from_millis(500), first.order()).await;
-        if let Ok(Ok(Some(Order::Abort(abort)))) = next {
-            break abort.reason;
-        }
-    };
-    assert!(reason.contains("rank 1 on host-1 has not been heard from"), "{reason}");
-    failure(run).await;
 }
 
 #[tokio::test]

@@ -15,18 +15,21 @@ use coordinator::log::{Display, LogFile, Terminal};
 use coordinator::membership::Timing;
 use coordinator::run::{self, Ended, Inputs};
 use coordinator::server;
+use nix::fcntl::{Flock, FlockArg};
 use proto::coordinator_client::CoordinatorClient;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
 use proto::{
-    CoordinatorMessage, Finished, Heartbeat, Hello, PROTOCOL_VERSION, PutArtifactHeader,
-    PutArtifactPiece, ReportMetricsRequest, Start, StepMetrics, WorkerMessage, put_artifact_piece,
+    CoordinatorMessage, Finished, Heartbeat, Hello, Left, PROTOCOL_VERSION, PutArtifactHeader,
+    PutArtifactPiece, Reached, ReportMetricsRequest, Start, StepMetrics, WorkerMessage,
+    put_artifact_piece,
 };
 use proto::{GetArtifactRequest, report_metrics_request};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -37,10 +40,13 @@ use tonic::{Status, Streaming};
 const HARD_LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits that a test has the patience for. Most simulated workers send no heartbeats.
+/// Settings go over the first, the second and the last but one.
 pub const TIMING: Timing = Timing {
     heartbeat_timeout: Duration::from_secs(60),
+    pause_timeout: Duration::from_secs(60),
     probe_timeout: Duration::from_millis(400),
-    cause_grace: Duration::from_millis(400),
+    leave_timeout: Duration::from_secs(2),
+    rejoin_timeout: Duration::from_secs(60),
     stop_timeout: Duration::from_secs(2),
 };
 
@@ -71,6 +77,8 @@ pub struct TestRun {
     pub root: PathBuf,
     pub interrupts: mpsc::Sender<Interrupt>,
     running: JoinHandle<Result<Ended>>,
+    /// Its own, so that it can end with all its tasks.
+    runtime: Option<Runtime>,
 }
 
 /// Parses a command line as the program does.
@@ -81,63 +89,80 @@ pub fn plan(root: &Path, arguments: &[&str]) -> Result<RunPlan> {
     let environment = Environment { world_size: None, mnist_dir: None, cores: 2 };
     match args::parse(all, &environment)? {
         Command::Run(plan) => Ok(*plan),
-        Command::Status(_) => panic!("not a run"),
+        other => panic!("{other:?} is not a run"),
     }
 }
 
 impl TestRun {
     /// Starts a new run in `folder` with the small settings and `arguments`.
     pub async fn start(folder: &TempDir, arguments: &[&str]) -> Self {
-        Self::start_with(folder, arguments, TIMING).await
-    }
-
-    /// The same, with other waits.
-    pub async fn start_with(folder: &TempDir, arguments: &[&str], timing: Timing) -> Self {
         let root = folder.path().join("run");
         let plan = plan(&root, &[&SMALL[..], arguments].concat()).unwrap();
-        Self::launch(root, plan, timing).await
+        Self::launch(root, plan).await
     }
 
     /// Goes on with the run in `folder`.
     pub async fn resume(folder: &TempDir, arguments: &[&str]) -> Self {
         let root = folder.path().join("run");
         let plan = plan(&root, &[&["--resume"], arguments].concat()).unwrap();
-        Self::launch(root, plan, TIMING).await
+        Self::launch(root, plan).await
     }
 
-    async fn launch(root: PathBuf, plan: RunPlan, timing: Timing) -> Self {
-        let listener = server::bind(&plan.config.listen).await.unwrap();
+    async fn launch(root: PathBuf, plan: RunPlan) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let listen = plan.config.listen.clone();
+        let binding = runtime.spawn(async move { server::bind(&listen).await });
+        let listener = binding.await.unwrap().unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (interrupts, received) = mpsc::channel(2);
         let inputs = Inputs {
             listener,
             interrupts: received,
             clock: Clock::monotonic(),
-            timing,
+            timing: TIMING,
             terminal: Terminal::new(Display::Lines),
             log: LogFile::default(),
         };
-        let running = tokio::spawn(run::run(plan, inputs));
-        Self { address, root, interrupts, running }
+        let running = runtime.spawn(run::run(plan, inputs));
+        Self { address, root, interrupts, running, runtime: Some(runtime) }
     }
 
     /// How it ended.
-    pub async fn ended(self) -> Ended {
-        within(self.running).await.unwrap().unwrap()
+    pub async fn ended(mut self) -> Ended {
+        within(&mut self.running).await.unwrap().unwrap()
     }
 
     /// Why it did not start.
-    pub async fn error(self) -> String {
-        format!("{:#}", within(self.running).await.unwrap().unwrap_err())
+    pub async fn error(mut self) -> String {
+        format!("{:#}", within(&mut self.running).await.unwrap().unwrap_err())
     }
 
     pub fn read(&self, path: &str) -> Vec<u8> {
         std::fs::read(self.root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// Ends it as a kill would: nobody is told, nothing is written.
+    pub async fn kill(mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+        within(&mut self.running).await.unwrap_err();
+        // The lock on the run directory goes with the last task.
+        let lock = |file| Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        while lock(std::fs::File::open(&self.root).unwrap()).is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub fn metrics_lines(&self) -> Vec<serde_json::Value> {
         let text = String::from_utf8(self.read("metrics.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for TestRun {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -160,7 +185,13 @@ pub fn hello(slot: u32) -> Hello {
         libtorch_version: "2.11.0".to_string(),
         program_version: "0.1.0".to_string(),
         process_id: 100 + slot,
+        held: None,
     }
+}
+
+/// A step that is done.
+pub fn at(step: u64) -> Option<Reached> {
+    Some(Reached { step, ..Reached::default() })
 }
 
 impl FakeWorker {
@@ -204,18 +235,41 @@ impl FakeWorker {
     }
 
     pub async fn finish(&self, stopped: bool) {
-        self.say(Word::Finished(Finished { generation: 1, stopped })).await;
+        self.finish_in(1, stopped, 30).await;
     }
 
-    /// The next order, or how the stream ended.
+    pub async fn finish_in(&self, generation: u64, stopped: bool, step: u64) {
+        self.say(Word::Finished(Finished { generation, stopped, reached: at(step) })).await;
+    }
+
+    /// Leaves a generation whose exchanges broke.
+    pub async fn leave(&self, generation: u64, step: u64) {
+        let reason = "rank 9 is lost".to_string();
+        self.say(Word::Left(Left { generation, reached: at(step), reason, broken: true })).await;
+    }
+
+    /// The next order, or how the stream ended. Greetings and answers to heartbeats are passed over.
     pub async fn order(&mut self) -> Result<Option<Order>, Status> {
-        Ok(within(self.orders.message()).await?.and_then(|order| order.message))
+        loop {
+            let order = within(self.orders.message()).await?.and_then(|order| order.message);
+            if !matches!(order, Some(Order::Welcome(_) | Order::Heard(_))) {
+                return Ok(order);
+            }
+        }
     }
 
     pub async fn start(&mut self) -> Start {
         match self.order().await {
             Ok(Some(Order::Start(start))) => start,
             other => panic!("{other:?} instead of Start"),
+        }
+    }
+
+    /// The reason of the Halt that must come next, and whether it is to be followed at once.
+    pub async fn halted(&mut self) -> (String, bool) {
+        match self.order().await {
+            Ok(Some(Order::Halt(halt))) => (halt.reason, halt.at_once),
+            other => panic!("{other:?} instead of Halt"),
         }
     }
 
@@ -260,10 +314,19 @@ impl FakeWorker {
 
     /// Reports a step's losses.
     pub async fn report_step(&mut self, epoch: u64, step: u64) -> Result<(), ServiceError> {
+        self.report_step_in(1, epoch, step).await
+    }
+
+    pub async fn report_step_in(
+        &mut self,
+        generation: u64,
+        epoch: u64,
+        step: u64,
+    ) -> Result<(), ServiceError> {
         let metrics =
             StepMetrics { epoch, step, loss: 0.1 + 0.2, lr: 1e-3, ..StepMetrics::default() };
         let metrics = Some(report_metrics_request::Metrics::Step(metrics));
-        within(self.client.report_metrics(ReportMetricsRequest { generation: 1, metrics })).await?;
+        within(self.client.report_metrics(ReportMetricsRequest { generation, metrics })).await?;
         Ok(())
     }
 

@@ -35,7 +35,7 @@ async fn who_does_not_fit_is_refused() {
     let run = TestRun::start(&folder, &["--workers", "2"]).await;
     let old = refusal(&run, Hello { protocol_version: 9, ..hello(0) }).await;
     assert!(
-        matches!(&old, ServiceError::IncompatibleVersion(m) if m.contains("version 9") && m.contains("version 1"))
+        matches!(&old, ServiceError::IncompatibleVersion(m) if m.contains("version 9") && m.contains("version 2"))
     );
     let out_of_range = refusal(&run, hello(2)).await;
     assert!(
@@ -70,7 +70,8 @@ async fn a_holder_that_answers_keeps_its_slot() {
         let Ok(Some(Order::Ping(ping))) = holder.order().await else { panic!("no ping") };
         holder.say(Word::Pong(Pong { nonce: ping.nonce })).await;
     };
-    let (refusal, ()) = within(async { tokio::join!(refusal(&run, hello(0)), answering) }).await;
+    let stranger = Hello { process_id: 999, ..hello(0) };
+    let (refusal, ()) = within(async { tokio::join!(refusal(&run, stranger), answering) }).await;
     assert!(
         matches!(&refusal, ServiceError::SlotTaken(m) if m.contains("slot 0") && m.contains("host-0"))
     );
@@ -84,9 +85,11 @@ async fn a_holder_that_is_silent_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let run = TestRun::start(&folder, &["--workers", "2"]).await;
     let mut silent = FakeWorker::join(&run, 0).await;
-    let mut successor = FakeWorker::join(&run, 0).await;
+    let stranger = Hello { process_id: 999, ..hello(0) };
+    let mut successor = FakeWorker::join_as(&run, stranger).await.unwrap();
     assert!(matches!(silent.order().await, Ok(Some(Order::Ping(_)))));
-    assert!(silent.aborted().await.contains("another worker took slot 0"));
+    let Ok(Some(Order::Evict(evict))) = silent.order().await else { panic!("not evicted") };
+    assert!(evict.reason.contains("did not answer"), "{}", evict.reason);
     let _other = FakeWorker::join(&run, 1).await;
     assert_eq!(successor.start().await.rank, 0);
 }

@@ -13,3 +13,4 @@ mod rendezvous;
 mod resuming;
 mod samples;
 mod status;
+mod surviving;

@@ -41,9 +41,9 @@ async fn a_lost_worker_reaches_whoever_waits_for_its_key() {
     let reading = tokio::spawn(async move { reader.get_keys(get("rank 1", 20_000)).await });
     tokio::task::yield_now().await;
     drop(workers.pop());
+    // The next generation has a store of its own.
+    workers[0].leave(1, 3).await;
+    let _replacement = FakeWorker::join(&run, 1).await;
     let refused = ServiceError::from(within(reading).await.unwrap().unwrap_err());
-    assert!(
-        matches!(&refused, ServiceError::Ending(m) if m.contains("rank 1 on host-1")),
-        "{refused}"
-    );
+    assert!(matches!(&refused, ServiceError::Stale(m) if m.contains("is 2")), "{refused}");
 }

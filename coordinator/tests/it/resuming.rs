@@ -61,7 +61,7 @@ async fn it_goes_on_from_the_last_checkpoint_and_cuts_the_metrics_back() {
         worker.get("checkpoints/last.safetensors").await.unwrap(),
         checkpoint_files([1, 1, 11]).0
     );
-    worker.report_step(1, 11).await.unwrap();
+    worker.report_step_in(2, 1, 11).await.unwrap();
     assert_eq!(steps(&run), 12);
 }
 
@@ -71,8 +71,10 @@ async fn a_crash_between_the_two_files_of_a_checkpoint_costs_nothing() {
     interrupted_run(&folder).await;
     let (run, mut worker) = resumed(&folder).await;
     let (_, resume) = checkpoint_files([1, 2, 12]);
-    worker.put(&["checkpoints/last.resume.safetensors"], &resume).await.unwrap();
+    let length = resume.len() as u64;
+    worker.put_as(2, &["checkpoints/last.resume.safetensors"], &resume, length).await.unwrap();
     drop(worker);
+    run.interrupts.send(Interrupt::Interrupt).await.unwrap();
     run.ended().await;
     let (run, mut worker) = resumed(&folder).await;
     let got = worker.get("checkpoints/last.resume.safetensors").await.unwrap();
@@ -145,8 +147,8 @@ async fn other_samples_and_other_settings_are_refused() {
 async fn a_resumed_run_names_its_checkpoint_when_it_fails_at_once() {
     let folder = tempfile::tempdir().unwrap();
     interrupted_run(&folder).await;
-    let (run, worker) = resumed(&folder).await;
-    drop(worker);
+    let run = TestRun::resume(&folder, &["--max-generations", "0"]).await;
+    drop(FakeWorker::start_all(&run, 1).await);
     let ended = run.ended().await;
     let message = format!("{:?}", ended.outcome);
     assert!(message.contains("(epoch 1, step 11)"), "{message}");

@@ -15,6 +15,7 @@ use super::shard::{BatchContext, HeadPart, Shard};
 use super::{ComputeError, Weights};
 use crate::batch_norm::{BatchStatistics, NormParameters};
 use crate::bridge::shared::Shared;
+use crate::fault::{Faults, Phase};
 use crate::reduction::Reduction;
 use crate::reduction::bucket::PendingBucket;
 use crate::shard_pool::ShardPool;
@@ -33,6 +34,8 @@ pub struct Pass<'a, T> {
     pub reduction: &'a mut Reduction,
     /// Samples of the global batch.
     pub batch: usize,
+    /// Where a test ends this worker.
+    pub faults: &'a Faults,
 }
 
 /// What the forward pass leaves for the backward pass.
@@ -73,6 +76,7 @@ impl<T: Float> Pass<'_, T> {
                 Ok::<_, ComputeError>(sums)
             })?;
             let counted = if layer == 0 { CLASSES } else { 0 };
+            self.faults.point(Phase::Sum);
             let sums = self.reduction.sum(&partials, 2 * shape.outputs + counted)?;
             let (sums, counts) = sums.split_at(2 * shape.outputs);
             for (total, count) in forward.counts.iter_mut().zip(counts) {
@@ -156,6 +160,9 @@ impl<T: Float> Pass<'_, T> {
     ) -> Result<(), ComputeError> {
         for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == layer) {
             *buckets = self.advance(std::mem::take(buckets))?;
+            if !buckets.is_empty() {
+                self.faults.point(Phase::Bucket);
+            }
             let part = |flat: &Tensor| flat.narrow(0, range.start as i64, range.len() as i64);
             let partials: Vec<Tensor> =
                 self.shards.iter().map(|shard| part(shard.gradient())).collect();

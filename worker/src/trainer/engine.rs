@@ -2,6 +2,7 @@
 
 use crate::batch_norm::NormParameters;
 use crate::bridge::shared::Shared;
+use crate::fault::Faults;
 use crate::network::Weights;
 use crate::network::kernels::Float;
 use crate::network::pass::Pass;
@@ -25,7 +26,12 @@ pub struct Engine<T> {
 
 impl<T: Float> Engine<T> {
     /// The passes of one step, whose shards are loaded with samples of a global batch of `batch`.
-    pub fn pass<'a>(&'a mut self, norms: &'a [NormParameters], batch: usize) -> Pass<'a, T> {
+    pub fn pass<'a>(
+        &'a mut self,
+        norms: &'a [NormParameters],
+        batch: usize,
+        faults: &'a Faults,
+    ) -> Pass<'a, T> {
         Pass {
             pool: &self.pool,
             shards: &mut self.shards,
@@ -33,6 +39,7 @@ impl<T: Float> Engine<T> {
             norms,
             reduction: &mut self.reduction,
             batch,
+            faults,
         }
     }
 }

@@ -3,16 +3,15 @@
 use common::config::Loss;
 use common::ids::{Epoch, Step};
 use common::metrics::{EpochMetrics, TestMetrics};
-use proto::Split;
 
 use super::{Trainer, TrainerError};
 use crate::checkpoint::Checkpoint;
 use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
 use crate::evaluate::{Evaluation, activations};
+use crate::fault::Phase;
 use crate::geometry;
 use crate::network::kernels::Float;
 use crate::network::norm_parameters;
-use crate::sample_stream::{SampleRange, SampleStream};
 use crate::state::{EpochRecord, Position};
 
 impl<T: Float> Trainer<T> {
@@ -31,7 +30,8 @@ impl<T: Float> Trainer<T> {
             step_in_epoch: Step(0),
             step: self.state.position.step,
         };
-        self.publish(epoch, features, is_best)
+        self.state.ended = self.state.position.step.0 >= self.total_steps;
+        self.keep(epoch, features, is_best)
     }
 
     /// Ends a run in the middle of an epoch as an epoch's end does. The state remains in the middle of the epoch, so
@@ -41,15 +41,8 @@ impl<T: Float> Trainer<T> {
         let features = self.summarise()?;
         let is_best =
             self.state.best_accuracy.is_none() && features.metrics.test.test_accuracy.is_some();
-        self.publish(self.state.position.epoch, features, is_best)
-    }
-
-    /// Rank 0: stores the state as the run's last.
-    pub(super) fn save_checkpoint(&mut self) -> Result<(), TrainerError> {
-        if let Some(reporter) = &mut self.reporter {
-            reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()])?;
-        }
-        Ok(())
+        self.state.ended = true;
+        self.keep(self.state.position.epoch, features, is_best)
     }
 
     /// Evaluates, and gathers what the epoch leaves behind; the same on every rank but for the pace.
@@ -82,7 +75,7 @@ impl<T: Float> Trainer<T> {
             center_loss,
             train_accuracy: record.correct as f64 / samples,
             lr: self.last_learning_rate(),
-            images_per_second: self.reporter.as_ref().map_or(0.0, |r| r.epoch.images_per_second()),
+            images_per_second: self.reporter.epoch.images_per_second(),
             test: test
                 .map_or_else(TestMetrics::default, |test| geometry::test_metrics(test, centers)),
         }
@@ -93,13 +86,8 @@ impl<T: Float> Trainer<T> {
             return Ok(None);
         }
         self.progress.enter("evaluating");
-        let range = SampleRange {
-            split: Split::Test,
-            epoch: Epoch(0),
-            first_step: Step(0),
-            shards: self.engine.reduction.owned(),
-        };
-        let mut samples = SampleStream::open(&self.link, range);
+        self.faults.point(Phase::Evaluation);
+        let mut samples = self.feed.test_samples();
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
         let evaluation = Evaluation {
             pool: &self.engine.pool,
@@ -115,22 +103,18 @@ impl<T: Float> Trainer<T> {
         evaluation.run(&mut self.engine.reduction, read).map(Some)
     }
 
-    /// Rank 0: sends everything on its way, in the order in which it must be stored.
-    fn publish(
+    /// Keeps everything for the coordinator, in the order in which it must be stored.
+    fn keep(
         &mut self,
         epoch: Epoch,
         features: EpochFeatures,
         is_best: bool,
     ) -> Result<(), TrainerError> {
-        let Some(reporter) = &mut self.reporter else {
-            return Ok(());
-        };
-        let metrics = features.metrics.clone();
-        reporter.epoch(&metrics, features, &self.config)?;
-        reporter.epoch = Default::default();
+        self.reporter.epoch(features, &self.config)?;
         let mut names = vec![format!("epoch={epoch}"), "last".to_string()];
         names.extend(is_best.then(|| "best".to_string()));
-        reporter.save(Checkpoint::of(&self.state)?, &names)
+        self.reporter.save(Checkpoint::of(&self.state)?, &names);
+        Ok(())
     }
 
     /// The learning rate of the step before the next.

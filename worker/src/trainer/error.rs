@@ -51,6 +51,12 @@ pub enum TrainerError {
     /// A picture cannot be drawn.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// What a member sent as the run's state cannot be read.
+    #[error("the state that another worker sent cannot be read: {0}")]
+    Transfer(String),
+    /// The coordinator took this worker for one that has the run's state.
+    #[error("the coordinator counts on a state that this worker does not have; this is a defect")]
+    NoState,
     /// The system gives no more threads.
     #[error("cannot start the threads of the trainer: {0}")]
     Threads(String),
@@ -59,20 +65,46 @@ pub enum TrainerError {
     Panicked(&'static str),
 }
 
+/// What a trainer's error means for its worker and for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The generation is broken, by another rank's end or the coordinator's. The state is whole.
+    GenerationBroken,
+    /// This worker is of no more use; another may be.
+    WorkerFailed,
+    /// Every worker would meet the same.
+    RunFailed,
+}
+
 impl TrainerError {
     /// Whether every rank meets this in the same step, with nothing lost but that step.
     pub fn is_divergence(&self) -> bool {
         matches!(self, Self::NonFinite { .. } | Self::NonFiniteState { .. })
     }
 
-    /// Whether this is the consequence of another rank's end or of the generation's, not a cause.
-    pub fn is_consequence(&self) -> bool {
+    /// What follows from it.
+    pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Compute(ComputeError::Collective(error)) => {
-                !matches!(error, CollectiveError::Unsuitable(_))
+            Self::Compute(ComputeError::Collective(CollectiveError::Unsuitable(_)))
+            | Self::Threads(_)
+            | Self::Panicked(_)
+            | Self::NoState => Verdict::WorkerFailed,
+            Self::Compute(ComputeError::Collective(_)) | Self::Transfer(_) => {
+                Verdict::GenerationBroken
             }
-            Self::Service(ServiceError::Ending(_)) => true,
-            _ => false,
+            Self::Compute(_) => Verdict::WorkerFailed,
+            Self::Service(error) => match error {
+                ServiceError::Ending(_)
+                | ServiceError::Unreachable(_)
+                | ServiceError::TimedOut(_)
+                | ServiceError::Stale(_) => Verdict::GenerationBroken,
+                _ => Verdict::RunFailed,
+            },
+            Self::NonFinite { .. }
+            | Self::NonFiniteState { .. }
+            | Self::Archive(_)
+            | Self::Features(_)
+            | Self::Picture(_) => Verdict::RunFailed,
         }
     }
 }

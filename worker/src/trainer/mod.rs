@@ -1,54 +1,58 @@
 //! The trainer thread: owns the state, the step and the collectives of one generation.
 //!
-//! - this file: epochs, and how a run ends;
+//! - this file: epochs, and how a generation or a run ends;
 //! - [`engine`]: what a step computes with;
+//! - [`feed`]: the samples of this epoch and the next;
 //! - [`step`]: one step, from samples to commit;
 //! - [`epoch_end`]: evaluation, metrics, checkpoint and features of an epoch;
-//! - [`report`]: what rank 0 sends to the coordinator.
+//! - [`report`]: what the coordinator is sent.
 //!
 //! Nothing here knows of tokio; the session stops it through a flag and ends it through the collective's abort handle
-//! and the link's token.
+//! and the link's token. Whatever ends a generation, the state survives it: see [`Memory`].
 
 pub mod engine;
 pub mod epoch_end;
 mod error;
+pub mod feed;
 pub mod report;
+mod request;
 mod setup;
 pub mod step;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use common::config::{Config, schedule};
-use common::ids::{Epoch, Step};
+use common::ids::Epoch;
 use common::plan;
-use proto::Split;
 
-use crate::link::Link;
+use crate::fault::Faults;
 use crate::network::kernels::Float;
+use crate::outbox::Outbox;
 use crate::progress::Progress;
-use crate::sample_stream::{SampleRange, SampleStream};
 use crate::state::{Position, State};
 use engine::Engine;
-pub use error::TrainerError;
+pub use error::{TrainerError, Verdict};
+use feed::Feed;
 use report::Reporter;
-pub use setup::{RunFacts, Task, run};
+pub use request::{Request, Requests};
+pub use setup::{Ending, Origin, RunFacts, Task, run};
 
-/// How a run ended.
+/// How a generation ended for its ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its last step is done.
+    /// The run's last step is done.
     Complete,
-    /// It was asked to stop before.
+    /// The run was asked to stop before; its state is stored.
     Stopped,
+    /// The ranks have left the generation after the same step, to form another.
+    Paused,
 }
 
-/// Why an epoch's steps ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pause {
-    EpochComplete { agreed_to_stop: bool },
-    LastStep,
-    Stopped,
+/// What a worker keeps from one generation to the next.
+#[derive(Debug)]
+pub struct Memory {
+    /// The run's state.
+    pub state: Box<State>,
+    /// What the coordinator may not have stored yet.
+    pub outbox: Outbox,
 }
 
 /// One generation's training.
@@ -56,66 +60,47 @@ pub struct Trainer<T> {
     config: Config,
     facts: RunFacts,
     total_steps: u64,
-    state: State,
+    state: Box<State>,
     engine: Engine<T>,
-    link: Link,
-    /// Rank 0 only.
-    reporter: Option<Reporter>,
+    feed: Feed,
+    reporter: Reporter,
     progress: Progress,
-    stop: Arc<AtomicBool>,
+    requests: Requests,
+    /// What the ranks have agreed to do after the last step.
+    agreed: Option<Request>,
+    faults: Faults,
 }
 
 impl<T: Float> Trainer<T> {
-    /// Trains to the run's end.
+    /// Trains to the end of the run or of the generation.
     fn train(&mut self) -> Result<Outcome, TrainerError> {
-        let mut samples =
-            self.samples_of(self.state.position.epoch, self.state.position.step_in_epoch);
         loop {
-            if self.state.position.step.0 >= self.total_steps {
-                return Ok(Outcome::Complete);
-            }
-            let next = Epoch(self.state.position.epoch.0 + 1);
-            let next_samples = self.is_reached(next).then(|| self.samples_of(next, Step(0)));
-            match self.train_epoch(&mut samples)? {
-                Pause::EpochComplete { agreed_to_stop } => {
-                    self.end_epoch()?;
-                    if agreed_to_stop && next_samples.is_some() {
-                        return Ok(Outcome::Stopped);
-                    }
-                }
-                Pause::LastStep => self.end_within_epoch()?,
-                Pause::Stopped => {
-                    self.save_checkpoint()?;
-                    return Ok(Outcome::Stopped);
-                }
-            }
-            if let Some(next_samples) = next_samples {
-                samples = next_samples;
-            }
-        }
-    }
-
-    fn train_epoch(&mut self, samples: &mut SampleStream) -> Result<Pause, TrainerError> {
-        loop {
-            let agreed_to_stop = self.step(samples)?;
             let position = self.state.position;
+            if self.agreed == Some(Request::Pause) {
+                return Ok(Outcome::Paused);
+            }
             if position.step_in_epoch.0 >= self.steps_per_epoch() {
-                return Ok(Pause::EpochComplete { agreed_to_stop });
+                self.end_epoch()?;
+                continue;
             }
             if position.step.0 >= self.total_steps {
-                return Ok(Pause::LastStep);
+                if position.step_in_epoch.0 > 0 && !self.state.ended {
+                    self.end_within_epoch()?;
+                }
+                return Ok(Outcome::Complete);
             }
-            if agreed_to_stop {
-                return Ok(Pause::Stopped);
+            if self.agreed == Some(Request::Stop) {
+                return Ok(Outcome::Stopped);
             }
-            if position.step.0.is_multiple_of(self.config.checkpoint_every) {
-                self.save_checkpoint()?;
-            }
+            self.feed.open(position, self.is_reached(Epoch(position.epoch.0 + 1)));
+            self.step()?;
         }
     }
 
-    fn is_asked_to_stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    /// Whether the step before was the last of an epoch or of the run, so that more follows than the next step.
+    fn is_at_end(&self) -> bool {
+        let position = self.state.position;
+        position.step_in_epoch.0 >= self.steps_per_epoch() || position.step.0 >= self.total_steps
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -126,12 +111,6 @@ impl<T: Float> Trainer<T> {
         epoch.0 * self.steps_per_epoch() < self.total_steps
     }
 
-    fn samples_of(&self, epoch: Epoch, first_step: Step) -> SampleStream {
-        let shards = self.engine.reduction.owned();
-        let range = SampleRange { split: Split::Train, epoch, first_step, shards };
-        SampleStream::open(&self.link, range)
-    }
-
     fn learning_rate_at(&self, position: Position) -> f64 {
         let position = schedule::StepPosition {
             epoch: position.epoch,
@@ -139,5 +118,12 @@ impl<T: Float> Trainer<T> {
             total_steps: self.total_steps,
         };
         schedule::learning_rate(&self.config, position)
+    }
+
+    /// A step that this rank has committed is committed on every rank, or can be: what is to be told of it may go out.
+    fn confirm(&mut self) -> Result<(), TrainerError> {
+        self.reporter.release()?;
+        self.progress.committed(self.state.position);
+        Ok(())
     }
 }

@@ -1,30 +1,43 @@
-//! What rank 0 sends to the coordinator, and the pace that every rank measures.
+//! What a run reports, which every rank keeps and the first one sends, and the pace that every rank measures.
+//!
+//! What is reported of a step may go out only when every rank is known to have all it needs to commit the step, too;
+//! until then it is kept back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::config::Config;
 use common::ids::{Epoch, Step};
-use common::metrics::{EpochMetrics, StepMetrics};
-use proto::report_metrics_request::Metrics;
+use common::metrics::StepMetrics;
 
 use super::step::Losses;
 use super::{Trainer, TrainerError};
-use crate::artist::{Artist, features_path};
+use crate::artist::{Artist, FEATURES, Gallery, features_path};
 use crate::checkpoint::Checkpoint;
 use crate::epoch_features::EpochFeatures;
+use crate::fault::Faults;
 use crate::link::Link;
 use crate::network::kernels::Float;
-use crate::uplink::{Uplink, Upload};
+use crate::outbox::{Outbox, Upload};
+use crate::uplink::Uplink;
 
-/// Rank 0's two queues: results, in order, and pictures.
+/// What this rank reports.
 pub struct Reporter {
-    uplink: Uplink,
-    artist: Artist,
+    outbox: Outbox,
+    /// The first rank's.
+    sender: Option<Sender>,
     /// Pace since the last line of metrics.
     since_report: Pace,
     /// Pace of the epoch's training.
     pub(super) epoch: Pace,
+}
+
+/// The first rank's two queues: results, in order, and pictures.
+struct Sender {
+    uplink: Uplink,
+    artist: Artist,
+    /// Epochs to be drawn once they may go out.
+    to_draw: Vec<EpochFeatures>,
 }
 
 /// Samples over time.
@@ -48,77 +61,115 @@ impl Pace {
 }
 
 impl Reporter {
-    /// Starts both queues of a run whose epochs before `first` are complete.
-    ///
-    /// # Errors
-    /// The system gives no more threads.
-    pub fn start(link: &Link, config: &Config, first: Epoch) -> Result<Self, TrainerError> {
-        let threads = |error: std::io::Error| TrainerError::Threads(error.to_string());
-        Ok(Self {
-            uplink: Uplink::start(link.clone()).map_err(threads)?,
-            artist: Artist::start(link.clone(), config, first).map_err(threads)?,
-            since_report: Pace::default(),
-            epoch: Pace::default(),
-        })
+    /// A rank that only keeps what `outbox` holds.
+    pub fn keeping(outbox: Outbox) -> Self {
+        let (since_report, epoch) = (Pace::default(), Pace::default());
+        Self { outbox, sender: None, since_report, epoch }
     }
 
-    /// Queues a checkpoint under all of `names`: resume files first.
+    /// The first rank: sends what `outbox` holds, and draws. Epochs before `epochs` are complete; those from
+    /// `pictures_from` on may lack their pictures.
     ///
     /// # Errors
-    /// An earlier upload failed.
-    pub fn save(&mut self, checkpoint: Checkpoint, names: &[String]) -> Result<(), TrainerError> {
+    /// The system gives no more threads, or a feature file in the outbox cannot be read.
+    pub fn sending(
+        outbox: Outbox,
+        (link, config, faults): (&Link, &Config, &Faults),
+        (epochs, pictures_from): (Epoch, Epoch),
+    ) -> Result<Self, TrainerError> {
+        let threads = |error: std::io::Error| TrainerError::Threads(error.to_string());
+        let pending = outbox.files_in(FEATURES);
+        let pending: Result<Vec<_>, _> =
+            pending.iter().map(|file| EpochFeatures::from_safetensors(file)).collect();
+        let gallery = Gallery { epochs, pictures_from, pending: pending? };
+        let artist =
+            Artist::start(link.clone(), config, gallery, faults.clone()).map_err(threads)?;
+        let uplink =
+            Uplink::start(link.clone(), outbox.clone(), faults.clone()).map_err(threads)?;
+        let sender = Some(Sender { uplink, artist, to_draw: Vec::new() });
+        Ok(Self { sender, ..Self::keeping(outbox) })
+    }
+
+    /// Keeps a checkpoint under all of `names`: resume files first.
+    pub fn save(&mut self, checkpoint: Checkpoint, names: &[String]) {
         let Checkpoint { model, resume } = checkpoint;
         for (content, suffix) in [(resume, "resume.safetensors"), (model, "safetensors")] {
             let paths = names.iter().map(|name| format!("checkpoints/{name}.{suffix}")).collect();
-            self.uplink.send(Upload::File { paths, content: Arc::new(content) })?;
+            self.outbox.push(Upload::File { paths, content: Arc::new(content) });
+        }
+    }
+
+    /// Keeps an epoch's metrics and features, and draws its pictures.
+    ///
+    /// # Errors
+    /// The features cannot be written.
+    pub fn epoch(&mut self, features: EpochFeatures, config: &Config) -> Result<(), TrainerError> {
+        self.outbox.push(Upload::Epoch(features.metrics.clone()));
+        let content = Arc::new(features.to_safetensors(config.precision)?);
+        let paths = vec![features_path(features.epoch())];
+        self.outbox.push(Upload::File { paths, content });
+        if let Some(sender) = &mut self.sender {
+            sender.to_draw.push(features);
+        }
+        self.epoch = Pace::default();
+        Ok(())
+    }
+
+    /// Everything kept so far may go out: every rank has what it needs to get as far as this one.
+    ///
+    /// # Errors
+    /// Something that went out before could not be stored.
+    pub fn release(&mut self) -> Result<(), TrainerError> {
+        if let Some(sender) = &mut self.sender {
+            sender.uplink.release(self.outbox.end())?;
+            sender.to_draw.drain(..).for_each(|features| sender.artist.draw(features));
         }
         Ok(())
     }
 
-    /// Queues an epoch's metrics and features, and its pictures.
-    ///
-    /// # Errors
-    /// An earlier upload failed, or the features cannot be written.
-    pub fn epoch(
-        &mut self,
-        metrics: &EpochMetrics,
-        features: EpochFeatures,
-        config: &Config,
-    ) -> Result<(), TrainerError> {
-        self.uplink.send(Upload::Metrics(Metrics::Epoch(metrics.into())))?;
-        let content = Arc::new(features.to_safetensors(config.precision)?);
-        let paths = vec![features_path(features.epoch())];
-        self.uplink.send(Upload::File { paths, content })?;
-        self.artist.draw(features);
-        Ok(())
+    /// How many uploads are known to be stored.
+    pub fn stored(&self) -> u64 {
+        self.outbox.stored()
+    }
+
+    /// The first rank says how many are.
+    pub fn acknowledge(&self, stored: u64) {
+        self.outbox.acknowledge(stored);
+    }
+
+    /// What is not known to be stored.
+    pub fn outbox(&self) -> Outbox {
+        self.outbox.clone()
     }
 
     /// Waits until everything is stored and drawn.
     ///
     /// # Errors
     /// What could not be.
-    pub fn finish(mut self) -> Result<(), TrainerError> {
+    pub fn finish(&mut self) -> Result<(), TrainerError> {
+        self.release()?;
+        let Some(Sender { mut uplink, artist, .. }) = self.sender.take() else {
+            return Ok(());
+        };
         // The artist's animation reads what the uplink stores.
-        self.uplink.finish()?;
-        self.artist.finish()
+        uplink.finish()?;
+        artist.finish()
     }
 }
 
 impl<T: Float> Trainer<T> {
-    /// Rank 0: a line of metrics, if it is time for one.
+    /// A line of metrics, if it is time for one.
     pub(super) fn report_step(
         &mut self,
         epoch: Epoch,
         step: Step,
         losses: Losses,
         learning_rate: f64,
-    ) -> Result<(), TrainerError> {
-        let Some(reporter) = &mut self.reporter else {
-            return Ok(());
-        };
+    ) {
         if !step.0.is_multiple_of(self.config.log_every) {
-            return Ok(());
+            return;
         }
+        let reporter = &mut self.reporter;
         let metrics = StepMetrics {
             epoch,
             step,
@@ -129,7 +180,7 @@ impl<T: Float> Trainer<T> {
             images_per_second: reporter.since_report.images_per_second(),
         };
         reporter.since_report = Pace::default();
-        Ok(reporter.uplink.send(Upload::Metrics(Metrics::Step((&metrics).into())))?)
+        reporter.outbox.push(Upload::Step(metrics));
     }
 
     /// Takes note of a step's time.
@@ -137,9 +188,7 @@ impl<T: Float> Trainer<T> {
         let waited = self.engine.reduction.take_waited();
         let share = waited.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE);
         self.progress.measured(batch as f64 / time.as_secs_f64(), share);
-        if let Some(reporter) = &mut self.reporter {
-            reporter.since_report.add(batch, time);
-            reporter.epoch.add(batch, time);
-        }
+        self.reporter.since_report.add(batch, time);
+        self.reporter.epoch.add(batch, time);
     }
 }

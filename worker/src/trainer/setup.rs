@@ -1,28 +1,30 @@
-//! From the coordinator's Start to a trainer that can take its first step.
+//! From the coordinator's Start to a trainer that can take its first step, and from its last to what it leaves.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use common::config::{Config, Precision, schedule};
-use common::ids::{Rank, WorldSize};
-use proto::StartFrom;
+use common::ids::{Epoch, Rank, WorldSize};
 use tch::Kind;
 
 use super::engine::Engine;
+use super::feed::Feed;
 use super::report::Reporter;
-use super::{Outcome, Trainer, TrainerError};
+use super::{Memory, Outcome, Requests, Trainer, TrainerError};
 use crate::bridge::shared::Shared;
 use crate::checkpoint::Checkpoint;
 use crate::collective::{AbortHandle, Collective, GlooCollective, Seat, SoloCollective};
+use crate::fault::Faults;
 use crate::link::Link;
 use crate::network::Weights;
 use crate::network::kernels::Float;
 use crate::network::shard::Shard;
+use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::reduction::Reduction;
 use crate::shard_pool::ShardPool;
 use crate::state::State;
+use crate::transfer::{self, Roles};
 
 /// What the coordinator says of the run's data.
 #[derive(Clone, Debug)]
@@ -35,6 +37,24 @@ pub struct RunFacts {
     pub dataset: String,
 }
 
+/// Where a generation's state comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// Drawn from the seed.
+    Seed,
+    /// Parameters from a given file.
+    Initial,
+    /// The run's last checkpoint.
+    Checkpoint,
+    /// The memory of its members; `own` is what this one has.
+    Members {
+        /// Who gives it to whom.
+        roles: Roles,
+        /// This worker's.
+        own: Option<Memory>,
+    },
+}
+
 /// What a generation's trainer is given.
 pub struct Task {
     /// The run's settings.
@@ -42,7 +62,9 @@ pub struct Task {
     /// The run's data.
     pub facts: RunFacts,
     /// Where the state comes from.
-    pub start_from: StartFrom,
+    pub origin: Origin,
+    /// The first complete epoch whose picture may be missing.
+    pub pictures_from: Epoch,
     /// This process's rank.
     pub rank: Rank,
     /// Ranks of the generation.
@@ -57,54 +79,88 @@ pub struct Task {
     pub abort: AbortHandle,
     /// Where the trainer tells what it does.
     pub progress: Progress,
-    /// Set when the run shall end after the step in flight.
-    pub stop: Arc<AtomicBool>,
+    /// What the session asks for.
+    pub requests: Requests,
+    /// Where a test ends this worker.
+    pub faults: Faults,
+}
+
+/// How a generation ended for this rank, and what it keeps.
+#[derive(Debug)]
+pub struct Ending {
+    /// How it ended.
+    pub result: Result<Outcome, TrainerError>,
+    /// The state, wherever there was one.
+    pub memory: Option<Memory>,
 }
 
 /// Runs one generation's training, to its end.
-///
-/// # Errors
-/// Why it cannot go on.
-pub fn run(task: Task) -> Result<Outcome, TrainerError> {
+pub fn run(task: Task) -> Ending {
     match task.config.precision {
         Precision::F32 => run_in::<f32>(task),
         Precision::F64 => run_in::<f64>(task),
     }
 }
 
-fn run_in<T: Float>(task: Task) -> Result<Outcome, TrainerError> {
-    let mut trainer = Trainer::<T>::prepare(task)?;
-    let outcome = match trainer.train() {
-        Err(error) if error.is_divergence() => {
-            // The run ends because of the divergence, whatever becomes of the rest.
-            if let Err(error) = trainer.store_the_rest() {
-                tracing::warn!(%error, "what was on its way to the coordinator may be lost");
-            }
-            Err(error)
+fn run_in<T: Float>(task: Task) -> Ending {
+    let mut trainer = match Trainer::<T>::prepare(task) {
+        Ok(trainer) => trainer,
+        Err((error, memory)) => return Ending { result: Err(error), memory },
+    };
+    let result = trainer.train().and_then(|outcome| {
+        if outcome != Outcome::Paused {
+            trainer.leave()?;
         }
-        outcome => outcome,
-    }?;
-    trainer.leave()?;
-    Ok(outcome)
+        Ok(outcome)
+    });
+    if result.as_ref().is_err_and(TrainerError::is_divergence) {
+        // The run ends because of the divergence, whatever becomes of the rest.
+        if let Err(error) = trainer.store_the_rest() {
+            tracing::warn!(%error, "what was on its way to the coordinator may be lost");
+        }
+    }
+    let Trainer { state, reporter, .. } = trainer;
+    Ending { result, memory: Some(Memory { state, outbox: reporter.outbox() }) }
 }
 
+/// A failure, and the state that this worker brought along if it is still good.
+type Unprepared = (TrainerError, Option<Memory>);
+
 impl<T: Float> Trainer<T> {
-    fn prepare(task: Task) -> Result<Self, TrainerError> {
+    fn prepare(mut task: Task) -> Result<Self, Unprepared> {
         task.progress.enter("connecting");
-        let collective = connect(&task)?;
-        let Task { config, facts, link, .. } = task;
-        let pool = ShardPool::new(task.parallel, config.thread_count())
-            .map_err(|error| TrainerError::Threads(error.to_string()))?;
-        let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
-        let state = restore(&config, task.start_from, &link, T::KIND)?;
-        task.progress.committed(state.position);
-        let reporter = match task.rank {
-            Rank::FIRST => Some(Reporter::start(&link, &config, state.position.epoch)?),
-            _ => None,
+        let mut collective = match connect(&task) {
+            Ok(collective) => collective,
+            Err(error) => return Err((error, own_memory(task.origin))),
         };
+        let origin = std::mem::replace(&mut task.origin, Origin::Seed);
+        let memory = restore(&task, origin, &mut *collective, T::KIND)?;
+        task.progress.committed(memory.state.position);
+        let outbox = memory.outbox.clone();
+        Self::assemble(task, collective, memory.state, outbox.clone())
+            .map_err(|(error, state)| (error, state.map(|state| Memory { state, outbox })))
+    }
+
+    fn assemble(
+        task: Task,
+        collective: Box<dyn Collective>,
+        state: Box<State>,
+        outbox: Outbox,
+    ) -> Result<Self, (TrainerError, Option<Box<State>>)> {
+        let pool = match ShardPool::new(task.parallel, task.config.thread_count()) {
+            Ok(pool) => pool,
+            Err(error) => return Err((TrainerError::Threads(error.to_string()), Some(state))),
+        };
+        let reporter = match reporter(&task, &state, outbox) {
+            Ok(reporter) => reporter,
+            Err(error) => return Err((error, Some(state))),
+        };
+        let Task { config, facts, link, progress, requests, faults, .. } = task;
+        let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
         let shards = (reduction.owned()).map(|_| Shard::new(state.layout.bucketed())).collect();
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
+            feed: Feed::new(link, reduction.owned()),
             engine: Engine {
                 weights: Shared::new(Weights::of(&state.layout, &state.flat)),
                 table: pixel_table(&config),
@@ -115,32 +171,49 @@ impl<T: Float> Trainer<T> {
             config,
             facts,
             state,
-            link,
             reporter,
-            progress: task.progress,
-            stop: task.stop,
+            progress,
+            requests,
+            agreed: None,
+            faults,
         })
     }
 
     /// Stores what is on its way. All ranks wait for it, since the first to tell of a failure ends the run on every
     /// side.
     fn store_the_rest(&mut self) -> Result<(), TrainerError> {
-        if let Some(reporter) = self.reporter.take() {
-            reporter.finish()?;
-        }
+        self.reporter.finish()?;
         Ok(self.engine.reduction.leave()?)
     }
 
     /// Leaves the collective when no rank needs this one any more, then waits until everything is stored and drawn.
     fn leave(&mut self) -> Result<(), TrainerError> {
         self.engine.reduction.leave()?;
-        if let Some(reporter) = self.reporter.take() {
-            self.progress.enter("drawing");
-            reporter.finish()?;
-        }
+        self.progress.committed(self.state.position);
+        self.progress.enter("drawing");
+        self.reporter.finish()?;
         self.progress.enter("finished");
         Ok(())
     }
+}
+
+fn own_memory(origin: Origin) -> Option<Memory> {
+    match origin {
+        Origin::Members { own, .. } => own,
+        _ => None,
+    }
+}
+
+fn reporter(task: &Task, state: &State, outbox: Outbox) -> Result<Reporter, TrainerError> {
+    if task.rank != Rank::FIRST {
+        return Ok(Reporter::keeping(outbox));
+    }
+    // An epoch that the run has ended within is drawn like a complete one.
+    let epoch = state.position.epoch;
+    let within = state.ended && state.position.step_in_epoch.0 > 0;
+    let epochs = Epoch(epoch.0 + u64::from(within));
+    let line = (&task.link, &task.config, &task.faults);
+    Reporter::sending(outbox, line, (epochs, task.pictures_from))
 }
 
 fn connect(task: &Task) -> Result<Box<dyn Collective>, TrainerError> {
@@ -159,26 +232,36 @@ fn connect(task: &Task) -> Result<Box<dyn Collective>, TrainerError> {
 }
 
 fn restore(
-    config: &Config,
-    start_from: StartFrom,
-    link: &Link,
+    task: &Task,
+    origin: Origin,
+    collective: &mut dyn Collective,
     kind: Kind,
-) -> Result<State, TrainerError> {
-    match start_from {
-        StartFrom::Seed => Ok(State::initial(config, kind)),
-        StartFrom::Initial => {
-            let mut state = State::initial(config, kind);
-            state.load_model(&link.get_artifact("initial.safetensors")?)?;
-            Ok(state)
+) -> Result<Memory, Unprepared> {
+    let (config, link) = (&task.config, &task.link);
+    let stored = match origin {
+        Origin::Seed => Ok(State::initial(config, kind)),
+        Origin::Initial => initial(config, link, kind),
+        Origin::Checkpoint => checkpoint(config, link, kind),
+        Origin::Members { roles, own } => {
+            return transfer::share(collective, &roles, own, (config, kind));
         }
-        StartFrom::Checkpoint => {
-            let checkpoint = Checkpoint {
-                model: link.get_artifact("checkpoints/last.safetensors")?,
-                resume: link.get_artifact("checkpoints/last.resume.safetensors")?,
-            };
-            Ok(State::from_checkpoint(&checkpoint, config, kind)?)
-        }
-    }
+    };
+    let state = Box::new(stored.map_err(|error| (error, None))?);
+    Ok(Memory { state, outbox: Outbox::default() })
+}
+
+fn initial(config: &Config, link: &Link, kind: Kind) -> Result<State, TrainerError> {
+    let mut state = State::initial(config, kind);
+    state.load_model(&link.get_artifact("initial.safetensors")?)?;
+    Ok(state)
+}
+
+fn checkpoint(config: &Config, link: &Link, kind: Kind) -> Result<State, TrainerError> {
+    let checkpoint = Checkpoint {
+        model: link.get_artifact("checkpoints/last.safetensors")?,
+        resume: link.get_artifact("checkpoints/last.resume.safetensors")?,
+    };
+    Ok(State::from_checkpoint(&checkpoint, config, kind)?)
 }
 
 /// Every pixel value as the network takes it: scaled to 0…1, then normalised.

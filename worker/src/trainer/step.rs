@@ -7,15 +7,16 @@ use common::ids::{LogicalShard, Rank, Step};
 use common::plan;
 use tch::Tensor;
 
-use super::{Trainer, TrainerError};
+use super::{Request, Trainer, TrainerError};
 use crate::batch_norm::NormParameters;
 use crate::center_loss::CenterLoss;
+use crate::checkpoint::Checkpoint;
+use crate::fault::Phase;
 use crate::network::kernels::Float;
-use crate::network::pass::{Forward, Head};
+use crate::network::pass::{Forward, Head, Pass};
 use crate::network::shard::{BatchContext, HeadPart, Shard};
 use crate::network::{ComputeError, norm_parameters};
 use crate::reduction::small::{Contribution, PendingSum, Summed};
-use crate::sample_stream::SampleStream;
 use crate::state::{Position, round};
 
 /// The losses of one global batch.
@@ -36,35 +37,49 @@ impl Losses {
 
 /// Sums of one step over the logical shards: the losses' two, the right predictions, then Σ(c − f) per class.
 const SUMS: usize = 3;
+/// Numbers of a rank's rows before its samples: what it was asked for, and how many uploads it knows to be stored.
+const WISHES: usize = 2;
 
 impl<T: Float> Trainer<T> {
-    /// Runs the next step and commits it; whether the ranks agreed to stop after it.
+    /// Runs the next step and commits it. What the ranks agreed to do after it is kept in `agreed`.
     ///
     /// # Errors
-    /// Why it could not be committed; nothing of the step is stored.
-    pub(super) fn step(&mut self, samples: &mut SampleStream) -> Result<bool, TrainerError> {
+    /// Why it could not be committed; nothing of the step is kept then.
+    pub(super) fn step(&mut self) -> Result<(), TrainerError> {
         let started = Instant::now();
-        let batch = self.receive(samples)?;
+        self.faults.enter(self.state.position.step.0);
+        let batch = self.receive()?;
         self.progress.enter("training");
+        self.faults.point(Phase::Forward);
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
-        let forward = self.engine.pass(&norms, batch).forward()?;
+        let forward = self.pass(&norms, batch).forward()?;
+        // Every rank has sent its part of this step's first sum, and so has finished the exchanges of the step before.
+        self.confirm()?;
         let head = self.lose(&norms, batch, &forward)?;
         let results = self.start_results(&head, batch)?;
-        let gradient = self.engine.pass(&norms, batch).backward(&forward, head.gradient_sums)?;
+        self.faults.point(Phase::Backward);
+        let gradient = self.pass(&norms, batch).backward(&forward, head.gradient_sums)?;
         let results = self.engine.reduction.finish_sum(results)?;
-        let agreed_to_stop = self.commit(batch, &forward, &gradient, results)?;
+        self.faults.point(Phase::Optimizer);
+        self.commit(batch, &forward, &gradient, results)?;
+        self.faults.point(Phase::Commit);
         self.measure(batch, started.elapsed());
-        Ok(agreed_to_stop)
+        Ok(())
+    }
+
+    fn pass<'a>(&'a mut self, norms: &'a [NormParameters], batch: usize) -> Pass<'a, T> {
+        self.engine.pass(norms, batch, &self.faults)
     }
 
     /// Loads every shard with its samples of the step; the size of the global batch.
-    fn receive(&mut self, samples: &mut SampleStream) -> Result<usize, TrainerError> {
+    fn receive(&mut self) -> Result<usize, TrainerError> {
         self.progress.enter("waiting for data");
+        self.faults.point(Phase::Data);
         let batch = self.batch_size(self.state.position.step_in_epoch);
         let owned = self.engine.reduction.owned();
         let shards = self.config.shard_count();
         let together = plan::slices(batch, shards, &owned);
-        let (pixels, labels) = samples.take(together.len())?;
+        let (pixels, labels) = self.feed.take(together.len())?;
         let (mut pixels, mut labels) = (pixels.as_slice(), labels.as_slice());
         for (index, shard) in owned.zip(&mut self.engine.shards) {
             let count = plan::slice(batch, shards, LogicalShard(index as u32)).len();
@@ -88,7 +103,8 @@ impl<T: Float> Trainer<T> {
         let parts = self.engine.shards.iter().zip(&head.parts);
         let partials: Vec<Vec<f64>> =
             parts.clone().map(|(shard, part)| sums_of(shard, part)).collect();
-        let mut rows = vec![f64::from(u8::from(self.is_asked_to_stop()))];
+        let mut rows =
+            vec![Request::to_number(self.requests.pending()), self.reporter.stored() as f64];
         for (shard, part) in parts {
             let samples = part.features.chunks_exact(dim).zip(shard.labels());
             for ((features, label), prediction) in samples.zip(&part.predictions) {
@@ -97,7 +113,7 @@ impl<T: Float> Trainer<T> {
             }
         }
         let row_numbers = (self.engine.reduction.world_size().ranks())
-            .map(|rank| 1 + self.samples_of_rank(batch, rank) * (dim + 2))
+            .map(|rank| WISHES + self.samples_of_rank(batch, rank) * (dim + 2))
             .collect();
         let length = SUMS + self.center_numbers();
         let contribution = Contribution { partials: &partials, length, rows, row_numbers };
@@ -126,7 +142,7 @@ impl<T: Float> Trainer<T> {
     ) -> Result<Head, TrainerError> {
         let center = center_loss(&self.config, &self.state.centers, forward, batch);
         let context = BatchContext { loss: self.config.loss, center, batch };
-        Ok(self.engine.pass(norms, batch).head(forward, context)?)
+        Ok(self.engine.pass(norms, batch, &self.faults).head(forward, context)?)
     }
 
     /// Changes parameters, momenta, centers, statistics, record and position together, once every rank's part is there.
@@ -136,7 +152,7 @@ impl<T: Float> Trainer<T> {
         forward: &Forward<T>,
         gradient: &Tensor,
         results: Summed,
-    ) -> Result<bool, TrainerError> {
+    ) -> Result<(), TrainerError> {
         let (sums, differences) = results.sum.split_at(SUMS);
         let center = center_loss(&self.config, &self.state.centers, forward, batch);
         let losses = Losses {
@@ -162,12 +178,23 @@ impl<T: Float> Trainer<T> {
             return Err(TrainerError::NonFiniteState { epoch, step });
         }
         self.state.batches_tracked += 1;
-        let agreed_to_stop = self.record(batch, losses, sums[2] as u64, &results.rows);
+        self.record(batch, losses, sums[2] as u64, &results.rows);
         self.state.position =
             Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
-        self.progress.committed(self.state.position);
-        self.report_step(epoch, step, losses, learning_rate)?;
-        Ok(agreed_to_stop)
+        // What is kept for the coordinator changes with the state, so that it is the same wherever that is.
+        self.report_step(epoch, step, losses, learning_rate);
+        self.keep_checkpoint_if_due()
+    }
+
+    /// A checkpoint of a state that nothing follows but the next step.
+    fn keep_checkpoint_if_due(&mut self) -> Result<(), TrainerError> {
+        let step = self.state.position.step.0;
+        let due =
+            self.agreed == Some(Request::Stop) || step.is_multiple_of(self.config.checkpoint_every);
+        if due && !self.is_at_end() {
+            self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+        }
+        Ok(())
     }
 
     /// The centers after this step, numbers of the run's precision.
@@ -176,8 +203,8 @@ impl<T: Float> Trainer<T> {
         moved.into_iter().map(|value| round(value, T::KIND)).collect()
     }
 
-    /// Adds the step to the epoch's record; whether a rank was asked to stop.
-    fn record(&mut self, batch: usize, losses: Losses, correct: u64, rows: &[f64]) -> bool {
+    /// Adds the step to the epoch's record, and takes note of what the ranks were asked for.
+    fn record(&mut self, batch: usize, losses: Losses, correct: u64, rows: &[f64]) {
         let width = self.config.feature_dim as usize + 2;
         let counts: Vec<usize> = (self.engine.reduction.world_size().ranks())
             .map(|rank| self.samples_of_rank(batch, rank))
@@ -186,12 +213,14 @@ impl<T: Float> Trainer<T> {
         record.softmax_loss += losses.softmax * batch as f64;
         record.center_loss += losses.center * batch as f64;
         record.correct += correct;
-        let mut asked_to_stop = false;
+        // The first rank is the one that stores.
+        self.reporter.acknowledge(rows[1] as u64);
+        let mut asked = 0.0f64;
         let mut rest = rows;
         for count in counts {
-            let (stop, samples) = rest.split_at(1);
+            let (wishes, samples) = rest.split_at(WISHES);
             let (samples, others) = samples.split_at(count * width);
-            asked_to_stop |= stop[0] > 0.0;
+            asked = asked.max(wishes[0]);
             for sample in samples.chunks_exact(width) {
                 let (features, labels) = sample.split_at(width - 2);
                 record.features.extend_from_slice(features);
@@ -200,7 +229,7 @@ impl<T: Float> Trainer<T> {
             }
             rest = others;
         }
-        asked_to_stop
+        self.agreed = Request::from_number(asked);
     }
 }
 

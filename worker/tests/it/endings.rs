@@ -10,7 +10,8 @@ use crate::harness::{Launch, Results, Worker, data};
 /// How soon every side must know of a death.
 const SOON: Duration = Duration::from_secs(10);
 
-const EVERY_FIVE: [&str; 2] = ["--checkpoint-every", "5"];
+/// A run that survives nothing.
+const FRAGILE: [&str; 4] = ["--checkpoint-every", "5", "--max-generations", "0"];
 
 /// A run too long to be waited for, twenty steps an epoch.
 fn long(root: &Path) -> Launch {
@@ -26,10 +27,9 @@ fn check_tells_of(printed: &str, rank: &str) {
 }
 
 #[test]
-fn a_killed_worker_ends_the_run_on_every_side() {
+fn a_loss_that_is_not_survived_ends_the_run_on_every_side() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run =
-        long(&folder.path().join("run")).with(&EVERY_FIVE).with(&["--workers", "3"]).start();
+    let mut run = long(&folder.path().join("run")).with(&FRAGILE).with(&["--workers", "3"]).start();
     let [zero, one, two] = [0, 1, 2].map(|rank| Worker::join(&mut run, rank));
     run.wait_for_step(6);
     one.signal(Signal::SIGKILL);
@@ -44,9 +44,9 @@ fn a_killed_worker_ends_the_run_on_every_side() {
 }
 
 #[test]
-fn a_killed_worker_that_the_coordinator_started_ends_the_run_too() {
+fn the_loss_of_a_worker_that_the_coordinator_started_does_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = long(&folder.path().join("run")).with(&EVERY_FIVE).workers(2).start();
+    let mut run = long(&folder.path().join("run")).with(&FRAGILE).workers(2).start();
     run.wait_for_step(6);
     let [pid] = run.mark.living(&["--rank", "0"])[..] else { panic!("one worker has rank 0") };
     kill(pid, Signal::SIGKILL).unwrap();

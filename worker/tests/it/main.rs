@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod broken;
+mod chaos;
 mod endings;
 mod harness;
 mod hashes;
@@ -11,4 +12,5 @@ mod joining;
 mod reference;
 mod resume;
 mod strict_load;
+mod surviving;
 mod unusual;

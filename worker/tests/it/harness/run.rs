@@ -26,6 +26,7 @@ static TURN: Mutex<()> = Mutex::new(());
 pub struct Launch {
     root: PathBuf,
     arguments: Vec<String>,
+    fault: Option<String>,
 }
 
 impl Launch {
@@ -40,7 +41,7 @@ impl Launch {
     }
 
     fn with_root(flag: &str, root: &Path) -> Self {
-        let launch = Self { root: root.to_path_buf(), arguments: Vec::new() };
+        let launch = Self { root: root.to_path_buf(), arguments: Vec::new(), fault: None };
         launch.with(&[flag, &root.display().to_string(), "--listen", "127.0.0.1:0"])
     }
 
@@ -55,6 +56,12 @@ impl Launch {
         self.with(&["--workers", &count.to_string(), "--spawn", "true"])
     }
 
+    /// With a worker that ends at a planned place; see `worker::fault`.
+    pub fn with_fault(mut self, plan: &str) -> Self {
+        self.fault = Some(plan.to_string());
+        self
+    }
+
     /// Starts it, when it is its turn.
     pub fn start(self) -> Run {
         let program = programs::coordinator();
@@ -64,6 +71,7 @@ impl Launch {
         let output = File::create(&printed).unwrap();
         let mut command = Command::new(program);
         mark.put_on(&mut command);
+        command.envs(self.fault.iter().map(|plan| (worker::fault::VARIABLE, plan)));
         command.args(&self.arguments).stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().unwrap();
         Run { child, mark, printed, root: self.root, started: Instant::now(), turn: Some(turn) }
@@ -135,6 +143,26 @@ impl Run {
     /// Sends a signal to the coordinator alone.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Ends the coordinator alone, as a crash would, and lets another take the run up, with these flags.
+    pub fn replace_coordinator(&mut self, flags: &[&str]) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().unwrap();
+        let root = self.root.display().to_string();
+        let output = File::options().append(true).open(&self.printed).unwrap();
+        let mut command = Command::new(programs::coordinator());
+        self.mark.put_on(&mut command);
+        command.args(["--resume", &root, "--listen", "127.0.0.1:0"]).args(flags);
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        self.child = command.spawn().unwrap();
+    }
+
+    /// The process of the worker with this rank.
+    pub fn worker(&mut self, rank: u32) -> Pid {
+        let rank = rank.to_string();
+        let mark = self.mark.clone();
+        self.wait_for("a worker", || mark.living(&["--rank", &rank]).first().copied())
     }
 
     /// Waits for the end of the coordinator; workers that it started must be gone then.

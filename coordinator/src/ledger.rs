@@ -1,0 +1,160 @@
+//! What happened to a run, line by line: `events.jsonl`. The proof that every sample was used once.
+//!
+//! `cluster` writes it through the run directory; `audit` and a resumed coordinator read it. A generation's line is on
+//! disk before the generation exists, and says from which step it goes on: whatever earlier lines say of that step and
+//! those after it is void.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::ids::{Generation, Slot};
+use serde::{Deserialize, Serialize};
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// When, UTC.
+    pub time: String,
+    /// What.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Entry {
+    /// A coordinator took the run up.
+    Coordinator {
+        /// The run's identity.
+        run: String,
+        /// Where it listens.
+        address: String,
+        /// Its process.
+        process: u32,
+    },
+    /// A worker was let in.
+    Join {
+        /// Its stable number.
+        slot: Slot,
+        /// Where other workers reach it.
+        host: String,
+        /// On its host.
+        process: u32,
+        /// Steps done in the state that it says to hold, if it does.
+        holds: Option<u64>,
+    },
+    /// A worker is gone.
+    Loss {
+        /// Its stable number.
+        slot: Slot,
+        /// The generation that ran last.
+        generation: Generation,
+        /// How that was noticed.
+        cause: String,
+        /// Whether the generation could not go on without it.
+        in_generation: bool,
+    },
+    /// A worker was let go.
+    Leave {
+        /// Its stable number.
+        slot: Slot,
+    },
+    /// A generation is about to begin.
+    Generation {
+        /// Its number, above all before it.
+        generation: Generation,
+        /// The step it goes on from: all before it are done.
+        step: u64,
+        /// "seed", "initial", "checkpoint", "member".
+        origin: String,
+        /// Its members in the order of their ranks.
+        members: Vec<Member>,
+        /// Why it was formed.
+        cause: String,
+    },
+    /// Steps are done: every member has finished its last exchange of each.
+    Steps {
+        /// Their generation.
+        generation: Generation,
+        /// Their epoch.
+        epoch: u64,
+        /// The first, counted over the run.
+        first: u64,
+        /// The one after the last.
+        end: u64,
+        /// Positions in the epoch's permutation that they consumed: the first, and the one after the last.
+        samples: (u64, u64),
+    },
+    /// A generation has done its first step after a loss.
+    Recovery {
+        /// Its number.
+        generation: Generation,
+        /// From the news of the loss to the begin of the generation.
+        reform_seconds: f64,
+        /// From there to the news of its first step.
+        first_step_seconds: f64,
+    },
+    /// The run ended on every side.
+    End {
+        /// How.
+        outcome: String,
+    },
+}
+
+/// A member of a generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its stable number.
+    pub slot: Slot,
+    /// The logical shards that it computes: the first, and the one after the last.
+    pub shards: (u64, u64),
+}
+
+/// What a coordinator needs to know to take a run up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The run's identity, if there is one.
+    pub run: Option<String>,
+    /// Where the last coordinator listened.
+    pub address: Option<String>,
+    /// The last generation, 0 for none.
+    pub generation: Generation,
+    /// Its members, where it was not ended in order: they may live.
+    pub survivors: BTreeSet<Slot>,
+    /// The process that joined last in each slot.
+    pub processes: BTreeMap<Slot, u32>,
+    /// Steps known to be done.
+    pub done: u64,
+}
+
+/// Sums up all lines of a ledger.
+pub fn summarise<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Summary {
+    let mut summary = Summary::default();
+    for line in lines {
+        match &line.entry {
+            Entry::Coordinator { run, address, .. } => {
+                summary.run = Some(run.clone());
+                summary.address = Some(address.clone());
+            }
+            Entry::Join { slot, process, .. } => {
+                summary.processes.insert(*slot, *process);
+            }
+            Entry::Leave { slot } => {
+                summary.survivors.remove(slot);
+                summary.processes.remove(slot);
+            }
+            Entry::Generation { generation, step, members, .. } => {
+                summary.generation = *generation;
+                summary.done = *step;
+                summary.survivors = members.iter().map(|member| member.slot).collect();
+            }
+            Entry::Steps { end, .. } => summary.done = *end,
+            Entry::End { .. } => {
+                summary.survivors.clear();
+                summary.processes.clear();
+            }
+            Entry::Loss { .. } | Entry::Recovery { .. } => {}
+        }
+    }
+    summary
+}

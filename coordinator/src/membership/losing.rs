@@ -1,0 +1,136 @@
+//! Members that are gone: their connection or process ended, they fell silent, or they did not do what they were told.
+
+use std::time::Duration;
+
+use common::ids::Slot;
+
+use super::event::{Decision, Event, Loss, SessionId};
+use super::forming::Haste;
+use super::{Member, Membership, Phase, Spawning, Standing};
+
+/// Before a worker is started in place of one that ended before it joined.
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+/// Workers of a slot that may end before they join, one after the other.
+const EARLY_EXITS: u32 = 3;
+
+impl Membership {
+    pub(super) fn session_ended(
+        &mut self,
+        now: Duration,
+        session: SessionId,
+        how: &str,
+    ) -> Vec<Decision> {
+        let Some(&slot) = self.slot_of.get(&session) else {
+            return Vec::new();
+        };
+        if self.probes.get(&slot).is_some_and(|probe| probe.candidate.session == session) {
+            self.slot_of.remove(&session);
+            self.probes.remove(&slot);
+            return Vec::new();
+        }
+        self.lose(now, slot, how)
+    }
+
+    pub(super) fn process_ended(&mut self, now: Duration, slot: Slot, how: &str) -> Vec<Decision> {
+        self.absent.remove(&slot);
+        if self.has_ended() {
+            return Vec::new();
+        }
+        let mut decisions = match self.members.contains_key(&slot) {
+            true => self.lose(now, slot, how),
+            false => self.try_start(now),
+        };
+        self.absent.remove(&slot);
+        if self.has_ended() || self.rules.spawning == Spawning::ByHand {
+            return decisions;
+        }
+        let had_joined = self.departed.remove(&slot);
+        let early = self.early_exits.entry(slot).or_default();
+        if !had_joined {
+            // That is no accident if it happens again and again.
+            *early += 1;
+        }
+        if *early > EARLY_EXITS {
+            let reason = format!(
+                "the worker started for slot {slot} {how} before it joined, {early} times in a row"
+            );
+            decisions.extend(self.fail(&reason, Some(slot)));
+        } else if self.stop.is_none() && !self.released.contains(&slot) && slot.0 < self.limit {
+            let delay = if *early == 0 { Duration::ZERO } else { RESTART_DELAY };
+            decisions.push(Decision::Spawn { slot, delay });
+        }
+        decisions
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        session: SessionId,
+        reason: &str,
+        ends_run: bool,
+    ) -> Vec<Decision> {
+        let Some(slot) = self.slot_held_by(session) else {
+            return Vec::new();
+        };
+        let cause = format!("failed: {reason}");
+        if ends_run {
+            let reason = format!("{} {cause}", self.name(slot));
+            return self.fail(&reason, Some(slot));
+        }
+        // Its session ends by itself; what it said last must not be lost to the news of that.
+        self.lose(now, slot, &cause)
+    }
+
+    /// A member is gone. Whoever asks for its slot gets it; the others go on in a new generation.
+    pub(super) fn lose(&mut self, now: Duration, slot: Slot, cause: &str) -> Vec<Decision> {
+        if self.has_ended() {
+            return Vec::new();
+        }
+        let name = self.name(slot);
+        let Some(member) = self.members.remove(&slot) else {
+            return Vec::new();
+        };
+        self.slot_of.remove(&member.session);
+        self.departed.insert(slot);
+        let in_generation = member.is_in_generation();
+        if in_generation || member.holds.is_some() {
+            self.absent.insert(slot);
+        }
+        let mut decisions =
+            vec![Decision::Lost(Loss { slot, cause: cause.to_string(), in_generation })];
+        let reason = format!("{name} {cause}");
+        decisions.push(Decision::Evict { session: member.session, reason: reason.clone() });
+        if in_generation {
+            self.break_generation();
+            if self.phase == Phase::Training {
+                decisions.extend(self.count_loss(&reason, Some(slot)));
+            }
+            if !self.has_ended() {
+                decisions.extend(self.regroup(now, &reason, Haste::AtOnce));
+            }
+        }
+        if let Some(probe) = self.probes.remove(&slot) {
+            self.slot_of.remove(&probe.candidate.session);
+            decisions.extend(self.apply(now, Event::Joined(probe.candidate)));
+        }
+        decisions.extend(self.try_start(now));
+        decisions
+    }
+
+    /// Evicts members unheard for too long, and those that have not left a generation in time.
+    pub(super) fn notice_silence(&mut self, now: Duration) -> Vec<Decision> {
+        let eviction = self.rules.timing.eviction();
+        let fault = |member: &Member| match member.standing {
+            _ if now.saturating_sub(member.last_heard) > eviction => {
+                Some(format!("has not been heard from for {} s", eviction.as_secs_f64()))
+            }
+            Standing::Leaving { deadline } if now >= deadline => {
+                Some("did not leave its generation in time".to_string())
+            }
+            _ => None,
+        };
+        let found = self.members.iter().filter_map(|(slot, member)| Some((*slot, fault(member)?)));
+        let found: Vec<(Slot, String)> = found.collect();
+        found.into_iter().flat_map(|(slot, cause)| self.lose(now, slot, &cause)).collect()
+    }
+}

@@ -1,0 +1,189 @@
+//! `coordinator verify`: proves on this machine, with the user's data and settings, that the result does not depend on
+//! the workers.
+//!
+//! - [`plan`]: what is asked for, and the settings of the runs;
+//! - [`run`]: one training run as a child process;
+//! - [`kills`]: workers that are killed on its way;
+//! - [`compare`]: how far the checkpoints of two runs are apart;
+//! - [`report`]: the table and the sentence.
+//!
+//! Nothing here computes: every run is this very program's, as the user would start it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use common::config::{Precision, schedule};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::data::DataIdentity;
+use crate::interrupts::{self, Interrupt};
+
+pub mod compare;
+pub mod kills;
+pub mod plan;
+pub mod report;
+pub mod run;
+
+pub use plan::{VerifyArgs, VerifyPlan};
+
+use kills::Kill;
+use report::Row;
+use run::{Interrupted, Request};
+
+/// What is printed, and whether the proof holds.
+#[derive(Debug)]
+pub struct Verdict {
+    /// For the user.
+    pub text: String,
+    code: u8,
+}
+
+impl Verdict {
+    /// 0 only where the proof holds.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+/// Makes the runs and compares them.
+///
+/// # Errors
+/// A run that failed, with its log's path; or files that cannot be read or written.
+pub async fn command(plan: &VerifyPlan) -> Result<Verdict> {
+    let mut interrupts = interrupts::listen().context("listening for signals")?;
+    let folder = Folder::new(plan.keep.as_deref())?;
+    let rows = match make_runs(plan, folder.path(), &mut interrupts).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            return match error.downcast_ref() {
+                Some(Interrupted(how)) => {
+                    Ok(Verdict { text: how.name().to_string(), code: how.exit_code() })
+                }
+                None => {
+                    folder.keep();
+                    Err(error)
+                }
+            };
+        }
+    };
+    let reduction = plan.shared().reduction;
+    let faults = report::faults(&rows, reduction);
+    let sentence = report::sentence(&rows, &faults, reduction);
+    let mut text = format!("{}\n{sentence}", report::table(&rows));
+    if !faults.is_empty() {
+        text.push_str(&format!("\nThe runs are in {}", folder.keep().display()));
+    }
+    Ok(Verdict { text, code: u8::from(!faults.is_empty()) })
+}
+
+async fn make_runs(
+    plan: &VerifyPlan,
+    folder: &Path,
+    interrupts: &mut mpsc::Receiver<Interrupt>,
+) -> Result<Vec<Row>> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed(plan));
+    let mut rows = Vec::new();
+    for precision in [Precision::F64, Precision::F32] {
+        let one = request(plan, folder, precision, 1);
+        rows.push(make(&one, None, interrupts).await?);
+        let mut several = request(plan, folder, precision, plan.workers);
+        let steps = steps_of(&one)?;
+        several.kills = kills::draw(&mut random, plan.kills, steps, plan.workers);
+        rows.push(make(&several, Some(&one), interrupts).await?);
+    }
+    Ok(rows)
+}
+
+fn seed(plan: &VerifyPlan) -> u64 {
+    let seed = plan.seed_of_kills.unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::from(since.subsec_nanos())
+    });
+    if plan.kills > 0 {
+        eprintln!("kills are drawn by --seed-of-kills {seed}");
+    }
+    seed
+}
+
+fn request(plan: &VerifyPlan, folder: &Path, precision: Precision, workers: u32) -> Request {
+    let name = format!("{precision}-{workers}");
+    let config = plan.config_of(precision, workers, &folder.join(&name));
+    Request { name, config, folder: folder.to_path_buf(), kills: Vec::new() }
+}
+
+/// Steps that a finished run has done: the data may end before `--steps`.
+fn steps_of(request: &Request) -> Result<u64> {
+    let root = request.folder.join(&request.name);
+    let samples = DataIdentity::read(&root)?.train_samples;
+    Ok(schedule::total_steps(&request.config, samples as usize))
+}
+
+/// Makes a run and compares it with another.
+async fn make(
+    request: &Request,
+    reference: Option<&Request>,
+    interrupts: &mut mpsc::Receiver<Interrupt>,
+) -> Result<Row> {
+    announce(request);
+    let finished = request.run(interrupts).await?;
+    let folder = |request: &Request| request.folder.join(&request.name);
+    let comparison = reference
+        .map(|reference| compare::compare(&folder(request), &folder(reference)))
+        .transpose()?;
+    Ok(Row {
+        precision: request.config.precision,
+        workers: request.config.workers,
+        kills: finished.kills,
+        kills_wanted: request.kills.len(),
+        time: finished.time,
+        comparison,
+    })
+}
+
+fn announce(request: &Request) {
+    let kill = |Kill { step, slot }: &Kill| format!(", killing worker {slot} after step {step}");
+    let kills: String = request.kills.iter().map(kill).collect();
+    let (precision, workers) = (request.config.precision, request.config.workers);
+    let workers =
+        if workers == 1 { "one worker".to_string() } else { format!("{workers} workers") };
+    eprintln!("training in {precision} with {workers}{kills}");
+}
+
+/// Where the runs are.
+enum Folder {
+    /// Goes away by itself.
+    Temporary(TempDir),
+    Named(PathBuf),
+}
+
+impl Folder {
+    fn new(keep: Option<&Path>) -> Result<Self> {
+        let Some(path) = keep else {
+            let folder = tempfile::Builder::new().prefix("concentric-verify-").tempdir();
+            return Ok(Self::Temporary(folder.context("cannot create a temporary folder")?));
+        };
+        std::fs::create_dir_all(path)
+            .with_context(|| format!("cannot create {} (given by --keep)", path.display()))?;
+        Ok(Self::Named(path.to_path_buf()))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Named(path) => path,
+        }
+    }
+
+    /// Lets the runs stay.
+    fn keep(self) -> PathBuf {
+        match self {
+            Self::Temporary(folder) => folder.keep(),
+            Self::Named(path) => path,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One training run as a child process of this very program.
+//!
+//! `verify` starts one after the other. The child has a process group of its own, so that a Ctrl-C in the terminal
+//! reaches this process alone, which passes it on: the child ends its workers. Every wait has a deadline.
+
+use std::fs::{self, File};
+use std::future::pending;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use common::config::Config;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::kills::{self, Kill};
+use crate::interrupts::Interrupt;
+
+/// A run that takes longer is given up.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// From the first SIGTERM, which stops a run in order, to the second, which ends it at once.
+const STOP_GRACE: Duration = Duration::from_secs(60);
+/// From there to SIGKILL.
+const END_GRACE: Duration = Duration::from_secs(10);
+
+/// A run to be made.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Of its files.
+    pub name: String,
+    /// All its settings, `run_dir` among them.
+    pub config: Config,
+    /// Where its configuration and its log go.
+    pub folder: PathBuf,
+    /// Workers to kill on its way.
+    pub kills: Vec<Kill>,
+}
+
+/// A run that is complete.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// From its process's start to its end.
+    pub time: Duration,
+    /// Workers that were killed.
+    pub kills: usize,
+}
+
+/// The user does not want to wait.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{}", .0.name())]
+pub struct Interrupted(pub Interrupt);
+
+/// Why waiting for the child is over.
+enum End {
+    Exited(ExitStatus),
+    Interrupted(Interrupt),
+    TooLong,
+}
+
+impl Request {
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// [`Interrupted`], or what went wrong, with the log's path. The child has ended then, too.
+    pub async fn run(&self, interrupts: &mut mpsc::Receiver<Interrupt>) -> Result<Finished> {
+        let root = self.config.run_dir.as_deref().context("a run to verify has a folder")?;
+        let begin = Instant::now();
+        let mut child = self.start(root)?;
+        let mut done = 0;
+        let killing = kills::carry_out(&self.kills, root, &mut done);
+        let end = watch(&mut child, interrupts, killing).await?;
+        let fault = match end {
+            End::Exited(status) if status.success() => {
+                return Ok(Finished { time: begin.elapsed(), kills: done });
+            }
+            End::Exited(status) => self.failure(status),
+            End::Interrupted(interrupt) => Interrupted(interrupt).into(),
+            End::TooLong => {
+                let (name, log) = (&self.name, self.log());
+                let limit = humantime::format_duration(LONGEST);
+                anyhow!("the run {name} took longer than {limit}: see its log {}", log.display())
+            }
+        };
+        stop(&mut child, interrupts).await;
+        Err(fault)
+    }
+
+    fn start(&self, root: &Path) -> Result<Child> {
+        fs::create_dir(root).with_context(|| {
+            format!("cannot create {} (does --keep name a folder in use?)", root.display())
+        })?;
+        let settings = self.folder.join(format!("{}.toml", self.name));
+        let cannot_write = |path: &Path| format!("cannot write {}", path.display());
+        fs::write(&settings, self.config.to_toml()).with_context(|| cannot_write(&settings))?;
+        let log = File::create(self.log()).with_context(|| cannot_write(&self.log()))?;
+        let program = std::env::current_exe().context("finding this program's own path")?;
+        let mut command = Command::new(&program);
+        // They have been read, and would go over the file.
+        for variable in setting_variables() {
+            command.env_remove(variable);
+        }
+        command
+            .arg("--config")
+            .arg(settings)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
+    fn failure(&self, status: ExitStatus) -> anyhow::Error {
+        let log = self.log();
+        let text = fs::read(&log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let said = text.lines().rev().find(|line| line.starts_with("error:")).unwrap_or_default();
+        let (name, log) = (&self.name, log.display());
+        anyhow!("the run {name} failed ({status}): see its log {log}\n{said}")
+    }
+}
+
+/// Waits for the child while `killing` goes on.
+async fn watch(
+    child: &mut Child,
+    interrupts: &mut mpsc::Receiver<Interrupt>,
+    killing: impl Future<Output = ()>,
+) -> Result<End> {
+    let killing = async {
+        killing.await;
+        pending::<Result<End>>().await
+    };
+    tokio::select! {
+        status = child.wait() => Ok(End::Exited(status.context("waiting for a run")?)),
+        Some(interrupt) = interrupts.recv() => Ok(End::Interrupted(interrupt)),
+        () = sleep(LONGEST) => Ok(End::TooLong),
+        end = killing => end,
+    }
+}
+
+/// Ends the child with its workers; another interrupt hurries it.
+async fn stop(child: &mut Child, interrupts: &mut mpsc::Receiver<Interrupt>) {
+    terminate(child);
+    tokio::select! {
+        _ = child.wait() => return,
+        Some(_) = interrupts.recv() => {}
+        () = sleep(STOP_GRACE) => {}
+    }
+    terminate(child);
+    if timeout(END_GRACE, child.wait()).await.is_err() {
+        child.kill().await.ok();
+    }
+}
+
+/// Sends SIGTERM, unless it has ended.
+fn terminate(child: &Child) {
+    if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
+        kill(Pid::from_raw(id), Signal::SIGTERM).ok();
+    }
+}
+
+/// Environment variables that give settings.
+fn setting_variables() -> Vec<std::ffi::OsString> {
+    let settings = Config::augment_args(clap::Command::new("settings"));
+    settings.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_owned())).collect()
+}

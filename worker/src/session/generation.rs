@@ -1,0 +1,141 @@
+//! The trainer thread of one generation, seen from the session.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use common::config::Config;
+use common::ids::{Epoch, Generation, Rank, WorldSize};
+use proto::{Start, StartFrom};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::Kept;
+use super::connection::Client;
+use crate::args::WorkerArgs;
+use crate::collective::AbortHandle;
+use crate::fault::Faults;
+use crate::hardware;
+use crate::link::Link;
+use crate::progress::Progress;
+use crate::trainer::{
+    self, Ending, Memory, Origin, Request, Requests, RunFacts, Task, TrainerError,
+};
+use crate::transfer::Roles;
+
+/// How long a trainer that was told to end at once may take.
+pub const TRAINER_END: Duration = Duration::from_secs(5);
+
+/// A generation that this worker is a member of.
+pub struct RunningGeneration {
+    /// The run's identity.
+    pub run: String,
+    /// Its number.
+    pub number: Generation,
+    ending: oneshot::Receiver<Ending>,
+    requests: Requests,
+    abort: AbortHandle,
+    ended: CancellationToken,
+}
+
+impl RunningGeneration {
+    /// Starts the trainer thread. Of what is `kept` only the state is used that the coordinator counts on.
+    ///
+    /// # Errors
+    /// The order cannot be understood, or the system gives no thread.
+    pub fn start(
+        start: Start,
+        (args, client, progress): (&WorkerArgs, &Client, &Progress),
+        kept: Option<Kept>,
+    ) -> anyhow::Result<Self> {
+        let config = Config::from_toml(&start.config)
+            .map_err(|error| anyhow!("the coordinator's configuration cannot be read: {error}"))?;
+        let number = Generation(start.generation);
+        let (requests, abort) = (Requests::default(), AbortHandle::new());
+        let ended = CancellationToken::new();
+        let link = Link::new(Handle::current(), client.clone(), number, ended.clone());
+        let threads = config.thread_count() as usize;
+        let default_parallel = (hardware::cores() / threads).max(1);
+        let parallel = args.parallel.unwrap_or(default_parallel).min(config.shard_count());
+        progress.begin();
+        let task = Task {
+            facts: RunFacts {
+                train_samples: start.train_samples as usize,
+                test_samples: start.test_samples as usize,
+                dataset: start.dataset.clone(),
+            },
+            origin: origin(&start, kept),
+            pictures_from: Epoch(start.pictures_from),
+            rank: Rank(start.rank),
+            world_size: WorldSize(start.world_size),
+            advertise: args.advertise.clone(),
+            parallel,
+            link,
+            abort: abort.clone(),
+            progress: progress.clone(),
+            requests: requests.clone(),
+            faults: Faults::from_environment(args.slot, number)?,
+            config,
+        };
+        let (rank, world_size) = (task.rank, task.world_size);
+        tracing::info!(generation = start.generation, %rank, %world_size, parallel, "starting");
+        let ending = spawn(task)?;
+        Ok(Self { run: start.run, number, ending, requests, abort, ended })
+    }
+
+    /// Asks the ranks to agree on something after the step in flight.
+    pub fn ask(&self, request: Request) {
+        self.requests.ask(request);
+    }
+
+    /// Breaks the exchanges and ends every wait.
+    pub fn break_off(&self, reason: &str) {
+        self.abort.abort(reason);
+        self.ended.cancel();
+    }
+
+    /// Waits for the trainer's end.
+    pub async fn ending(&mut self) -> Ending {
+        let ending = (&mut self.ending).await;
+        // Nothing of this generation goes on: what its first rank may still be sending is sent again by the next.
+        self.ended.cancel();
+        let panicked = || Ending { result: Err(TrainerError::Panicked("trainer")), memory: None };
+        ending.unwrap_or_else(|_| panicked())
+    }
+}
+
+impl Drop for RunningGeneration {
+    fn drop(&mut self) {
+        self.break_off("the session is over");
+    }
+}
+
+fn spawn(task: Task) -> anyhow::Result<oneshot::Receiver<Ending>> {
+    let (sender, ending) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("trainer".to_string())
+        .spawn(move || {
+            // A panic drops the sender, which tells of it.
+            let run = std::panic::AssertUnwindSafe(|| trainer::run(task));
+            if let Ok(ending) = std::panic::catch_unwind(run) {
+                // The session may be over already.
+                let _ = sender.send(ending);
+            }
+        })
+        .context("start the trainer thread")?;
+    Ok(ending)
+}
+
+fn origin(start: &Start, kept: Option<Kept>) -> Origin {
+    match start.start_from() {
+        StartFrom::Seed => Origin::Seed,
+        StartFrom::Initial => Origin::Initial,
+        StartFrom::Checkpoint => Origin::Checkpoint,
+        StartFrom::Member => {
+            let lacking = start.lacking.iter().copied().map(Rank).collect();
+            let own: Option<Memory> =
+                kept.filter(|kept| kept.run == start.run).map(|kept| kept.memory);
+            Origin::Members { roles: Roles { source: Rank(start.source_rank), lacking }, own }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The worker's stays with the coordinator: joins, obeys, comes back when the connection is lost.
+//!
+//! - this file: from one stay to the next;
+//! - [`stay`]: one stay, from Hello to its end;
+//! - [`connection`]: how the coordinator is reached;
+//! - [`generation`]: the trainer thread of one generation, seen from here.
+//!
+//! Lives on tokio and never touches a tensor; one trainer thread computes. A worker has left its generation for good
+//! before it joins anew; what it keeps is the run's state, for the generation after.
+
+mod connection;
+mod generation;
+mod stay;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use common::ids::Generation;
+use common::status::ServiceError;
+use proto::HeldState;
+
+use crate::args::WorkerArgs;
+use crate::trainer::Memory;
+use stay::{End, Stay};
+
+/// The state that this worker keeps, and where it comes from.
+#[derive(Debug)]
+struct Kept {
+    run: String,
+    generation: Generation,
+    memory: Memory,
+}
+
+impl Kept {
+    /// As the coordinator is told of it.
+    fn describe(&self) -> HeldState {
+        HeldState {
+            run: self.run.clone(),
+            generation: self.generation.0,
+            reached: Some(self.memory.state.reached()),
+        }
+    }
+}
+
+/// Joins the coordinator and works until the run ends.
+///
+/// # Errors
+/// Why the run did not end well, in words for the user.
+pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
+    let mut kept = None;
+    let mut stay = first_stay(args).await?;
+    loop {
+        let reason = match stay.obey(&mut kept).await {
+            End::Done => return Ok(()),
+            End::Failed(error) => return Err(error),
+            End::Lost(reason) => format!("the coordinator was lost: {reason}"),
+            End::Evicted(reason) => {
+                // Whatever it holds, the others have gone on from another state.
+                kept = None;
+                format!("the run goes on without this worker: {reason}")
+            }
+        };
+        tracing::warn!("{reason}; joining anew");
+        stay = next_stay(args, kept.as_ref(), &reason).await?;
+    }
+}
+
+async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Stay> {
+    let refused = |error| anyhow!("{error}").context("the coordinator refused this worker");
+    let mut told = false;
+    let limit = args.connect_timeout;
+    let found = join_within(args, None, limit, |_| {
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!(coordinator = %args.coordinator, "waiting for the coordinator");
+        }
+    });
+    match found.await {
+        Ok(stay) => Ok(stay),
+        Err(error @ ServiceError::Unreachable(_)) => bail!(
+            "no coordinator at {} within {limit:?} ({error}); start it, or give its address with --coordinator",
+            args.coordinator,
+        ),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Joins after a stay that ended for `reason`.
+async fn next_stay(args: &WorkerArgs, kept: Option<&Kept>, reason: &str) -> anyhow::Result<Stay> {
+    let limit = args.coordinator_timeout;
+    let held = kept.map(Kept::describe);
+    match join_within(args, held, limit, |error| tracing::debug!(%error, "not yet")).await {
+        Ok(stay) => Ok(stay),
+        Err(error @ ServiceError::Unreachable(_)) => bail!(
+            "{reason}; no coordinator came back at {} within {limit:?} ({error})",
+            args.coordinator
+        ),
+        Err(error) => bail!("{reason}; the coordinator does not take this worker back: {error}"),
+    }
+}
+
+/// Tries to join until it works, is refused, or `limit` is over.
+async fn join_within(
+    args: &WorkerArgs,
+    held: Option<HeldState>,
+    limit: Duration,
+    mut missed: impl FnMut(&ServiceError),
+) -> Result<Stay, ServiceError> {
+    let deadline = Instant::now() + limit;
+    let mut waits = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_millis(500))
+        .without_max_times()
+        .with_jitter()
+        .build();
+    loop {
+        match Stay::join(args, held.clone()).await {
+            Err(error @ ServiceError::Unreachable(_)) if Instant::now() < deadline => {
+                missed(&error)
+            }
+            result => return result,
+        }
+        let wait = waits.next().unwrap_or(Duration::from_millis(500));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = terminated() => {
+                return Err(ServiceError::Ending("this worker was told to end".to_string()));
+            }
+        }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn terminated() {
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            // Without it the signal ends the process at once, which is what it is for.
+            Err(_) => return std::future::pending().await,
+        };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,377 @@
+//! One stay with the coordinator: follows its orders, tells it what becomes of the trainer, and sees that a lost
+//! coordinator is noticed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use common::status::ServiceError;
+use proto::coordinator_message::Message as Order;
+use proto::worker_message::Message as Word;
+use proto::{
+    CoordinatorMessage, Failed, Finished, Halt, HeldState, Leaving, Left, Pong, WorkerMessage,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use super::Kept;
+use super::connection::{Client, connect, hello};
+use super::generation::{RunningGeneration, TRAINER_END};
+use crate::args::WorkerArgs;
+use crate::progress::Progress;
+use crate::trainer::{Ending, Outcome, Request, Verdict};
+
+/// Until the coordinator says otherwise.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_secs(5);
+/// How long the coordinator may take to answer a failure.
+const VERDICT: Duration = Duration::from_secs(5);
+
+/// How a stay ended.
+pub enum End {
+    /// Nothing more is wanted of this worker.
+    Done,
+    /// It is over, and not well.
+    Failed(anyhow::Error),
+    /// The connection is lost; the run may go on.
+    Lost(String),
+    /// The run goes on without this worker.
+    Evicted(String),
+}
+
+/// One stay.
+pub struct Stay {
+    args: WorkerArgs,
+    client: Client,
+    words: mpsc::Sender<WorkerMessage>,
+    orders: Streaming<CoordinatorMessage>,
+    progress: Progress,
+    generation: Option<RunningGeneration>,
+    heartbeat: Interval,
+    last_heard: Instant,
+    longest_silence: Duration,
+    /// By when the trainer must have ended, once it was told to end at once.
+    trainer_deadline: Option<tokio::time::Instant>,
+    leaving: bool,
+}
+
+impl Stay {
+    /// Joins the coordinator.
+    ///
+    /// # Errors
+    /// It is out of reach, or refuses this worker.
+    pub async fn join(args: &WorkerArgs, held: Option<HeldState>) -> Result<Self, ServiceError> {
+        let mut client = connect(args).await?;
+        let (words, outgoing) = mpsc::channel(16);
+        words.try_send(message(Word::Hello(hello(args, held)))).expect("the channel is new");
+        let orders = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+        tracing::info!(coordinator = %args.coordinator, slot = %args.slot, "joined");
+        Ok(Self {
+            args: args.clone(),
+            client,
+            words,
+            orders,
+            progress: Progress::default(),
+            generation: None,
+            heartbeat: beat(HEARTBEAT),
+            last_heard: Instant::now(),
+            longest_silence: SILENCE,
+            trainer_deadline: None,
+            leaving: false,
+        })
+    }
+
+    /// Follows orders until the stay ends. The state is taken from `kept` by a generation and comes back with its end.
+    pub async fn obey(mut self, kept: &mut Option<Kept>) -> End {
+        let (mut interrupt, mut terminate) = match signals() {
+            Ok(signals) => signals,
+            Err(error) => return End::Failed(anyhow!("cannot listen for signals: {error}")),
+        };
+        let first_step = self.progress.clone();
+        loop {
+            tokio::select! {
+                order = self.orders.message() => {
+                    self.last_heard = Instant::now();
+                    let end = match order {
+                        Ok(Some(CoordinatorMessage { message: Some(order) })) => {
+                            self.follow(order, kept).await
+                        }
+                        Ok(Some(_)) => None,
+                        Ok(None) => Some(self.lose("it closed the connection", kept).await),
+                        Err(status) => Some(self.refused(status, kept).await),
+                    };
+                    if let Some(end) = end {
+                        return end;
+                    }
+                }
+                ending = ending_of(&mut self.generation) => {
+                    if let Some(end) = self.report(ending, kept).await {
+                        return end;
+                    }
+                }
+                _ = self.heartbeat.tick() => {
+                    if self.last_heard.elapsed() > self.longest_silence {
+                        let silence = format!("it was silent for {:?}", self.longest_silence);
+                        return self.lose(&silence, kept).await;
+                    }
+                    self.beat().await;
+                }
+                () = first_step.first_step() => self.beat().await,
+                () = at(self.trainer_deadline) => return self.give_the_trainer_up().await,
+                _ = interrupt.recv() => {
+                    if let Some(end) = self.leave("it was interrupted (SIGINT)").await {
+                        return end;
+                    }
+                }
+                _ = terminate.recv() => {
+                    if let Some(end) = self.leave("it was terminated (SIGTERM)").await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries out one order; the stay's end, if it is one.
+    async fn follow(&mut self, order: Order, kept: &mut Option<Kept>) -> Option<End> {
+        match order {
+            Order::Welcome(welcome) => {
+                let interval = welcome.heartbeat_interval_ms.max(1);
+                self.heartbeat = beat(Duration::from_millis(interval));
+                self.longest_silence = Duration::from_millis(welcome.heartbeat_timeout_ms);
+                None
+            }
+            Order::Start(start) => {
+                let world = (&self.args, &self.client, &self.progress);
+                match RunningGeneration::start(start, world, kept.take()) {
+                    Ok(generation) => {
+                        self.generation = Some(generation);
+                        self.trainer_deadline = None;
+                        None
+                    }
+                    Err(error) => {
+                        self.fail(format!("{error:#}"), true).await;
+                        Some(End::Failed(error))
+                    }
+                }
+            }
+            Order::Halt(halt) => {
+                self.halt(&halt);
+                None
+            }
+            Order::Stop(stop) => {
+                tracing::info!(reason = stop.reason, "stopping after this step");
+                if let Some(generation) = &self.generation {
+                    generation.ask(Request::Stop);
+                }
+                None
+            }
+            Order::Ping(ping) => {
+                self.say(Word::Pong(Pong { nonce: ping.nonce })).await;
+                None
+            }
+            Order::Heard(_) => None,
+            Order::Evict(evict) => {
+                self.end_trainer(&evict.reason, kept).await;
+                Some(End::Evicted(evict.reason))
+            }
+            Order::Abort(abort) => {
+                self.end_trainer(&abort.reason, kept).await;
+                Some(End::Failed(anyhow!("the run ended: {}", abort.reason)))
+            }
+            Order::Goodbye(_) => Some(End::Done),
+        }
+    }
+
+    /// The generation is to end; the trainer's end is reported when it comes.
+    fn halt(&mut self, halt: &Halt) {
+        let Some(generation) = &self.generation else { return };
+        if generation.number.0 != halt.generation {
+            return;
+        }
+        tracing::info!(reason = halt.reason, at_once = halt.at_once, "leaving the generation");
+        if halt.at_once {
+            generation.break_off(&halt.reason);
+            self.trainer_deadline = Some(tokio::time::Instant::now() + TRAINER_END);
+        } else {
+            generation.ask(Request::Pause);
+        }
+    }
+
+    /// Tells the coordinator of the trainer's end; what follows is its decision.
+    async fn report(&mut self, ending: Ending, kept: &mut Option<Kept>) -> Option<End> {
+        let generation = self.generation.take()?;
+        self.trainer_deadline = None;
+        let number = generation.number.0;
+        let Ending { result, memory } = ending;
+        let reached = memory.as_ref().map(|memory| memory.state.reached());
+        *kept = memory.map(|memory| Kept {
+            run: generation.run.clone(),
+            generation: generation.number,
+            memory,
+        });
+        let left =
+            |reason, broken| Word::Left(Left { generation: number, reached, reason, broken });
+        match result {
+            Ok(Outcome::Paused) => {
+                self.say(left("after a step that all have done".to_string(), false)).await;
+            }
+            Ok(outcome) => {
+                let stopped = outcome == Outcome::Stopped;
+                self.say(Word::Finished(Finished { generation: number, stopped, reached })).await;
+            }
+            Err(error) if error.verdict() == Verdict::GenerationBroken => {
+                tracing::warn!(%error, "the generation is broken");
+                self.say(left(error.to_string(), true)).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "training failed");
+                let ends_run = error.verdict() == Verdict::RunFailed;
+                self.fail_in(number, error.to_string(), ends_run).await;
+                return Some(End::Failed(self.verdict().await.unwrap_or(error.into())));
+            }
+        }
+        None
+    }
+
+    /// After a failure: waits for the coordinator's word, which knows the cause if this is a consequence.
+    async fn verdict(&mut self) -> Option<anyhow::Error> {
+        let wait = async {
+            while let Ok(Some(order)) = self.orders.message().await {
+                if let Some(Order::Abort(abort)) = order.message {
+                    return Some(anyhow!("the run ended: {}", abort.reason));
+                }
+            }
+            None
+        };
+        timeout(VERDICT, wait).await.unwrap_or(None)
+    }
+
+    /// A first signal: the worker leaves in order, when the coordinator says goodbye. A second one ends it.
+    async fn leave(&mut self, reason: &str) -> Option<End> {
+        if std::mem::replace(&mut self.leaving, true) {
+            self.fail(reason.to_string(), false).await;
+            return Some(End::Failed(anyhow!("this worker has left: {reason}")));
+        }
+        tracing::info!("{reason}: leaving after this step; once more to leave at once");
+        self.say(Word::Leaving(Leaving { reason: reason.to_string() })).await;
+        None
+    }
+
+    /// The connection is lost: leaves the generation together with the others if that is possible soon.
+    async fn lose(&mut self, reason: &str, kept: &mut Option<Kept>) -> End {
+        if let Some(generation) = &self.generation {
+            generation.ask(Request::Pause);
+        }
+        if let Some(generation) = &mut self.generation {
+            let patience = self.longest_silence;
+            if let Ok(ending) = timeout(patience, generation.ending()).await {
+                self.keep(ending, kept);
+            }
+        }
+        if !self.end_trainer(reason, kept).await {
+            return End::Failed(anyhow!(
+                "the coordinator was lost ({reason}), and the trainer hangs"
+            ));
+        }
+        End::Lost(reason.to_string())
+    }
+
+    async fn refused(&mut self, status: tonic::Status, kept: &mut Option<Kept>) -> End {
+        match ServiceError::from(status) {
+            ServiceError::Unreachable(reason) => self.lose(&reason, kept).await,
+            refusal => {
+                self.end_trainer(&refusal.to_string(), kept).await;
+                End::Failed(anyhow!("the coordinator refused this worker: {refusal}"))
+            }
+        }
+    }
+
+    /// Ends the trainer thread, if there is one, within a few seconds; whether it has ended.
+    async fn end_trainer(&mut self, reason: &str, kept: &mut Option<Kept>) -> bool {
+        let Some(generation) = &mut self.generation else { return true };
+        generation.break_off(reason);
+        match timeout(TRAINER_END, generation.ending()).await {
+            Ok(ending) => {
+                self.keep(ending, kept);
+                true
+            }
+            Err(_) => {
+                tracing::warn!("the trainer thread did not end in time and is left behind");
+                false
+            }
+        }
+    }
+
+    fn keep(&mut self, ending: Ending, kept: &mut Option<Kept>) {
+        let Some(generation) = self.generation.take() else { return };
+        if let Err(error) = &ending.result {
+            tracing::debug!(%error, "how the trainer ended");
+        }
+        *kept = ending.memory.map(|memory| Kept {
+            run: generation.run.clone(),
+            generation: generation.number,
+            memory,
+        });
+    }
+
+    /// The trainer hangs in a kernel or a call that cannot be aborted: the process has to go.
+    async fn give_the_trainer_up(&mut self) -> End {
+        let reason = format!("its trainer did not leave the generation within {TRAINER_END:?}");
+        self.fail(reason.clone(), false).await;
+        End::Failed(anyhow!("this worker cannot go on: {reason}"))
+    }
+
+    async fn beat(&mut self) {
+        let generation = self.generation.as_ref().map(|generation| generation.number);
+        let heartbeat = self.progress.heartbeat(generation.unwrap_or_default());
+        self.say(Word::Heartbeat(heartbeat)).await;
+    }
+
+    async fn fail(&mut self, reason: String, ends_run: bool) {
+        let generation = self.generation.as_ref().map_or(0, |generation| generation.number.0);
+        self.fail_in(generation, reason, ends_run).await;
+    }
+
+    async fn fail_in(&self, generation: u64, reason: String, ends_run: bool) {
+        self.say(Word::Failed(Failed { generation, reason, ends_run })).await;
+    }
+
+    async fn say(&self, word: Word) {
+        // A closed channel means the stream has ended, which `orders` reports with its reason; one that is full for long
+        // means that nobody reads, which shows as silence.
+        let _ = timeout(SILENCE, self.words.send(message(word))).await;
+    }
+}
+
+fn message(word: Word) -> WorkerMessage {
+    WorkerMessage { message: Some(word) }
+}
+
+fn beat(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+fn signals() -> std::io::Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+}
+
+/// The trainer's end, once there is one; pending for ever without a trainer.
+async fn ending_of(generation: &mut Option<RunningGeneration>) -> Ending {
+    match generation {
+        Some(generation) => generation.ending().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until a moment; for ever without one.
+async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

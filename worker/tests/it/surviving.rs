@@ -1,0 +1,166 @@
+//! Losses of every kind in real runs: whatever dies, the files are those of the undisturbed run, byte for byte.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::harness::{Launch, Results, Worker, data, programs};
+
+const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
+
+/// Two epochs of twenty steps, in four logical shards.
+fn launch(root: &Path) -> Launch {
+    Launch::new(root)
+        .with(&["--dataset", data::mnist(), "--train-samples", "400", "--test-samples", "50"])
+        .with(&["--batch-size", "20", "--epochs", "2", "--log-every", "1", "--logical-shards", "4"])
+        .with(&["--threads", "1", "--min-workers", "1", "--checkpoint-every", "7"])
+}
+
+fn undisturbed(folder: &Path) -> Results {
+    launch(&folder.join("undisturbed")).workers(1).complete()
+}
+
+/// What a disturbed run has left is what the undisturbed one has, and its ledger proves that nothing is missing.
+fn check_equal(root: &Path, undisturbed: &Results) {
+    let results = Results::of(root);
+    assert_eq!(results.hashes(&FOLDERS), undisturbed.hashes(&FOLDERS));
+    assert_eq!(results.reproducible_metrics(), undisturbed.reproducible_metrics());
+    let audit = std::process::Command::new(programs::coordinator())
+        .arg("audit")
+        .arg(root)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.status.success() && said.contains("2 epochs used each of 400"), "{said}");
+}
+
+#[test]
+fn a_hung_worker_is_evicted_and_learns_it_when_it_wakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let timing = ["--heartbeat-interval", "0.2", "--heartbeat-timeout", "1"];
+    let mut run = launch(&root).with(&["--workers", "3"]).with(&timing).start();
+    let [zero, one, two] = [0, 1, 2].map(|rank| Worker::join(&mut run, rank));
+    run.wait_for_step(6);
+    one.signal(Signal::SIGSTOP);
+    let log = root.join("coordinator.log");
+    run.wait_for("the eviction", || {
+        std::fs::read_to_string(&log).ok()?.contains("has not been heard from").then_some(())
+    });
+    run.wait_for_step(12);
+    one.signal(Signal::SIGCONT);
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    for worker in [zero, one, two] {
+        let ending = worker.wait();
+        // It may come back when the run is over already.
+        assert!(
+            ending.code == Some(0) || ending.printed.contains("joining anew"),
+            "{}",
+            ending.printed
+        );
+    }
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
+fn a_killed_coordinator_is_taken_over_from_with_its_workers_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let mut run = launch(&root).workers(3).start();
+    run.wait_for_step(9);
+    run.replace_coordinator(&[]);
+    run.wait_for_step(25);
+    // And once more, together with the first rank.
+    let first = run.worker(0);
+    kill(first, Signal::SIGKILL).unwrap();
+    run.replace_coordinator(&[]);
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    let events = std::fs::read_to_string(root.join("events.jsonl")).unwrap();
+    assert!(!events.contains("\"origin\":\"checkpoint\""), "no way back to a checkpoint: {events}");
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
+fn when_all_are_gone_the_last_checkpoint_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let mut run = launch(&root).workers(2).start();
+    run.wait_for_step(16);
+    for rank in [0, 1] {
+        let worker = run.worker(rank);
+        kill(worker, Signal::SIGKILL).unwrap();
+    }
+    run.wait_for_step(24);
+    // The coordinator and all workers at once.
+    drop(run);
+    let ending = Launch::resume(&root).workers(2).start().wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    let events = std::fs::read_to_string(root.join("events.jsonl")).unwrap();
+    assert_eq!(events.matches("\"origin\":\"checkpoint\"").count(), 2, "{events}");
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
+fn the_number_of_workers_may_change_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let mut run = launch(&root).workers(4).with(&["--max-workers", "5"]).start();
+    let address = run.address();
+    let scale = |workers: &str| {
+        let asked = std::process::Command::new(programs::coordinator())
+            .args(["scale", workers, "--coordinator", &address])
+            .output()
+            .unwrap();
+        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    };
+    let world_sizes = || -> Vec<usize> {
+        let events = std::fs::read_to_string(root.join("events.jsonl")).unwrap_or_default();
+        let generations = events.lines().filter(|line| line.contains("\"kind\":\"generation\""));
+        generations.map(|line| line.matches("\"slot\"").count()).collect()
+    };
+    let mut seen = 4;
+    for (step, workers) in [(4, 2), (9, 3), (15, 5), (22, 1), (28, 4)] {
+        run.wait_for_step(step);
+        scale(&workers.to_string());
+        // Of five only four take part: there are four logical shards.
+        seen = workers.min(4);
+        run.wait_for("the next generation", || (world_sizes().last() == Some(&seen)).then_some(()));
+    }
+    assert_eq!(seen, 4);
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
+fn a_terminated_worker_finishes_its_step_and_leaves_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let mut run = launch(&root).with(&["--workers", "2"]).start();
+    let [zero, one] = [0, 1].map(|rank| Worker::join(&mut run, rank));
+    run.wait_for_step(6);
+    zero.signal(Signal::SIGTERM);
+    let left = zero.wait();
+    assert_eq!(left.code, Some(0), "{}", left.printed);
+    run.wait_for_step(12);
+    // The last one stores the state, and the run waits for another.
+    one.signal(Signal::SIGTERM);
+    let left = one.wait();
+    assert_eq!(left.code, Some(0), "{}", left.printed);
+    std::thread::sleep(Duration::from_millis(200));
+    let late = Worker::join(&mut run, 1);
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    assert_eq!(late.wait().code, Some(0));
+    let events = std::fs::read_to_string(root.join("events.jsonl")).unwrap();
+    assert!(!events.contains("\"kind\":\"loss\""), "{events}");
+    check_equal(&root, &undisturbed);
+}
