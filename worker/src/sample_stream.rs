@@ -98,6 +98,8 @@ impl SampleStream {
         let blocks = &mut self.blocks;
         self.link.runtime().block_on(async {
             tokio::select! {
+                // First, as its receiver ends with the generation, too.
+                biased;
                 () = ended.cancelled() => {
                     Err(ServiceError::Ending("the generation has ended".to_string()))
                 }
