@@ -48,17 +48,25 @@ pub struct RunPlan {
     pub resume: bool,
 }
 
-/// A validated wish to know.
+/// A coordinator to be asked.
 #[derive(Clone, Debug, clap::Args)]
-pub struct StatusPlan {
+pub struct RunningCoordinator {
     /// Address of the coordinator
     #[arg(
-        long,
+        long = "coordinator",
         env = "CONCENTRIC_COORDINATOR",
         default_value = "http://127.0.0.1:29400",
         value_name = "URL"
     )]
-    pub coordinator: String,
+    pub url: String,
+}
+
+/// A validated wish to know.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StatusPlan {
+    /// Which one.
+    #[command(flatten)]
+    pub coordinator: RunningCoordinator,
     /// Print everything as JSON
     #[arg(long)]
     pub json: bool,
@@ -70,14 +78,9 @@ pub struct ScalePlan {
     /// How many workers the run shall have
     #[arg(value_name = "N")]
     pub workers: u32,
-    /// Address of the coordinator
-    #[arg(
-        long,
-        env = "CONCENTRIC_COORDINATOR",
-        default_value = "http://127.0.0.1:29400",
-        value_name = "URL"
-    )]
-    pub coordinator: String,
+    /// Which one.
+    #[command(flatten)]
+    pub coordinator: RunningCoordinator,
 }
 
 /// A validated wish to let a worker go.
@@ -86,14 +89,9 @@ pub struct DrainPlan {
     /// The worker's --rank
     #[arg(value_name = "RANK")]
     pub rank: u32,
-    /// Address of the coordinator
-    #[arg(
-        long,
-        env = "CONCENTRIC_COORDINATOR",
-        default_value = "http://127.0.0.1:29400",
-        value_name = "URL"
-    )]
-    pub coordinator: String,
+    /// Which one.
+    #[command(flatten)]
+    pub coordinator: RunningCoordinator,
 }
 
 /// A validated wish for proof.
@@ -283,7 +281,7 @@ mod tests {
             panic!()
         };
         assert!(plan.json);
-        assert_eq!(plan.coordinator, "http://127.0.0.1:29400");
+        assert_eq!(plan.coordinator.url, "http://127.0.0.1:29400");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::ids::{Generation, Rank, Slot};
+use common::ids::{Generation, Slot};
 use common::status::ServiceError;
 use proto::coordinator_message::Message;
 use proto::{
@@ -16,14 +16,14 @@ use proto::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::books::{Beginning, Books};
+use crate::books::Books;
 use crate::clock::Clock;
 use crate::membership::{
-    Begin, Decision, Event, Held, Identity, Join, Membership, Origin, Outcome, Past, Place,
-    Reached, Rules, SessionId, View,
+    Begin, Decision, Event, Identity, Join, Membership, Outcome, Past, Rules, SessionId, View,
 };
 use crate::rendezvous::Rendezvous;
 use crate::seat::Seat;
+use crate::translation::{held, identity, start_of};
 
 /// How often waits are checked against their deadlines.
 const TICK: Duration = Duration::from_millis(100);
@@ -123,13 +123,8 @@ impl Cluster {
         let (orders, received) = mpsc::unbounded_channel();
         let closing = CancellationToken::new();
         let slot = Slot(hello.slot);
-        let held = hello.held.clone().map(|held| Held {
-            run: held.run,
-            generation: Generation(held.generation),
-            reached: reached(held.reached.unwrap_or_default()),
-        });
+        let (held, identity) = (held(&hello), identity(&hello));
         let protocol_version = hello.protocol_version;
-        let identity = identity(hello);
         let link = Link {
             slot,
             identity: identity.clone(),
@@ -309,29 +304,10 @@ impl Cluster {
             begin.cause
         );
         for place in &begin.members {
-            let start = self.start_of(begin, place, &beginning);
+            let start = start_of(self.start.clone(), begin, place, &beginning);
             send(state, place.session, Message::Start(start));
         }
         Ok(())
-    }
-
-    fn start_of(&self, begin: &Begin, place: &Place, beginning: &Beginning) -> Start {
-        let (source_rank, lacking) = match &begin.origin {
-            Origin::Stored => (0, Vec::new()),
-            Origin::Member { source, lacking, .. } => {
-                (source.0, told_to(place.rank, *source, lacking))
-            }
-        };
-        Start {
-            generation: begin.generation.0,
-            rank: place.rank.0,
-            world_size: begin.world_size().0,
-            start_from: beginning.start_from.into(),
-            source_rank,
-            lacking,
-            pictures_from: beginning.pictures_from,
-            ..self.start.clone()
-        }
     }
 
     fn end(&self, state: &State, outcome: Outcome) -> Result<(), ServiceError> {
@@ -386,33 +362,6 @@ fn answer(state: &mut State, session: SessionId, answer: Result<(), ServiceError
 fn close(state: &mut State, session: SessionId) {
     if let Some(link) = state.links.remove(&session) {
         link.closing.cancel();
-    }
-}
-
-/// Which of the ranks that lack the state a member has to know: the source all of them, any other whether it is one of
-/// them and whether there is any. There may be thousands.
-fn told_to(rank: Rank, source: Rank, lacking: &[Rank]) -> Vec<u32> {
-    if rank == source {
-        return lacking.iter().map(|rank| rank.0).collect();
-    }
-    let own = lacking.binary_search(&rank).ok().map(|index| lacking[index]);
-    own.or(lacking.first().copied()).map(|rank| rank.0).into_iter().collect()
-}
-
-/// How far a state has got.
-pub fn reached(message: proto::Reached) -> Reached {
-    let proto::Reached { step, epochs, ended } = message;
-    Reached { step, epochs, ended }
-}
-
-fn identity(hello: Hello) -> Identity {
-    Identity {
-        host: hello.advertise,
-        device: hello.device,
-        hardware: hello.hardware,
-        libtorch_version: hello.libtorch_version,
-        program_version: hello.program_version,
-        process_id: hello.process_id,
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! - [`args`]: the command line becomes one validated value;
 //! - [`prepare`]: run directory, data, initial state, checkpoint; every mistake of the user shows here;
-//! - [`run`]: serves and watches over the run until it ends;
+//! - [`run`]: serves and watches over the run until it ends; [`assembly`]: puts its parts together;
 //! - [`server`], [`service`]: the gRPC handlers, thin, over
 //!   - [`cluster`], which carries out what [`membership`] (pure) decides; [`seat`], a worker's place in it;
+//!     [`translation`], between its words and those of the messages;
 //!   - [`books`], which keeps the [`ledger`] of what happened;
 //!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
 //! - [`spawn`]: workers on this machine;
@@ -16,6 +17,7 @@
 //! replace. The coordinator never links libtorch and never computes a gradient.
 
 pub mod args;
+pub mod assembly;
 pub mod audit;
 pub mod board;
 pub mod books;
@@ -40,4 +42,5 @@ pub mod service;
 pub mod spawn;
 pub mod status_command;
 pub mod summary;
+pub mod translation;
 pub mod verify;

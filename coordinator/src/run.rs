@@ -7,32 +7,26 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use common::config::{Config, Reduction};
 use common::ids::Slot;
-use proto::{Start, Welcome};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::args::RunPlan;
-use crate::board::Board;
-use crate::books::{Books, Shape};
+use crate::assembly::{begin_spawning, share};
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Parts};
 use crate::interrupts::Interrupt;
-use crate::ledger::{Entry, Summary};
+use crate::ledger::Entry;
 use crate::log::{LogFile, Terminal};
-use crate::membership::{Event, HardwareRule, Outcome, Past, Rules, Spawning, Timing};
+use crate::membership::{Event, Outcome, Timing};
 use crate::prepare::{Prepared, prepare};
 use crate::progress;
 use crate::run_directory::WORKER_LOGS;
-use crate::samples::SampleServer;
 use crate::server::serve;
 use crate::service::Shared;
-use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program, living_worker};
+use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program};
 use crate::summary;
 
 /// How long ended sessions may take to deliver their last orders.
@@ -285,109 +279,5 @@ impl Running {
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         timeout(FAREWELL, self.shared.tasks.wait()).await.ok();
-    }
-}
-
-/// Adopts the workers that live and starts the others.
-fn begin_spawning(
-    plan: SpawnPlan,
-    count: u32,
-    processes: &BTreeMap<Slot, u32>,
-    exits: mpsc::UnboundedSender<WorkerExit>,
-) -> Result<Workers> {
-    let logs = plan.logs.clone();
-    let mut workers = Workers::new(plan, exits)?;
-    let adopted: Vec<Slot> = (processes.iter())
-        .filter(|(slot, process)| workers.adopt(**slot, **process))
-        .map(|(slot, _)| *slot)
-        .collect();
-    for slot in (0..count).map(Slot).filter(|slot| !adopted.contains(slot)) {
-        workers.start(slot)?;
-    }
-    tracing::info!(workers = count, logs = %logs.display(), "workers started");
-    Ok(workers)
-}
-
-fn share(
-    prepared: Prepared,
-    clock: Clock,
-    timing: Timing,
-    spawns: mpsc::UnboundedSender<(Slot, Duration)>,
-) -> Shared {
-    let Prepared {
-        config,
-        directory,
-        data,
-        beginning,
-        initial_state,
-        record,
-        checkpoint,
-        mut history,
-        run,
-    } = prepared;
-    if config.spawn {
-        // All of them were on this machine, so it is known who lives.
-        let Summary { survivors, processes, .. } = &mut history;
-        survivors.retain(|slot| {
-            processes.get(slot).is_some_and(|process| living_worker(*slot, *process).is_some())
-        });
-    }
-    let start = Start {
-        config: config.to_toml(),
-        train_samples: data.identity.train_samples,
-        test_samples: data.identity.test_samples,
-        dataset: data.identity.dataset.clone(),
-        run: run.clone(),
-        ..Start::default()
-    };
-    let milliseconds = |seconds: f64| (1e3 * seconds).ceil() as u64;
-    let shape = Shape::new(&config, data.identity.train_samples);
-    let last = (history.generation, history.done);
-    let cluster = Cluster::new(Parts {
-        rules: rules(&config, run, timing),
-        past: Past { generation: history.generation, survivors: history.survivors },
-        welcome: Welcome {
-            heartbeat_interval_ms: milliseconds(config.heartbeat_interval),
-            heartbeat_timeout_ms: milliseconds(config.heartbeat_timeout),
-        },
-        start,
-        books: Books::new(Arc::clone(&directory), beginning, shape, last),
-        clock,
-        spawns,
-    });
-    if let Some(description) = checkpoint {
-        cluster.apply(Event::CheckpointStored { description });
-    }
-    Shared {
-        cluster: Arc::new(cluster),
-        samples: SampleServer::new(Arc::clone(&data), &config),
-        data: data.identity.clone(),
-        config,
-        directory,
-        board: Board::new(record),
-        initial_state,
-        tasks: TaskTracker::new(),
-        cancel: CancellationToken::new(),
-    }
-}
-
-fn rules(config: &Config, run: String, timing: Timing) -> Rules {
-    let uniform = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
-    let seconds = Duration::from_secs_f64;
-    Rules {
-        run,
-        workers: config.workers,
-        min_workers: config.least_workers(),
-        max_workers: config.most_workers(),
-        logical_shards: config.shard_count() as u32,
-        max_generations: config.max_generations,
-        spawning: if config.spawn { Spawning::Spawned } else { Spawning::ByHand },
-        hardware: if uniform { HardwareRule::Uniform } else { HardwareRule::Mixed },
-        timing: Timing {
-            heartbeat_timeout: seconds(config.heartbeat_timeout),
-            pause_timeout: seconds(config.collective_timeout),
-            rejoin_timeout: seconds(config.rejoin_timeout),
-            ..timing
-        },
     }
 }

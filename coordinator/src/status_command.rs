@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Nobody answers at that address.
 pub async fn status(plan: &StatusPlan) -> Result<String> {
-    let url = &plan.coordinator;
+    let url = &plan.coordinator.url;
     let reply = connect(url).await?.get_status(StatusRequest {}).await;
     let reply = reply.with_context(|| format!("asking {url} for its status"))?.into_inner();
     if plan.json {

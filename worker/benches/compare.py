@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import statistics
@@ -134,7 +135,9 @@ class TrainingRun:
         self.log = self.scratch / "log"
         self.started = time.monotonic()
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.scratch)
+            # Workers tell how long a picture took.
+            environment = {**os.environ, "CONCENTRIC_LOG": "worker::artist=debug,info"}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.scratch, env=environment)
 
     def to_the_end(self):
         next_status = self.started + STATUS_SECONDS
@@ -153,7 +156,7 @@ class TrainingRun:
         if self.process.returncode != 0:
             sys.exit(f"the run in {self.directory} failed:\n{self.log.read_text()}")
         self.metrics = [json.loads(line) for line in (self.directory / "metrics.jsonl").read_text().splitlines()]
-        self.written = {path.name: path.stat().st_mtime for path in self.directory.glob("*/*")}
+        self.worker_log = (self.directory / "logs/worker-0.log").read_text()
         shutil.rmtree(self.scratch)
 
     def lines(self, kind):
@@ -212,15 +215,15 @@ def measure_epoch(arguments):
     run.to_the_end()
     epoch = run.lines("epoch")[0]
     training = 60_000 / epoch["images_per_second"]
-    # What is drawn is drawn in this order, each stored as soon as it is done.
-    order = ["epoch=0.safetensors", "epoch=0.png", "curves.png", "confusion.png", "features.gif"]
-    features = (run.written[name] for name in order)
-    times = list(features)
+    times = {name: [] for name in ("features", "curves", "confusion", "frame")}
+    for name, seconds in re.findall(r'drawn picture="(\w+)" seconds=([0-9.e-]+)', run.worker_log):
+        times[name].append(float(seconds))
     print("\n| drawn | seconds |\n|---|---:|")
-    for name, start, end in zip(order[1:], times, times[1:]):
-        print(f"| {name} | {end - start:.2f} |")
-    drawing = times[3] - times[0]
-    print(f"\nAn epoch trains for {training:.0f} s; its three pictures take {drawing:.2f} s of one core beside the next")
+    for name, title in [("features", "features (`epoch=K.png`)"), ("curves", "curves"),
+                        ("confusion", "confusion matrix"), ("frame", "animation, one frame")]:
+        print(f"| {title} | {statistics.median(times[name]):.3f} |")
+    drawing = sum(statistics.median(times[name]) for name in ("features", "curves", "confusion"))
+    print(f"\nAn epoch trains for {training:.0f} s; its three pictures take {drawing:.3f} s of one core beside the next")
     print(f"epoch's training, at most {100 * drawing / training:.2f} % of it. Test accuracy {epoch['test_accuracy']}.")
 
 

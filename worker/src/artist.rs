@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use common::config::{Config, PictureFormat};
 use common::ids::Epoch;
@@ -140,11 +141,14 @@ impl Studio {
         for format in self.formats.clone() {
             if epoch.0.is_multiple_of(self.every) {
                 let name = format!("epoch={epoch}");
-                self.store(&name, format, draw_features(features, format)?)?;
+                let picture = timed("features", || draw_features(features, format))?;
+                self.store(&name, format, picture)?;
             }
-            self.store("curves", format, draw_curves(history, format)?)?;
+            let picture = timed("curves", || draw_curves(history, format))?;
+            self.store("curves", format, picture)?;
             if features.test.is_some() {
-                self.store("confusion", format, draw_confusion(features, format)?)?;
+                let picture = timed("confusion", || draw_confusion(features, format))?;
+                self.store("confusion", format, picture)?;
             }
         }
         Ok(())
@@ -163,7 +167,7 @@ impl Studio {
             frames.filter(|epoch| epoch.0.is_multiple_of(self.every) || *epoch == last).collect();
         for epoch in frames {
             let features = self.read(epoch)?;
-            animation.push(&features)?;
+            timed("frame", || animation.push(&features))?;
             if epoch == last && !epoch.0.is_multiple_of(self.every) {
                 for format in self.formats.clone() {
                     let picture = draw_features(&features, format)?;
@@ -187,4 +191,12 @@ impl Studio {
         self.faults.point(Phase::Picture);
         Ok(self.link.put_artifact(vec![path], Arc::new(content))?)
     }
+}
+
+/// Draws, and tells those who want to know how long it took.
+fn timed<R>(picture: &str, draw: impl FnOnce() -> R) -> R {
+    let started = Instant::now();
+    let drawn = draw();
+    tracing::debug!(picture, seconds = started.elapsed().as_secs_f64(), "drawn");
+    drawn
 }

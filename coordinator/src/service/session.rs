@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use common::ids::Generation;
 use common::status::ServiceError;
 use proto::worker_message::Message;
 use proto::{CoordinatorMessage, Hello, WorkerMessage};
@@ -12,9 +11,9 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
 
 use super::{Outgoing, Shared};
-use crate::cluster::reached;
-use crate::membership::{Event, Report, SessionId};
+use crate::membership::Event;
 use crate::seat::Seat;
+use crate::translation::event;
 
 /// A worker says Hello at once.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
@@ -77,40 +76,4 @@ async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>) -> String
             Err(status) => return format!("lost its connection ({})", status.message()),
         }
     }
-}
-
-fn event(session: SessionId, message: Message) -> Option<Event> {
-    Some(match message {
-        Message::Hello(_) => return None,
-        Message::Heartbeat(heartbeat) => Event::Heard {
-            session,
-            report: Report {
-                generation: Generation(heartbeat.generation),
-                phase: heartbeat.phase,
-                epoch: heartbeat.epoch,
-                step: heartbeat.step,
-                images_per_second: heartbeat.images_per_second,
-                memory_bytes: heartbeat.memory_bytes,
-                collective_share: heartbeat.collective_share,
-            },
-        },
-        Message::Pong(_) => Event::Answered { session },
-        Message::Finished(finished) => Event::Finished {
-            session,
-            generation: Generation(finished.generation),
-            stopped: finished.stopped,
-            reached: reached(finished.reached.unwrap_or_default()),
-        },
-        Message::Failed(failed) => {
-            Event::Failed { session, reason: failed.reason, ends_run: failed.ends_run }
-        }
-        Message::Left(left) => Event::Left {
-            session,
-            generation: Generation(left.generation),
-            reached: left.reached.map(reached),
-            broken: left.broken,
-            reason: left.reason,
-        },
-        Message::Leaving(leaving) => Event::Leaving { session, reason: leaving.reason },
-    })
 }

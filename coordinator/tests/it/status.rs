@@ -1,12 +1,13 @@
 //! `coordinator status`.
 
-use coordinator::args::StatusPlan;
+use coordinator::args::{RunningCoordinator, StatusPlan};
 use coordinator::status_command::status;
 
 use crate::harness::{FakeWorker, TestRun, within};
 
 async fn ask(address: &str, json: bool) -> anyhow::Result<String> {
-    let plan = StatusPlan { coordinator: address.to_string(), json };
+    let coordinator = RunningCoordinator { url: address.to_string() };
+    let plan = StatusPlan { coordinator, json };
     within(status(&plan)).await
 }
 

@@ -66,6 +66,46 @@ fn a_hung_worker_is_evicted_and_learns_it_when_it_wakes() {
 }
 
 #[test]
+fn two_at_once_and_all_but_one_may_die() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let mut run = launch(&root).workers(4).start();
+    for (step, victims) in [(5, &[1, 2][..]), (14, &[0, 3]), (23, &[0, 1, 2]), (31, &[1, 2, 3])] {
+        run.wait_for_step(step);
+        let victims: Vec<_> = victims.iter().map(|rank| run.worker(*rank)).collect();
+        for victim in victims {
+            kill(victim, Signal::SIGKILL).unwrap();
+        }
+    }
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    let events = std::fs::read_to_string(root.join("events.jsonl")).unwrap();
+    assert!(events.matches("\"kind\":\"loss\"").count() >= 10, "{events}");
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
+fn a_checkpoint_with_a_flipped_byte_is_refused_for_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let stopped = launch(&root).workers(1).with(&["--max-steps", "27"]).complete();
+    let last = stopped.path("checkpoints/last.safetensors");
+    let mut content = std::fs::read(&last).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    // Not in place: the epoch's checkpoint is another name of the same file.
+    std::fs::remove_file(&last).unwrap();
+    std::fs::write(&last, content).unwrap();
+    std::fs::remove_file(stopped.path("checkpoints/epoch=1.safetensors")).unwrap();
+    let ending = Launch::resume(&root).workers(2).with(&["--max-steps", "40"]).start().wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    assert!(ending.printed.contains("last.safetensors is damaged"), "{}", ending.printed);
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
 fn a_killed_coordinator_is_taken_over_from_with_its_workers_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let undisturbed = undisturbed(folder.path());

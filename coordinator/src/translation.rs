@@ -1,0 +1,103 @@
+//! What the messages of a session mean to `membership`, and what its decisions are in messages.
+//!
+//! `service::session` and `cluster` call it. Pure.
+
+use common::ids::{Generation, Rank};
+use proto::worker_message::Message;
+use proto::{Hello, Start};
+
+use crate::books::Beginning;
+use crate::membership::{Begin, Event, Held, Identity, Origin, Place, Reached, Report, SessionId};
+
+/// What a worker says that it is.
+pub fn identity(hello: &Hello) -> Identity {
+    Identity {
+        host: hello.advertise.clone(),
+        device: hello.device.clone(),
+        hardware: hello.hardware.clone(),
+        libtorch_version: hello.libtorch_version.clone(),
+        program_version: hello.program_version.clone(),
+        process_id: hello.process_id,
+    }
+}
+
+/// The state that a worker says to keep.
+pub fn held(hello: &Hello) -> Option<Held> {
+    let held = hello.held.clone()?;
+    Some(Held {
+        run: held.run,
+        generation: Generation(held.generation),
+        reached: reached(held.reached.unwrap_or_default()),
+    })
+}
+
+/// What a worker's message means; none for a second Hello.
+pub fn event(session: SessionId, message: Message) -> Option<Event> {
+    Some(match message {
+        Message::Hello(_) => return None,
+        Message::Heartbeat(heartbeat) => Event::Heard {
+            session,
+            report: Report {
+                generation: Generation(heartbeat.generation),
+                phase: heartbeat.phase,
+                epoch: heartbeat.epoch,
+                step: heartbeat.step,
+                images_per_second: heartbeat.images_per_second,
+                memory_bytes: heartbeat.memory_bytes,
+                collective_share: heartbeat.collective_share,
+            },
+        },
+        Message::Pong(_) => Event::Answered { session },
+        Message::Finished(finished) => Event::Finished {
+            session,
+            generation: Generation(finished.generation),
+            stopped: finished.stopped,
+            reached: reached(finished.reached.unwrap_or_default()),
+        },
+        Message::Failed(failed) => {
+            Event::Failed { session, reason: failed.reason, ends_run: failed.ends_run }
+        }
+        Message::Left(left) => Event::Left {
+            session,
+            generation: Generation(left.generation),
+            reached: left.reached.map(reached),
+            broken: left.broken,
+            reason: left.reason,
+        },
+        Message::Leaving(leaving) => Event::Leaving { session, reason: leaving.reason },
+    })
+}
+
+/// What a member of a generation is told, on top of `start`, which all are.
+pub fn start_of(start: Start, begin: &Begin, place: &Place, beginning: &Beginning) -> Start {
+    let (source_rank, lacking) = match &begin.origin {
+        Origin::Stored => (0, Vec::new()),
+        Origin::Member { source, lacking, .. } => (source.0, told_to(place.rank, *source, lacking)),
+    };
+    Start {
+        generation: begin.generation.0,
+        rank: place.rank.0,
+        world_size: begin.world_size().0,
+        start_from: beginning.start_from.into(),
+        source_rank,
+        lacking,
+        pictures_from: beginning.pictures_from,
+        ..start
+    }
+}
+
+/// Which of the ranks that lack the state a member has to know: the source all of them, any other whether it is one of
+/// them and whether there is any. There may be thousands.
+fn told_to(rank: Rank, source: Rank, lacking: &[Rank]) -> Vec<u32> {
+    if rank == source {
+        return lacking.iter().map(|rank| rank.0).collect();
+    }
+    let own = lacking.binary_search(&rank).ok().map(|index| lacking[index]);
+    own.or(lacking.first().copied()).map(|rank| rank.0).into_iter().collect()
+}
+
+/// How far a state has got.
+fn reached(message: proto::Reached) -> Reached {
+    let proto::Reached { step, epochs, ended } = message;
+    Reached { step, epochs, ended }
+}
