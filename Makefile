@@ -4,7 +4,8 @@
 #   PROFILE=dev               builds the demo without the release profile
 #   DEMO_FLAGS='…'            trains something else than the demo's recipe
 #   BENCH_FLAGS='…'           e.g. --rounds 1 or --epoch, see worker/benches/compare.py --help;
-#                             for bench-coordinator e.g. --workers 1000
+#                             for bench-coordinator e.g. --workers 1000, for bench-recovery e.g. --kills 5
+#   SOAK_FLAGS='…'            e.g. --faults 20 --seed 3, see worker/benches/soak.py --help
 #   CONCENTRIC_MNIST_DIR=DIR  a folder that holds MNIST already: nothing is downloaded then
 
 PROFILE ?= release
@@ -19,7 +20,7 @@ DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.0
 BENCH_READY := .venv-bench/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-coordinator build libtorch clean
+.PHONY: help demo test chaos lint bench bench-coordinator bench-recovery soak build libtorch clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -29,6 +30,9 @@ demo: build ## set everything up, train on this machine with two workers, say wh
 
 test: libtorch ## set everything up, run every test
 	cargo test --workspace
+
+chaos: libtorch ## the whole kill matrix: each rank at each step in each phase, killed or hung (15 minutes)
+	CONCENTRIC_CHAOS=all cargo test --workspace --test it -- chaos --nocapture
 
 lint: libtorch ## formatting, clippy and documentation, warnings denied
 	cargo fmt --check
@@ -40,6 +44,12 @@ bench: build $(BENCH_READY) ## measure side by side with PyTorch; the table of d
 
 bench-coordinator: build ## measure one coordinator with up to 10,000 workers that only talk (1 minute)
 	cargo bench --workspace --bench control_plane -- --programs $(PROGRAMS) $(BENCH_FLAGS)
+
+bench-recovery: build ## measure how fast a run goes on after a loss, over 140 losses (10 minutes)
+	python3 worker/benches/recovery.py --programs $(PROGRAMS) $(BENCH_FLAGS)
+
+soak: build ## 200 random faults over one run: equal files, clean audit, no leak (15 minutes)
+	python3 worker/benches/soak.py --programs $(PROGRAMS) $(SOAK_FLAGS)
 
 build: libtorch ## both programs, into target/release
 	cargo build --workspace --bins --profile $(PROFILE)

@@ -376,7 +376,9 @@ fn log(event: &Event) {
         Event::DrainRequested { slot } => tracing::info!(%slot, "draining"),
         Event::ScaleRequested { workers } => tracing::info!(workers, "scaling"),
         Event::StopRequested { reason } => tracing::info!("stopping: {reason}"),
-        Event::ProcessEnded { slot, how } => tracing::debug!(%slot, "worker process {how}"),
+        Event::ProcessEnded { slot, process, how } => {
+            tracing::debug!(%slot, process, "worker process {how}");
+        }
         Event::SessionEnded { session, how } => {
             tracing::debug!(session = session.0, "a worker {how}")
         }

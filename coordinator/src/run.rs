@@ -217,8 +217,8 @@ impl Running {
                     let reason = next.name().to_string();
                     cluster.apply(Event::StopRequested { reason });
                 }
-                Some(WorkerExit { slot, how }) = self.exits.recv() => {
-                    cluster.apply(Event::ProcessEnded { slot, how });
+                Some(WorkerExit { slot, process, how }) = self.exits.recv() => {
+                    cluster.apply(Event::ProcessEnded { slot, process, how });
                 }
                 Some((slot, delay)) = self.spawns.recv() => {
                     self.soon.spawn(async move { tokio::time::sleep(delay).await; slot });
@@ -240,7 +240,7 @@ impl Running {
         tracing::info!(%slot, "starting a worker");
         if let Err(error) = workers.start(slot) {
             let how = format!("could not be started: {error:#}");
-            self.shared.cluster.apply(Event::ProcessEnded { slot, how });
+            self.shared.cluster.apply(Event::ProcessEnded { slot, process: 0, how });
         }
     }
 

@@ -47,8 +47,10 @@ pub struct SpawnPlan {
 /// A worker process that ended.
 #[derive(Debug)]
 pub struct WorkerExit {
-    /// Its slot.
+    /// The slot that it was started for.
     pub slot: Slot,
+    /// Its number.
+    pub process: u32,
     /// A verb phrase: "exited with code 1".
     pub how: String,
 }
@@ -74,17 +76,20 @@ impl Workers {
         Ok(Self { plan, exits, living: Arc::default(), waiting: JoinSet::new() })
     }
 
-    /// Starts the worker of a slot.
+    /// Starts the worker of a slot, unless one lives: its end is what another waits for.
     ///
     /// # Errors
     /// The program or its log file cannot be opened.
     pub fn start(&mut self, slot: Slot) -> Result<()> {
+        if lock(&self.living).contains_key(&slot) {
+            return Ok(());
+        }
         let child = start_one(&self.plan, slot)
             .with_context(|| format!("cannot start {}", self.plan.program.display()))?;
         let id = child.id().context("a process just started has an id")?;
         let pid = Pid::from_raw(i32::try_from(id).context("a process id fits 31 bits")?);
         lock(&self.living).insert(slot, pid);
-        self.waiting.spawn(wait(slot, child, Arc::clone(&self.living), self.exits.clone()));
+        self.waiting.spawn(wait((slot, id), child, Arc::clone(&self.living), self.exits.clone()));
         tracing::debug!(%slot, process = id, "worker started");
         Ok(())
     }
@@ -142,14 +147,14 @@ impl Drop for Workers {
 }
 
 async fn wait(
-    slot: Slot,
+    (slot, process): (Slot, u32),
     mut child: Child,
     living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
     exits: mpsc::UnboundedSender<WorkerExit>,
 ) {
     let status = child.wait().await;
     lock(&living).remove(&slot);
-    exits.send(WorkerExit { slot, how: describe(status) }).ok();
+    exits.send(WorkerExit { slot, process, how: describe(status) }).ok();
 }
 
 /// The same for a process that is not this one's child.
@@ -163,7 +168,8 @@ async fn watch(
         tokio::time::sleep(ADOPTED_POLL).await;
     }
     lock(&living).remove(&slot);
-    exits.send(WorkerExit { slot, how: "ended".to_string() }).ok();
+    let process = pid.as_raw().unsigned_abs();
+    exits.send(WorkerExit { slot, process, how: "ended".to_string() }).ok();
 }
 
 /// The process of a slot's worker on this machine, if it lives.

@@ -75,8 +75,10 @@ pub enum Event {
     },
     /// A worker process that this coordinator started is gone.
     ProcessEnded {
-        /// Its slot.
+        /// The slot that it was started for.
         slot: Slot,
+        /// Its number on this machine: another may hold the slot by now.
+        process: u32,
         /// How it ended, a verb phrase: "exited with code 1".
         how: String,
     },

@@ -31,17 +31,26 @@ impl Membership {
         self.lose(now, slot, how)
     }
 
-    pub(super) fn process_ended(&mut self, now: Duration, slot: Slot, how: &str) -> Vec<Decision> {
+    /// A process that was started for a slot is gone; another takes its place, unless somebody holds the slot.
+    pub(super) fn process_ended(
+        &mut self,
+        now: Duration,
+        slot: Slot,
+        process: u32,
+        how: &str,
+    ) -> Vec<Decision> {
         self.absent.remove(&slot);
         if self.has_ended() {
             return Vec::new();
         }
-        let mut decisions = match self.members.contains_key(&slot) {
-            true => self.lose(now, slot, how),
-            false => self.try_start(now),
+        let is_its = |member: &Member| member.identity.process_id == process;
+        let mut decisions = match self.members.get(&slot).map(is_its) {
+            Some(true) => self.lose(now, slot, how),
+            _ => self.try_start(now),
         };
         self.absent.remove(&slot);
-        if self.has_ended() || self.rules.spawning == Spawning::ByHand {
+        let is_held = self.members.contains_key(&slot) || self.probes.contains_key(&slot);
+        if self.has_ended() || self.rules.spawning == Spawning::ByHand || is_held {
             return decisions;
         }
         let had_joined = self.departed.remove(&slot);

@@ -183,7 +183,9 @@ impl Membership {
                 self.failed(now, session, &reason, ends_run)
             }
             Event::SessionEnded { session, how } => self.session_ended(now, session, &how),
-            Event::ProcessEnded { slot, how } => self.process_ended(now, slot, &how),
+            Event::ProcessEnded { slot, process, how } => {
+                self.process_ended(now, slot, process, &how)
+            }
             Event::StopRequested { reason } => self.stop(now, reason),
             Event::DrainRequested { slot } => self.drain(now, slot, "drained by the operator"),
             Event::ScaleRequested { workers } => self.scale(now, workers),

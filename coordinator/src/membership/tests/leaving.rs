@@ -39,7 +39,8 @@ fn scaling_down_drains_the_highest_slots_and_up_again_starts_them() {
     assert_eq!(said_goodbye(&decisions), [1, 2]);
     assert_eq!(begin(&decisions).members.len(), 1);
     let how = "exited with code 0".to_string();
-    let decisions = membership.apply(SECOND, Event::ProcessEnded { slot: Slot(2), how });
+    let decisions =
+        membership.apply(SECOND, Event::ProcessEnded { slot: Slot(2), process: 2, how });
     assert!(spawned(&decisions).is_empty(), "it was let go");
     let late = joined(&mut membership, 9, 2);
     assert!(matches!(refusal(&late), ServiceError::SlotTaken(m) if m.contains("scaled to")));
