@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::config::Config;
-use common::ids::{Generation, Step, WorldSize};
+use common::ids::{Generation, Slot, Step, WorldSize};
 use common::plan;
 use common::status::ServiceError;
 use proto::StartFrom;
 
 use crate::ledger::{Entry, Member};
-use crate::membership::{Begin, Identity, Loss, Origin};
+use crate::membership::{Begin, Identity, Loss, Origin, Place};
 use crate::run_directory::RunDirectory;
-use common::ids::Slot;
 
 /// The run's ledger, and where its state comes from when no member has it.
 #[derive(Debug)]
@@ -116,6 +115,7 @@ impl Books {
             recovering.begun = Some((now, step));
         }
         let (every, formats) = &self.shape.pictures;
+        self.directory.remove_undue_pictures(*every)?;
         let epochs = step / self.shape.steps_per_epoch();
         let pictures_from = self.directory.first_without_picture(epochs, *every, formats);
         Ok(Beginning { start_from, step, pictures_from })
@@ -230,7 +230,7 @@ impl Books {
         plan::batch(self.shape.samples, self.shape.batch_size, within)
     }
 
-    fn member(&self, place: &crate::membership::Place, world_size: WorldSize) -> Member {
+    fn member(&self, place: &Place, world_size: WorldSize) -> Member {
         let shards = plan::shards_of(self.shape.logical_shards, world_size, place.rank);
         Member { slot: place.slot, shards: (shards.start as u64, shards.end as u64) }
     }

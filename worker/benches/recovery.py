@@ -495,6 +495,9 @@ def main():
             measure(kind, scratch, arguments, random.Random(f"{arguments.seed}-{number}"))
         except Trouble as trouble:
             sys.exit(f"{trouble}\n(seed {arguments.seed}; everything is kept in {scratch})")
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
     shutil.rmtree(scratch)
     print(f"\n{describe_machine(arguments.seed)}")
     rows = [kind.row for kind in chosen]

@@ -424,6 +424,9 @@ def main():
         wrong, files = differences(scratch / "run", scratch / "undisturbed")
     except Trouble as trouble:
         sys.exit(f"{trouble}\n{kept}")
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
     problems += wrong
     rows = disturber.resources.comparisons()
     problems += [

@@ -139,6 +139,10 @@ char* bridge_gloo_wait(BridgeWork* work, int64_t timeout) noexcept {
   });
 }
 
+char* bridge_gloo_abort(BridgeWork* work) noexcept {
+  return concentric::guarded([&] { work->work->abort(); });
+}
+
 void bridge_gloo_release(BridgeWork* work) noexcept {
   delete work;
 }

@@ -59,6 +59,9 @@ char* bridge_gloo_all_reduce(
 // Blocks until the operation is complete. A timeout breaks the group, as bridge_gloo_cut does.
 char* bridge_gloo_wait(BridgeWork* work, int64_t timeout) noexcept;
 
+// Ends the wait for a send or receive, the one that is under way or the next; from any thread.
+char* bridge_gloo_abort(BridgeWork* work) noexcept;
+
 // Gives up a work, complete or not; its tensor's memory is not touched afterwards.
 void bridge_gloo_release(BridgeWork* work) noexcept;
 

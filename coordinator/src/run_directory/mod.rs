@@ -216,6 +216,27 @@ impl RunDirectory {
         Ok(resume::find(&self.root.join(CHECKPOINTS))?)
     }
 
+    /// Removes pictures of the features that are not due, one being due every `every` epochs: an end that was none may
+    /// have left the picture of what was the last epoch then.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub fn remove_undue_pictures(&self, every: u64) -> Result<(), ServiceError> {
+        let epoch =
+            |name: &str| name.strip_prefix("epoch=")?.split('.').next()?.parse::<u64>().ok();
+        let remove = || -> io::Result<()> {
+            for entry in fs::read_dir(self.root.join(PICTURES))? {
+                let entry = entry?;
+                let epoch = entry.file_name().to_str().and_then(epoch);
+                if epoch.is_some_and(|epoch| !epoch.is_multiple_of(every)) {
+                    atomic::remove(&entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        remove().map_err(|error| self.storage_error(PICTURES, &error))
+    }
+
     /// The first epoch below `epochs` whose picture of the features is due, one every `every`, and not there in each of
     /// `formats`.
     pub fn first_without_picture(&self, epochs: u64, every: u64, formats: &[String]) -> u64 {

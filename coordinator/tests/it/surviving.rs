@@ -169,3 +169,22 @@ async fn a_silent_worker_is_evicted_and_learns_it() {
     assert!(halt.reason.contains("rank 1 on host-1 has not been heard from for 0.8 s"));
     let Ok(Some(Order::Evict(_))) = second.order().await else { panic!("not evicted") };
 }
+
+#[tokio::test]
+async fn a_picture_that_was_the_last_for_a_while_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--workers", "2", "--min-workers", "1", "--picture-every", "2"];
+    let run = TestRun::start(&folder, &flags).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
+    let mut second = workers.pop().unwrap();
+    for epoch in [0, 1, 2] {
+        workers[0].put(&[&format!("pictures/epoch={epoch}.png")], b"picture").await.unwrap();
+    }
+    drop(workers);
+    second.halted().await;
+    second.leave(1, 25).await;
+    let start = second.start().await;
+    let is_there = |epoch| run.root.join(format!("pictures/epoch={epoch}.png")).exists();
+    assert_eq!([0, 1, 2].map(is_there), [true, false, true]);
+    assert_eq!(start.pictures_from, 2, "two epochs are complete, and what is due of them is there");
+}

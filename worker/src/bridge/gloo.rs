@@ -188,17 +188,32 @@ pub struct Work {
 // the tensor, whose count is atomic.
 unsafe impl Send for Work {}
 
+// SAFETY: what may be called on a shared work, waiting and aborting, takes Gloo's own lock.
+unsafe impl Sync for Work {}
+
 impl Work {
     /// Blocks until the operation is complete.
     ///
     /// # Errors
     ///
     /// If the peer is lost, the group was cut, or `timeout` passes, which also cuts the group.
-    pub fn wait(&mut self, timeout: Duration) -> Result<(), BridgeError> {
-        // SAFETY: the work is alive while `self` is, and borrowed mutably: one waiter at a time.
+    pub fn wait(&self, timeout: Duration) -> Result<(), BridgeError> {
+        // SAFETY: the work is alive while `self` is.
         unsafe {
             check(self.operation, raw::bridge_gloo_wait(self.raw.as_ptr(), milliseconds(timeout)))
         }
+    }
+}
+
+impl Work {
+    /// Ends the wait for a send or receive, the one that is under way or the next, from any thread.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither.
+    pub fn abort(&self) -> Result<(), BridgeError> {
+        // SAFETY: the work is alive while `self` is.
+        unsafe { check(self.operation, raw::bridge_gloo_abort(self.raw.as_ptr())) }
     }
 }
 

@@ -95,5 +95,6 @@ unsafe extern "C" {
         work: *mut *mut RawWork,
     ) -> *mut c_char;
     pub(super) fn bridge_gloo_wait(work: *mut RawWork, timeout: i64) -> *mut c_char;
+    pub(super) fn bridge_gloo_abort(work: *mut RawWork) -> *mut c_char;
     pub(super) fn bridge_gloo_release(work: *mut RawWork);
 }

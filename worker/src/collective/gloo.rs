@@ -2,7 +2,9 @@
 //! rank learns which peer failed.
 //!
 //! Gloo's own collectives have no abort. Cutting the group's connections ends them all the same,
-//! and every send and receive with them, so that is what abort, failure and an early drop do.
+//! and most sends and receives with them, so that is what abort, failure and an early drop do. A
+//! send to a peer that has closed its connection already is not woken by that: the wait for it is
+//! ended by itself.
 
 mod connect;
 #[cfg(test)]
@@ -38,6 +40,8 @@ struct Shared {
     group: Mutex<Option<Group>>,
     /// What went wrong first.
     failure: Mutex<Option<CollectiveError>>,
+    /// The send or receive that the trainer waits for.
+    awaited: Mutex<Option<Arc<Work>>>,
     abort: AbortHandle,
 }
 
@@ -84,7 +88,7 @@ impl Collective for GlooCollective {
         let result = match started {
             Err(error @ BridgeError::Unsuitable { .. }) => return Err(error.into()),
             Err(error) => Err(error),
-            Ok(mut work) => work.wait(timeout + GRACE),
+            Ok(work) => work.wait(timeout + GRACE),
         };
         result.map_err(|error| {
             self.shared.fail(CollectiveError::AllReduce { reason: message_of(error) })
@@ -131,6 +135,22 @@ impl Shared {
         start(self.group().as_ref().expect("the collective that calls this is not dropped"))
     }
 
+    /// Waits for a send or receive. An abort that came before is seen here, one that comes later sees
+    /// what is awaited.
+    fn wait(&self, work: &Arc<Work>, limit: Duration) -> Result<(), BridgeError> {
+        *self.awaited() = Some(Arc::clone(work));
+        if self.abort.check().is_err() {
+            work.abort()?;
+        }
+        let result = work.wait(limit);
+        *self.awaited() = None;
+        result
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Option<Arc<Work>>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn group(&self) -> MutexGuard<'_, Option<Group>> {
         self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,13 +161,17 @@ impl Cancel for Shared {
         if let Some(Err(error)) = self.group().as_ref().map(Group::cut) {
             tracing::warn!(%error, "a process group's connections were not cut");
         }
+        let awaited = self.awaited().clone();
+        if let Some(Err(error)) = awaited.map(|work| work.abort()) {
+            tracing::warn!(%error, "a wait for a peer was not ended");
+        }
     }
 }
 
 /// The works of one exchange.
 struct Transfers {
     shared: Arc<Shared>,
-    works: Vec<(Rank, Work)>,
+    works: Vec<(Rank, Arc<Work>)>,
     timeout: Duration,
     complete: bool,
 }
@@ -161,7 +185,7 @@ impl Transfers {
         // Without bytes both sides know there is nothing to wait for.
         for (peer, tensor) in list.iter().filter(|(_, tensor)| tensor.numel() > 0) {
             match self.shared.with_group(|group| start(group, tensor, *peer)) {
-                Ok(work) => self.works.push((*peer, work)),
+                Ok(work) => self.works.push((*peer, Arc::new(work))),
                 Err(error @ BridgeError::Unsuitable { .. }) => return Err(error.into()),
                 Err(error) => {
                     let reason = message_of(error);
@@ -179,9 +203,9 @@ impl InFlight for Transfers {
     fn finish(mut self: Box<Self>) -> Result<(), CollectiveError> {
         self.shared.check()?;
         let started = Instant::now();
-        for (peer, work) in &mut self.works {
+        for (peer, work) in &self.works {
             let left = self.timeout.saturating_sub(started.elapsed());
-            work.wait(left).map_err(|error| {
+            self.shared.wait(work, left).map_err(|error| {
                 let rank = *peer;
                 self.shared.fail(if started.elapsed() < self.timeout {
                     CollectiveError::PeerLost { rank, reason: message_of(error) }

@@ -81,7 +81,7 @@ fn two_at_once_and_all_but_one_may_die() {
     let ending = run.wait();
     assert_eq!(ending.code, Some(0), "{}", ending.printed);
     let events = std::fs::read_to_string(root.join("events.jsonl")).unwrap();
-    assert!(events.matches("\"kind\":\"loss\"").count() >= 10, "{events}");
+    assert!(events.matches("\"kind\":\"loss\"").count() >= 4, "{events}");
     check_equal(&root, &undisturbed);
 }
 

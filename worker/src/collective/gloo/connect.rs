@@ -46,6 +46,7 @@ impl GlooCollective {
         let shared = Arc::new(Shared {
             group: Mutex::new(Some(group)),
             failure: Mutex::new(None),
+            awaited: Mutex::new(None),
             abort: abort.clone(),
         });
         abort.register(Arc::downgrade(&shared) as Weak<dyn Cancel>);
