@@ -1,9 +1,9 @@
 //! The worker's stays with the coordinator: joins, obeys, comes back when the connection is lost.
 //!
 //! - this file: from one stay to the next;
-//! - [`stay`]: one stay, from Hello to its end;
-//! - [`connection`]: how the coordinator is reached;
-//! - [`generation`]: the trainer thread of one generation, seen from here.
+//! - `stay`: one stay, from Hello to its end;
+//! - `connection`: how the coordinator is reached;
+//! - `generation`: the trainer thread of one generation, seen from here.
 //!
 //! Lives on tokio and never touches a tensor; one trainer thread computes. A worker has left its generation for good
 //! before it joins anew; what it keeps is the run's state, for the generation after.
