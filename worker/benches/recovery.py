@@ -1,4 +1,4 @@
-"""Measures how fast a run goes on after a loss, over many losses, and prints the table of docs/performance.md.
+"""Measures how fast a run goes on after a loss, over many losses, and prints the table of docs/reliability.md.
 
     make bench-recovery
     python3 worker/benches/recovery.py --kills 5 --hangs 2 --restarts 2
