@@ -22,6 +22,7 @@ use proto::HeldState;
 
 use crate::args::WorkerArgs;
 use crate::trainer::Memory;
+use generation::RunningGeneration;
 use stay::{End, Stay};
 
 /// The state that this worker keeps, and where it comes from.
@@ -33,6 +34,11 @@ struct Kept {
 }
 
 impl Kept {
+    /// What a generation leaves.
+    fn of(generation: &RunningGeneration, memory: Memory) -> Self {
+        Self { run: generation.run.clone(), generation: generation.number, memory }
+    }
+
     /// As the coordinator is told of it.
     fn describe(&self) -> HeldState {
         HeldState {

@@ -207,11 +207,7 @@ impl Stay {
         let number = generation.number.0;
         let Ending { result, memory } = ending;
         let reached = memory.as_ref().map(|memory| memory.state.reached());
-        *kept = memory.map(|memory| Kept {
-            run: generation.run.clone(),
-            generation: generation.number,
-            memory,
-        });
+        *kept = memory.map(|memory| Kept::of(&generation, memory));
         let left =
             |reason, broken| Word::Left(Left { generation: number, reached, reason, broken });
         match result {
@@ -310,11 +306,7 @@ impl Stay {
         if let Err(error) = &ending.result {
             tracing::debug!(%error, "how the trainer ended");
         }
-        *kept = ending.memory.map(|memory| Kept {
-            run: generation.run.clone(),
-            generation: generation.number,
-            memory,
-        });
+        *kept = ending.memory.map(|memory| Kept::of(&generation, memory));
     }
 
     /// The trainer hangs in a kernel or a call that cannot be aborted: the process has to go.
