@@ -42,7 +42,7 @@ impl Mark {
         command.env(VARIABLE, &self.0);
     }
 
-    /// The living processes of the run whose command line has all of `words`.
+    /// The living processes of the run whose command line has `words`, one after the other.
     pub fn living(&self, words: &[&str]) -> Vec<Pid> {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -71,5 +71,7 @@ impl Mark {
 fn has_words(pid: i32, words: &[&str]) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-    words.iter().all(|word| line.contains(&word.as_bytes()))
+    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    // Not each by itself: another rank's `--parallel 1` is not `--rank 1`.
+    words.is_empty() || line.windows(words.len()).any(|found| found == words)
 }
