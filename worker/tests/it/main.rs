@@ -14,3 +14,4 @@ mod resume;
 mod strict_load;
 mod surviving;
 mod unusual;
+mod verifying;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::harness::{Launch, Results, Worker, data, programs};
+use crate::harness::{Launch, Results, Wire, Worker, data, programs};
 
 const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
@@ -62,6 +62,39 @@ fn a_hung_worker_is_evicted_and_learns_it_when_it_wakes() {
             ending.printed
         );
     }
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
+fn a_worker_cut_off_from_the_coordinator_alone_does_not_split_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let timing = ["--heartbeat-interval", "0.2", "--heartbeat-timeout", "1"];
+    let mut run = launch(&root).with(&["--workers", "3"]).with(&timing).start();
+    let wire = Wire::to(&run.address());
+    let zero = Worker::join(&mut run, 0);
+    let one = Worker::join_at(&run, 1, wire.address());
+    let two = Worker::join(&mut run, 2);
+    run.wait_for_step(6);
+    // Its peers hear it as before.
+    wire.cut();
+    let log = root.join("coordinator.log");
+    run.wait_for("the eviction", || {
+        std::fs::read_to_string(&log).ok()?.contains("has not been heard from").then_some(())
+    });
+    let printed = one.printed();
+    assert!(printed.contains("it was silent for 1s"), "it notices that first: {printed}");
+    run.wait_for_step(20);
+    wire.mend();
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    for worker in [zero, two] {
+        let ending = worker.wait();
+        assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    }
+    let back = one.wait();
+    assert!(back.code == Some(0) || back.printed.contains("joining anew"), "{}", back.printed);
     check_equal(&root, &undisturbed);
 }
 

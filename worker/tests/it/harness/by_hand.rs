@@ -25,8 +25,13 @@ impl Worker {
     /// A worker of a run, with this `--rank`.
     pub fn join(run: &mut Run, rank: u32) -> Self {
         let address = run.address();
+        Self::join_at(run, rank, &address)
+    }
+
+    /// A worker of a run that finds it at this address.
+    pub fn join_at(run: &Run, rank: u32, address: &str) -> Self {
         let folder = run.root.parent().expect("a run lies in a test's folder").to_path_buf();
-        let flags = ["--rank", &rank.to_string(), "--coordinator", &address, "--parallel", "1"];
+        let flags = ["--rank", &rank.to_string(), "--coordinator", address, "--parallel", "1"];
         Self::start(&folder, &run.mark, &flags)
     }
 
@@ -45,11 +50,16 @@ impl Worker {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
 
+    /// All that it has printed by now.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(&self.printed).unwrap()
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Ending {
         let started = Instant::now();
         loop {
-            let printed = fs::read_to_string(&self.printed).unwrap();
+            let printed = self.printed();
             if let Some(status) = self.child.try_wait().unwrap() {
                 let printed = fs::read_to_string(&self.printed).unwrap_or(printed);
                 return Ending { code: status.code(), printed };

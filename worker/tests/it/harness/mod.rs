@@ -4,6 +4,7 @@
 //! - [`processes`]: finding and ending every process of a run;
 //! - [`run`]: a coordinator with the workers it starts, one run at a time;
 //! - [`by_hand`]: workers that a test starts itself;
+//! - [`wire`]: a way to the coordinator that can be cut;
 //! - [`results`]: a run directory's files, as numbers and hashes;
 //! - [`data`]: IDX files, MNIST where it is;
 //! - [`formulas`]: the closed formulas of `tests/reference/single_node.py`;
@@ -17,7 +18,9 @@ pub mod processes;
 pub mod programs;
 pub mod results;
 pub mod run;
+pub mod wire;
 
 pub use by_hand::Worker;
 pub use results::Results;
 pub use run::{Ending, Launch, Run};
+pub use wire::Wire;

@@ -40,9 +40,17 @@ impl Launch {
         Self::with_root("--resume", root)
     }
 
+    /// `coordinator verify`, whose runs are kept in `root`.
+    pub fn verify(root: &Path) -> Self {
+        Self::empty(root).with(&["verify", "--keep", &root.display().to_string()])
+    }
+
     fn with_root(flag: &str, root: &Path) -> Self {
-        let launch = Self { root: root.to_path_buf(), arguments: Vec::new(), fault: None };
-        launch.with(&[flag, &root.display().to_string(), "--listen", "127.0.0.1:0"])
+        Self::empty(root).with(&[flag, &root.display().to_string(), "--listen", "127.0.0.1:0"])
+    }
+
+    fn empty(root: &Path) -> Self {
+        Self { root: root.to_path_buf(), arguments: Vec::new(), fault: None }
     }
 
     /// Adds flags.
