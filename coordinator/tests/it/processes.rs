@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -98,6 +99,67 @@ async fn a_full_disk_keeps_the_previous_checkpoint_and_ends_the_run() {
     assert_eq!(code, Some(1));
     assert!(printed.contains("cannot store checkpoints/last.safetensors"), "{printed}");
     assert!(printed.contains("(epoch 0, step 7)"), "{printed}");
+}
+
+/// Whom a folder's permissions bind: not root.
+const NOBODY: u32 = 65534;
+
+/// The program as somebody who may not write where the folder's permissions forbid it.
+fn as_anybody() -> Command {
+    let mut command = Command::new(PROGRAM);
+    if nix::unistd::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+/// Lets anybody write into a folder, or nobody.
+fn permit(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_run_directory_that_cannot_be_written_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    permit(folder.path(), 0o555);
+    let root = folder.path().join("run");
+    let (code, printed) = Process::start(as_anybody().args(arguments(&root))).end();
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains(&root.display().to_string()), "{printed}");
+    assert!(printed.contains("Permission denied"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_directory_that_becomes_read_only_ends_the_run_and_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    permit(folder.path(), 0o777);
+    let root = folder.path().join("run");
+    let process = Process::start(as_anybody().args(arguments(&root)));
+    let mut worker = FakeWorker::join_at(&address(&root), hello(0)).await.unwrap();
+    worker.start().await;
+    worker.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
+    let model = std::fs::read(root.join("checkpoints/last.safetensors")).unwrap();
+    permit(&root.join("checkpoints"), 0o555);
+    let refused = worker.checkpoint(&["last"], [0, 9, 9]).await;
+    permit(&root.join("checkpoints"), 0o777);
+    let Err(ServiceError::Storage(message)) = refused else { panic!("{refused:?}") };
+    assert!(message.contains("cannot store checkpoints/last"), "{message}");
+    let (code, printed) = process.end();
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("Permission denied"), "{printed}");
+    assert!(printed.contains("(epoch 0, step 7)"), "{printed}");
+    assert_eq!(std::fs::read(root.join("checkpoints/last.safetensors")).unwrap(), model);
+
+    let mut resumed = as_anybody();
+    resumed.args(["--listen", "127.0.0.1:0", "--resume"]).arg(&root);
+    let process = Process::start(&mut resumed);
+    eventually("another coordinator", || {
+        let log = std::fs::read_to_string(root.join("coordinator.log")).ok()?;
+        (log.matches("listening address=").count() == 2).then_some(())
+    });
+    process.signal(Signal::SIGTERM);
+    let (_, printed) = process.end();
+    assert!(!printed.contains("Permission denied"), "{printed}");
 }
 
 /// The program with a `worker` of the test's own beside it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::harness::{Launch, Results, Wire, Worker, data, programs};
+use crate::harness::{Island, Launch, Results, Wire, Worker, data, programs};
 
 const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
@@ -87,6 +87,39 @@ fn a_worker_cut_off_from_the_coordinator_alone_does_not_split_the_run() {
     assert!(printed.contains("it was silent for 1s"), "it notices that first: {printed}");
     run.wait_for_step(20);
     wire.mend();
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    for worker in [zero, two] {
+        let ending = worker.wait();
+        assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    }
+    let back = one.wait();
+    assert!(back.code == Some(0) || back.printed.contains("joining anew"), "{}", back.printed);
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
+fn a_worker_whose_cable_is_pulled_is_evicted_and_comes_back_as_new() {
+    let Some(island) = Island::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let timing = ["--heartbeat-interval", "0.2", "--heartbeat-timeout", "1"];
+    let mut run = launch(&root)
+        .listening_at(&island.mainland)
+        .with(&["--workers", "3"])
+        .with(&timing)
+        .start();
+    let [zero, two] = [0, 2].map(|rank| Worker::join(&mut run, rank));
+    let one = Worker::join_from_island(&island, &mut run, 1);
+    run.wait_for_step(6);
+    island.cut();
+    let log = root.join("coordinator.log");
+    run.wait_for("the eviction", || {
+        std::fs::read_to_string(&log).ok()?.contains("has not been heard from").then_some(())
+    });
+    run.wait_for_step(12);
+    island.mend();
     let ending = run.wait();
     assert_eq!(ending.code, Some(0), "{}", ending.printed);
     for worker in [zero, two] {

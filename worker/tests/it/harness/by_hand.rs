@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::processes::Mark;
-use super::{Ending, Run, programs};
+use super::{Ending, Island, Run, programs};
 
 /// Longest wait for a worker's end.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -30,16 +30,29 @@ impl Worker {
 
     /// A worker of a run that finds it at this address.
     pub fn join_at(run: &Run, rank: u32, address: &str) -> Self {
-        let folder = run.root.parent().expect("a run lies in a test's folder").to_path_buf();
+        Self::join_from(Command::new(programs::WORKER), run, rank, address)
+    }
+
+    /// A worker in a network of its own.
+    pub fn join_from_island(island: &Island, run: &mut Run, rank: u32) -> Self {
+        let address = run.address();
+        Self::join_from(island.program(programs::WORKER), run, rank, &address)
+    }
+
+    fn join_from(program: Command, run: &Run, rank: u32, address: &str) -> Self {
+        let folder = run.root.parent().expect("a run lies in a test's folder");
         let flags = ["--rank", &rank.to_string(), "--coordinator", address, "--parallel", "1"];
-        Self::start(&folder, &run.mark, &flags)
+        Self::launch(program, folder, &run.mark, &flags)
     }
 
     /// A worker with these flags; what it prints goes to a new file in `folder`.
     pub fn start(folder: &Path, mark: &Mark, flags: &[&str]) -> Self {
+        Self::launch(Command::new(programs::WORKER), folder, mark, flags)
+    }
+
+    fn launch(mut command: Command, folder: &Path, mark: &Mark, flags: &[&str]) -> Self {
         let printed = folder.join(format!("worker-{}", Mark::new().name()));
         let output = File::create(&printed).unwrap();
-        let mut command = Command::new(programs::WORKER);
         mark.put_on(&mut command);
         command.args(flags).stdout(output.try_clone().unwrap()).stderr(output);
         Self { child: command.spawn().unwrap(), printed }

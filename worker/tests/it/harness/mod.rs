@@ -4,6 +4,7 @@
 //! - [`processes`]: finding and ending every process of a run;
 //! - [`run`]: a coordinator with the workers it starts, one run at a time;
 //! - [`by_hand`]: workers that a test starts itself;
+//! - [`island`]: a worker's own network, whose cable can be pulled;
 //! - [`wire`]: a way to the coordinator that can be cut;
 //! - [`results`]: a run directory's files, as numbers and hashes;
 //! - [`data`]: IDX files, MNIST where it is;
@@ -14,6 +15,7 @@ pub mod by_hand;
 pub mod data;
 pub mod expected;
 pub mod formulas;
+pub mod island;
 pub mod processes;
 pub mod programs;
 pub mod results;
@@ -21,6 +23,7 @@ pub mod run;
 pub mod wire;
 
 pub use by_hand::Worker;
+pub use island::Island;
 pub use results::Results;
 pub use run::{Ending, Launch, Run};
 pub use wire::Wire;

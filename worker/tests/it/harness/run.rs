@@ -59,6 +59,13 @@ impl Launch {
         self
     }
 
+    /// Listening at another of this machine's addresses.
+    pub fn listening_at(mut self, ip: &str) -> Self {
+        let listen = self.arguments.iter_mut().find(|argument| *argument == "127.0.0.1:0");
+        *listen.expect("every run listens") = format!("{ip}:0");
+        self
+    }
+
     /// With so many workers, which the coordinator starts.
     pub fn workers(self, count: u32) -> Self {
         self.with(&["--workers", &count.to_string(), "--spawn", "true"])
