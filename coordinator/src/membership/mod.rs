@@ -160,7 +160,7 @@ impl Membership {
             losses: 0,
             enough_since: None,
             broken: false,
-            cause: "every worker is here".to_string(),
+            cause: "enough workers are here".to_string(),
             last_checkpoint: None,
             rules,
         }
