@@ -1,13 +1,14 @@
 //! Places where a test ends or stops this worker, as a crash or a hang would. Without a plan they do nothing.
 //!
 //! `CONCENTRIC_FAULT=generation=1,rank=2,step=3,phase=commit,action=kill` ends the worker with `--rank 2` in the first
-//! generation's step 3 while it commits; `action=hang` stops it as SIGSTOP does.
+//! generation's step 3 while it commits; `action=hang` stops it as SIGSTOP does; `action=freeze` stops its trainer
+//! alone, as a kernel that never ends would.
 
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use common::ids::{Generation, Slot};
 use nix::sys::signal::{Signal, raise};
 
@@ -60,8 +61,22 @@ struct Plan {
     slot: Slot,
     step: u64,
     phase: Phase,
-    signal: Signal,
+    action: Action,
 }
+
+/// How it is hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    /// The process ends.
+    Kill,
+    /// The process stops.
+    Hang,
+    /// The thread that is here stops; the session goes on.
+    Freeze,
+}
+
+const ACTIONS: [(&str, Action); 3] =
+    [("kill", Action::Kill), ("hang", Action::Hang), ("freeze", Action::Freeze)];
 
 /// The places of one generation's trainer. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -98,9 +113,15 @@ impl Faults {
     pub fn point(&self, phase: Phase) {
         let Some(armed) = &self.0 else { return };
         if armed.plan.phase == phase && armed.plan.step == armed.step.load(Ordering::Relaxed) {
-            tracing::warn!(?phase, signal = %armed.plan.signal, "a planned fault");
+            tracing::warn!(?phase, action = ?armed.plan.action, "a planned fault");
             // It cannot fail: the signal exists, and a process may send it to itself.
-            let _ = raise(armed.plan.signal);
+            let _ = match armed.plan.action {
+                Action::Kill => raise(Signal::SIGKILL),
+                Action::Hang => raise(Signal::SIGSTOP),
+                Action::Freeze => loop {
+                    std::thread::park();
+                },
+            };
         }
     }
 }
@@ -121,13 +142,14 @@ impl FromStr for Plan {
         let phase = PHASES.iter().find(|(name, _)| *name == phase);
         let Some((_, phase)) = phase else { bail!("`{text}` names no phase that there is") };
         let action = field("action")?;
-        ensure!(matches!(action, "kill" | "hang"), "the action in `{text}` is not kill or hang");
+        let action = ACTIONS.iter().find(|(name, _)| *name == action);
+        let Some((_, action)) = action else { bail!("`{text}` names no action that there is") };
         Ok(Self {
             generation: Generation(number("generation")?),
             slot: Slot(u32::try_from(number("rank")?)?),
             step: number("step")?,
             phase: *phase,
-            signal: if action == "kill" { Signal::SIGKILL } else { Signal::SIGSTOP },
+            action: *action,
         })
     }
 }
@@ -144,6 +166,7 @@ mod tests {
             "",
             "generation=1,rank=2,step=3,phase=commit",
             "generation=1,rank=2,step=3,phase=lunch,action=kill",
+            "generation=1,rank=2,step=3,phase=commit,action=eat",
         ] {
             assert!(wrong.parse::<Plan>().is_err(), "{wrong}");
         }

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
+use super::crash;
+
 /// Beginning of the names of unfinished files.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -27,8 +29,11 @@ pub fn unfinished(folder: &Path) -> io::Result<NamedTempFile> {
 /// # Errors
 /// The system's own; the old content is whole then.
 pub fn finish(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    crash::point();
     file.as_file().sync_all()?;
+    crash::point();
     file.persist(path).map_err(|failed| failed.error)?;
+    crash::point();
     sync_folder_of(path)
 }
 
@@ -38,6 +43,7 @@ pub fn finish(file: NamedTempFile, path: &Path) -> io::Result<()> {
 /// The system's own; the old content is whole then.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = unfinished(folder_of(path))?;
+    crash::point();
     file.write_all(content)?;
     finish(file, path)
 }
@@ -51,7 +57,11 @@ pub fn duplicate(source: &Path, target: &Path) -> io::Result<()> {
     let link =
         Builder::new().prefix(UNFINISHED).make_in(folder, |name| fs::hard_link(source, name));
     match link {
-        Ok(link) => link.into_temp_path().persist(target).map_err(|failed| failed.error)?,
+        Ok(link) => {
+            crash::point();
+            link.into_temp_path().persist(target).map_err(|failed| failed.error)?;
+            crash::point();
+        }
         // A file system without hard links, or a limit of them.
         Err(_) => {
             let mut copy = unfinished(folder)?;
@@ -68,9 +78,11 @@ pub fn duplicate(source: &Path, target: &Path) -> io::Result<()> {
 /// The system's own.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Ok(()) => crash::point(),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) => {}
     }
+    Ok(())
 }
 
 /// Removes what a crash left unfinished in `folder`.

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::crash;
+
 /// The open file.
 #[derive(Debug)]
 pub struct LineLog {
@@ -32,11 +34,16 @@ impl LineLog {
     pub fn append(&mut self, record: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
+        if crash::is_due() {
+            self.file.write_all(&line[..line.len() / 2])?;
+            crash::end();
+        }
         if let Err(error) = self.file.write_all(&line) {
             self.file.set_len(self.length)?;
             return Err(error);
         }
         self.length += line.len() as u64;
+        crash::point();
         Ok(())
     }
 

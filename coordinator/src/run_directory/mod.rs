@@ -5,7 +5,8 @@
 //! - `upload`: an artifact on its way in;
 //! - `retention`: which checkpoint files stay;
 //! - [`model_file`], [`resume`]: where a resumed run goes on;
-//! - `metrics_log`, `events_log`: `metrics.jsonl`, `events.jsonl`; `line_log`: what both are.
+//! - `metrics_log`, `events_log`: `metrics.jsonl`, `events.jsonl`; `line_log`: what both are;
+//! - [`crash`]: where tests end the coordinator between two changes.
 //!
 //! Everything here blocks on the disk: asynchronous callers use `spawn_blocking`.
 
@@ -26,6 +27,7 @@ use crate::ledger::{Entry, Line};
 
 pub mod artifact_path;
 pub mod atomic;
+pub mod crash;
 pub mod events_log;
 mod line_log;
 mod metrics_log;
@@ -84,9 +86,6 @@ impl RunDirectory {
                 root.display()
             );
         }
-        for folder in artifact_path::FOLDERS {
-            fs::create_dir_all(root.join(folder)).with_context(context)?;
-        }
         Self::hold(root, keep, lock).with_context(context)
     }
 
@@ -102,15 +101,16 @@ impl RunDirectory {
         );
         let context = || cannot("use", root);
         let lock = lock(root)?;
-        for folder in artifact_path::FOLDERS {
-            fs::create_dir_all(root.join(folder)).with_context(context)?;
-            atomic::clean(&root.join(folder)).with_context(context)?;
-        }
-        atomic::clean(root).with_context(context)?;
         Self::hold(root, keep, lock).with_context(context)
     }
 
     fn hold(root: &Path, keep: u64, lock: Flock<File>) -> io::Result<Self> {
+        // A new run may be in the place of one that was killed before it had begun.
+        atomic::clean(root)?;
+        for folder in artifact_path::FOLDERS {
+            fs::create_dir_all(root.join(folder))?;
+            atomic::clean(&root.join(folder))?;
+        }
         let metrics = Mutex::new(MetricsLog::open(&root.join(METRICS))?);
         events_log::cut_torn_line(&root.join(EVENTS))?;
         let events = Mutex::new(LineLog::open(&root.join(EVENTS))?);

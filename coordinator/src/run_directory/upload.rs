@@ -6,7 +6,7 @@ use common::ids::Generation;
 use common::status::ServiceError;
 use tempfile::NamedTempFile;
 
-use super::{ArtifactPath, RunDirectory, atomic, lock_on, retention};
+use super::{ArtifactPath, RunDirectory, atomic, crash, lock_on, retention};
 
 /// An artifact being received. Dropped before [`Upload::finish`], it leaves no trace.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ impl<'d> Upload<'d> {
         if self.received > self.expected {
             return Err(self.wrong_length());
         }
+        crash::point();
         let written = self.file.write_all(content);
         written.map_err(|error| self.directory.storage_error(&self.paths[0].to_string(), &error))
     }

@@ -204,7 +204,10 @@ impl FakeWorker {
     }
 
     pub async fn join_at(address: &str, hello: Hello) -> Result<Self, ServiceError> {
-        let mut client = within(CoordinatorClient::connect(address.to_string())).await.unwrap();
+        let unreachable =
+            |error: tonic::transport::Error| ServiceError::Unreachable(error.to_string());
+        let connecting = within(CoordinatorClient::connect(address.to_string()));
+        let mut client = connecting.await.map_err(unreachable)?;
         let (words, outgoing) = mpsc::channel(16);
         words.send(WorkerMessage { message: Some(Word::Hello(hello)) }).await.unwrap();
         let orders = within(client.session(ReceiverStream::new(outgoing))).await?.into_inner();

@@ -4,11 +4,13 @@
 
 mod artifacts;
 mod command_line;
+mod crashes;
 mod endings;
 mod harness;
 mod initial_state;
 mod joining;
 mod processes;
+mod program;
 mod rendezvous;
 mod resuming;
 mod samples;

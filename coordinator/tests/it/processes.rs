@@ -1,76 +1,18 @@
 //! The program as a process: a full disk, spawned workers, signals.
 
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use common::status::ServiceError;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::command_line::PROGRAM;
-use crate::harness::{FakeWorker, SMALL, hello};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until `probe` says something.
-fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = probe() {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// The program in a process of its own, killed when the test ends.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
-    }
-
-    /// Exit code and everything it printed.
-    fn end(mut self) -> (Option<i32>, String) {
-        let status = eventually("the program's end", || self.0.try_wait().unwrap());
-        let mut printed = String::new();
-        self.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-        self.0.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
-        (status.code(), printed)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-fn arguments(root: &Path) -> Vec<String> {
-    let fixed = ["--listen", "127.0.0.1:0", "--run-dir", root.to_str().unwrap()];
-    fixed.iter().chain(&SMALL).map(|argument| (*argument).to_string()).collect()
-}
-
-/// The address that the log tells.
-fn address(root: &Path) -> String {
-    eventually("the address", || {
-        let log = std::fs::read_to_string(root.join("coordinator.log")).ok()?;
-        let rest = log.split("listening address=").nth(1)?;
-        Some(format!("http://{}", rest.split_whitespace().next()?))
-    })
-}
+use crate::harness::{FakeWorker, hello};
+use crate::program::{Process, address, arguments, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_keeps_the_previous_checkpoint_and_ends_the_run() {

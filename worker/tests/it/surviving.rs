@@ -66,6 +66,25 @@ fn a_hung_worker_is_evicted_and_learns_it_when_it_wakes() {
 }
 
 #[test]
+fn a_worker_whose_trainer_alone_hangs_is_noticed_by_its_peers() {
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = undisturbed(folder.path());
+    let root = folder.path().join("run");
+    let ending = launch(&root)
+        .workers(3)
+        .with(&["--collective-timeout", "3"])
+        .with_fault("generation=1,rank=1,step=8,phase=backward,action=freeze")
+        .start()
+        .wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    let frozen = std::fs::read_to_string(root.join("logs/worker-1.log")).unwrap();
+    assert!(frozen.contains("its trainer did not leave the generation"), "{frozen}");
+    let events = std::fs::read_to_string(root.join("events.jsonl")).unwrap();
+    assert_eq!(events.matches("\"kind\":\"loss\"").count(), 1, "{events}");
+    check_equal(&root, &undisturbed);
+}
+
+#[test]
 fn a_worker_cut_off_from_the_coordinator_alone_does_not_split_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let undisturbed = undisturbed(folder.path());

@@ -26,7 +26,8 @@ fn build_coordinator() -> PathBuf {
     // What cargo tells a test of the test's own package would have dependencies built once more.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+        let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if prefixes.iter().any(|prefix| text.starts_with(prefix)) {
             build.env_remove(&name);
         }
     }
