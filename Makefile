@@ -5,6 +5,7 @@
 #   DEMO_FLAGS='…'            trains something else than the demo's recipe
 #   BENCH_FLAGS='…'           e.g. --rounds 1 or --epoch, see worker/benches/compare.py --help;
 #                             for bench-coordinator e.g. --workers 1000, for bench-recovery e.g. --kills 5
+#   FUZZ_SECONDS=3600         how long `make fuzz` stays with each reader
 #   SOAK_FLAGS='…'            e.g. --faults 20 --seed 3, see worker/benches/soak.py --help
 #   CONCENTRIC_MNIST_DIR=DIR  a folder that holds MNIST already: nothing is downloaded then
 
@@ -20,7 +21,7 @@ DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.0
 BENCH_READY := .venv-bench/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint bench bench-coordinator bench-recovery soak build libtorch clean
+.PHONY: help demo test chaos fuzz lint bench bench-coordinator bench-recovery soak build libtorch clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -33,6 +34,9 @@ test: libtorch ## set everything up, run every test
 
 chaos: libtorch ## the whole kill matrix: each rank at each step in each phase, killed or hung (15 minutes)
 	CONCENTRIC_CHAOS=all cargo test --workspace --test it -- chaos --nocapture
+
+fuzz: ## every reader of files and messages, FUZZ_SECONDS each (60), two at a time
+	coordinator/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
 lint: libtorch ## formatting, clippy and documentation, warnings denied
 	cargo fmt --check
