@@ -14,3 +14,4 @@ mod resuming;
 mod samples;
 mod status;
 mod surviving;
+mod tls;
