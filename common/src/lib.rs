@@ -8,10 +8,12 @@
 //! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
 //! - [`wire`]: conversions between these types and the service's messages;
 //! - [`status`]: how errors travel as gRPC status;
+//! - [`access`]: how a coordinator behind TLS and a join token is reached;
 //! - [`telemetry`]: log lines.
 //!
 //! Nothing here links libtorch or opens a socket of the cluster.
 
+pub mod access;
 pub mod architecture;
 pub mod config;
 pub mod dataset;

@@ -17,6 +17,9 @@ pub enum ServiceError {
     /// The message belongs to another generation, or the run is in another phase.
     #[error("{0}")]
     Stale(String),
+    /// The caller has not shown that it may call: its join token or its certificate is missing or wrong.
+    #[error("{0}")]
+    Unauthenticated(String),
     /// Nothing is there under that name.
     #[error("{0}")]
     NotFound(String),
@@ -51,6 +54,7 @@ impl From<ServiceError> for Status {
             ServiceError::SlotTaken(_) => Code::AlreadyExists,
             ServiceError::Invalid(_) => Code::InvalidArgument,
             ServiceError::Stale(_) => Code::FailedPrecondition,
+            ServiceError::Unauthenticated(_) => Code::Unauthenticated,
             ServiceError::NotFound(_) => Code::NotFound,
             ServiceError::TimedOut(_) => Code::DeadlineExceeded,
             ServiceError::Storage(_) => Code::ResourceExhausted,
@@ -70,6 +74,7 @@ impl From<Status> for ServiceError {
             Code::AlreadyExists => Self::SlotTaken(message),
             Code::InvalidArgument => Self::Invalid(message),
             Code::FailedPrecondition => Self::Stale(message),
+            Code::Unauthenticated => Self::Unauthenticated(message),
             Code::NotFound => Self::NotFound(message),
             Code::DeadlineExceeded => Self::TimedOut(message),
             Code::ResourceExhausted => Self::Storage(message),
@@ -92,6 +97,7 @@ mod tests {
             ServiceError::SlotTaken(text()),
             ServiceError::Invalid(text()),
             ServiceError::Stale(text()),
+            ServiceError::Unauthenticated(text()),
             ServiceError::NotFound(text()),
             ServiceError::TimedOut(text()),
             ServiceError::Storage(text()),

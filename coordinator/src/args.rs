@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use common::access::Access;
 use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError};
 use common::dataset::{DatasetError, DatasetSource};
 
+use crate::certs::CertsPlan;
+use crate::door::DoorSettings;
 use crate::run_directory::{CONFIG, resume};
 use crate::verify::{VerifyArgs, VerifyPlan};
 
@@ -33,6 +36,8 @@ pub enum Command {
     Audit(AuditPlan),
     /// Prove that the result does not depend on the workers.
     Verify(Box<VerifyPlan>),
+    /// Make certificates and a join token.
+    Certs(CertsPlan),
 }
 
 /// A validated wish to train.
@@ -40,6 +45,8 @@ pub enum Command {
 pub struct RunPlan {
     /// The resolved settings.
     pub config: Config,
+    /// Who may come in.
+    pub door: DoorSettings,
     /// Where its samples come from.
     pub dataset: DatasetSource,
     /// A folder that holds MNIST, so that nothing needs to be downloaded.
@@ -59,6 +66,9 @@ pub struct RunningCoordinator {
         value_name = "URL"
     )]
     pub url: String,
+    /// How it is let in.
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// A validated wish to know.
@@ -131,6 +141,8 @@ struct Raw {
     resume: Option<Option<PathBuf>>,
     #[command(flatten)]
     _settings: Config,
+    #[command(flatten)]
+    _door: DoorSettings,
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,6 +163,8 @@ enum RawCommand {
     /// [default: 1]; nothing is tested unless --test-samples is given. The exit code is 0 only if the float64 runs
     /// agree within 1e-12 and the float32 runs byte by byte (with --reduction native: within 1e-3).
     Verify(VerifyArgs),
+    /// Make a private authority, certificates and a join token for a cluster
+    Certs(CertsPlan),
 }
 
 /// Validates the command line.
@@ -171,9 +185,12 @@ pub fn parse(
         Some(RawCommand::Verify(wish)) => {
             return Ok(Command::Verify(Box::new(wish.validate(environment)?)));
         }
+        Some(RawCommand::Certs(plan)) => return Ok(Command::Certs(plan)),
         None => {}
     }
-    let file = raw.config_file.as_deref().map(FileLayer::read).transpose()?;
+    let mut file = raw.config_file.as_deref().map(FileLayer::read).transpose()?;
+    let of_door = file.as_mut().map(FileLayer::split_off::<DoorSettings>);
+    let door = layers::merge(&matches, of_door.as_ref())?;
     let resume = raw.resume.is_some();
     let config = match raw.resume {
         None => merge(&matches, file, None, environment)?,
@@ -182,7 +199,7 @@ pub fn parse(
     let dataset =
         config.dataset.parse().map_err(|error: DatasetError| anyhow!("--dataset: {error}"))?;
     let mnist_dir = environment.mnist_dir.clone();
-    Ok(Command::Run(Box::new(RunPlan { config, dataset, mnist_dir, resume })))
+    Ok(Command::Run(Box::new(RunPlan { config, door, dataset, mnist_dir, resume })))
 }
 
 /// The settings of a resumed run: as saved, but for what is given now and may change.

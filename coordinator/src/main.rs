@@ -12,7 +12,9 @@ use coordinator::log::{LogFile, Terminal};
 use coordinator::membership::{Outcome, Timing};
 use coordinator::run::{self, Ended, Inputs};
 use coordinator::run_directory::{EVENTS, events_log};
-use coordinator::{audit, interrupts, ledger, operator_command, server, status_command, verify};
+use coordinator::{
+    audit, certs, door, interrupts, ledger, operator_command, server, status_command, verify,
+};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn start(command: Command) -> Result<ExitCode> {
             println!("{}", verdict.text);
             verdict.exit_code()
         }),
+        Command::Certs(plan) => certs::command(&plan).map(print),
         Command::Verify(plan) => runtime.block_on(verify::command(&plan)).map(|verdict| {
             println!("{}", verdict.text);
             verdict.exit_code()
@@ -68,9 +71,11 @@ async fn train(plan: RunPlan) -> Result<ExitCode> {
         log.clone(),
     )
     .context("starting the log")?;
+    let door = door::open(&plan.door)?;
     let listener = server::bind_again(&plan.config.listen, known_address(&plan).as_deref()).await?;
     let inputs = Inputs {
         listener,
+        door,
         interrupts,
         clock: Clock::monotonic(),
         timing: Timing::default(),

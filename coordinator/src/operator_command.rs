@@ -13,7 +13,7 @@ use crate::status_command::connect;
 /// Nobody answers at that address, or the run cannot have so many.
 pub async fn scale(plan: &ScalePlan) -> Result<String> {
     let request = ScaleRequest { workers: plan.workers };
-    let reply = connect(&plan.coordinator.url).await?.scale(request).await;
+    let reply = connect(&plan.coordinator).await?.scale(request).await;
     Ok(reply.map_err(|status| refused(&status))?.into_inner().message)
 }
 
@@ -23,7 +23,7 @@ pub async fn scale(plan: &ScalePlan) -> Result<String> {
 /// Nobody answers at that address, or there is no such worker.
 pub async fn drain(plan: &DrainPlan) -> Result<String> {
     let request = DrainRequest { slot: plan.rank };
-    let reply = connect(&plan.coordinator.url).await?.drain(request).await;
+    let reply = connect(&plan.coordinator).await?.drain(request).await;
     Ok(reply.map_err(|status| refused(&status))?.into_inner().message)
 }
 

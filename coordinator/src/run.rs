@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::RunPlan;
 use crate::assembly::{begin_spawning, share};
 use crate::clock::Clock;
+use crate::door::Door;
 use crate::interrupts::Interrupt;
 use crate::ledger::Entry;
 use crate::log::{LogFile, Terminal};
@@ -26,7 +27,7 @@ use crate::progress;
 use crate::run_directory::WORKER_LOGS;
 use crate::server::serve;
 use crate::service::Shared;
-use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program};
+use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program, url};
 use crate::summary;
 
 /// How long ended sessions may take to deliver their last orders.
@@ -39,6 +40,8 @@ const LEAVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_sec
 pub struct Inputs {
     /// Where workers come in.
     pub listener: TcpListener,
+    /// Who may come in.
+    pub door: Door,
     /// Wishes to end early.
     pub interrupts: mpsc::Receiver<Interrupt>,
     /// Time.
@@ -76,7 +79,9 @@ impl Ended {
 /// # Errors
 /// What kept it from starting, or a failure of the coordinator itself. A run that failed later is an [`Ended`].
 pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
-    let spawn = SpawnRequest::new(&plan)?;
+    let address = inputs.listener.local_addr().context("reading the listener's address")?;
+    inputs.door.check(address)?;
+    let spawn = SpawnRequest::new(&plan, &inputs.door)?;
     let log = inputs.log.clone();
     let preparing = spawn_blocking(move || prepare(&plan, &log, SystemTime::now()));
     let prepared = tokio::select! {
@@ -95,16 +100,17 @@ fn stopped(interrupt: Interrupt) -> Ended {
 #[derive(Debug)]
 struct SpawnRequest {
     program: std::path::PathBuf,
+    access: Vec<(&'static str, std::path::PathBuf)>,
 }
 
 impl SpawnRequest {
-    fn new(plan: &RunPlan) -> Result<Option<Self>> {
+    fn new(plan: &RunPlan, door: &Door) -> Result<Option<Self>> {
         if !plan.config.spawn {
             return Ok(None);
         }
         let own = std::env::current_exe().context("finding this program's own path")?;
         let program = find_program(&own, std::env::var_os("PATH").as_deref())?;
-        Ok(Some(Self { program }))
+        Ok(Some(Self { program, access: door.access_of_workers()? }))
     }
 }
 
@@ -126,7 +132,7 @@ struct Running {
 
 impl Running {
     fn start(prepared: Prepared, spawn: Option<SpawnRequest>, inputs: Inputs) -> Result<Self> {
-        let Inputs { listener, interrupts, clock, timing, terminal, log: _ } = inputs;
+        let Inputs { listener, door, interrupts, clock, timing, terminal, log: _ } = inputs;
         let synthetic = prepared.data.synthetic;
         let processes = match prepared.history.survivors.is_empty() {
             true => BTreeMap::new(),
@@ -143,7 +149,9 @@ impl Running {
         tracing::info!(%address, "listening");
         tracing::info!("waiting for workers: {}", shared.cluster.view().reason);
         let no_more_calls = CancellationToken::new();
-        let server = tokio::spawn(serve(Arc::clone(&shared), listener, no_more_calls.clone()));
+        let scheme = door.scheme();
+        let server =
+            tokio::spawn(serve(Arc::clone(&shared), listener, door, no_more_calls.clone()));
         let cancel = shared.cancel.clone();
         let cluster = Arc::clone(&shared.cluster);
         shared.tasks.spawn(async move { cluster.tick(cancel).await });
@@ -155,7 +163,8 @@ impl Running {
             let plan = SpawnPlan {
                 program: spawn.program,
                 parallel: (cores / config.workers as usize).max(1),
-                address,
+                url: url(scheme, address),
+                access: spawn.access,
                 logs: shared.directory.root().join(WORKER_LOGS),
             };
             begin_spawning(plan, config.workers, &processes, exited)

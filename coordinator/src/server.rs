@@ -7,9 +7,10 @@ use anyhow::Result;
 use proto::coordinator_server::CoordinatorServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
+use crate::door::{Door, entrance};
 use crate::service::{Service, Shared};
 
 /// A silent connection is pinged after this…
@@ -19,7 +20,11 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Unread bytes of one upload, and of one connection.
 const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
 /// Largest message taken: a piece of an artifact, with room to spare.
-const LARGEST_MESSAGE: usize = 64 << 20;
+const LARGEST_MESSAGE: usize = 4 << 20;
+/// Calls at once on one connection: a worker has its session, its samples and a few more.
+const MOST_CALLS: u32 = 256;
+/// Bytes of a call's headers: a token and little else.
+const LARGEST_HEADERS: u32 = 16 << 10;
 
 /// Listens for workers of a run that goes on: where any port would do, at the one that its workers know.
 ///
@@ -55,19 +60,22 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 pub async fn serve(
     shared: Arc<Shared>,
     listener: TcpListener,
+    door: Door,
     no_more_calls: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let service =
         CoordinatorServer::new(Service(shared)).max_decoding_message_size(LARGEST_MESSAGE);
+    // Before any handler, and before anything of a message is read.
+    let service = InterceptedService::new(service, door.guard());
+    let connections = entrance::open(listener, door.tls, no_more_calls.clone());
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(WINDOWS.0)
         .initial_connection_window_size(WINDOWS.1)
+        .max_concurrent_streams(MOST_CALLS)
+        .http2_max_header_list_size(LARGEST_HEADERS)
         .add_service(service)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            no_more_calls.cancelled_owned(),
-        )
+        .serve_with_incoming_shutdown(connections, no_more_calls.cancelled_owned())
         .await
 }

@@ -39,7 +39,9 @@ pub struct SpawnPlan {
     /// Logical shards that each computes side by side: its share of the cores.
     pub parallel: usize,
     /// Where the coordinator listens.
-    pub address: SocketAddr,
+    pub url: String,
+    /// Variables that say how they are let in; the join token, where it is in no file, is in this process's own.
+    pub access: Vec<(&'static str, PathBuf)>,
     /// Folder of their logs.
     pub logs: PathBuf,
 }
@@ -193,8 +195,9 @@ fn start_one(plan: &SpawnPlan, slot: Slot) -> Result<Child> {
     let log = File::options().create(true).append(true).open(log_path(&plan.logs, slot))?;
     let child = Command::new(&plan.program)
         .args(["--rank", &slot.to_string()])
-        .args(["--coordinator", &url(plan.address)])
+        .args(["--coordinator", &plan.url])
         .args(["--parallel", &plan.parallel.to_string()])
+        .envs(plan.access.iter().map(|(name, path)| (name, path)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -224,13 +227,13 @@ pub fn find_program(own: &Path, search_path: Option<&std::ffi::OsStr>) -> Result
 }
 
 /// The address under which this machine reaches a listener.
-pub fn url(address: SocketAddr) -> String {
+pub fn url(scheme: &str, address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
 fn log_path(logs: &Path, slot: Slot) -> PathBuf {
@@ -258,7 +261,7 @@ mod tests {
     #[test]
     fn workers_reach_any_listener() {
         let check = |address: &str, expected: &str| {
-            assert_eq!(url(address.parse().unwrap()), expected);
+            assert_eq!(url("http", address.parse().unwrap()), expected);
         };
         check("127.0.0.1:5", "http://127.0.0.1:5");
         check("0.0.0.0:5", "http://127.0.0.1:5");

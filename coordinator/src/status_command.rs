@@ -5,13 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use common::access::Line;
 use common::metrics::{EpochMetrics, StepMetrics};
+use common::status::ServiceError;
 use proto::coordinator_client::CoordinatorClient;
 use proto::{StatusReply, StatusRequest, WorkerStatus};
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
-use crate::args::StatusPlan;
+use crate::args::{RunningCoordinator, StatusPlan};
 use crate::progress::duration;
 
 /// A coordinator answers at once, or something is wrong.
@@ -23,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Nobody answers at that address.
 pub async fn status(plan: &StatusPlan) -> Result<String> {
     let url = &plan.coordinator.url;
-    let reply = connect(url).await?.get_status(StatusRequest {}).await;
+    let reply = connect(&plan.coordinator).await?.get_status(StatusRequest {}).await;
     let reply = reply.with_context(|| format!("asking {url} for its status"))?.into_inner();
     if plan.json {
         Ok(serde_json::to_string_pretty(&Report::from(reply))?)
@@ -32,19 +34,23 @@ pub async fn status(plan: &StatusPlan) -> Result<String> {
     }
 }
 
-/// A connection to the coordinator at `url`.
+/// A connection to a running coordinator.
 ///
 /// # Errors
 /// Nobody answers there.
-pub async fn connect(url: &str) -> Result<CoordinatorClient<Channel>> {
+pub async fn connect(coordinator: &RunningCoordinator) -> Result<CoordinatorClient<Line>> {
+    let RunningCoordinator { url, access } = coordinator;
     let endpoint = Endpoint::from_shared(url.to_string()).with_context(|| {
         format!("`{url}` is no address of a coordinator: give --coordinator http://HOST:PORT")
     })?;
-    let channel = endpoint.connect_timeout(DEADLINE).timeout(DEADLINE).connect().await;
-    let channel = channel.with_context(|| {
-        format!("no coordinator answers at {url}: is it running? give --coordinator URL")
-    })?;
-    Ok(CoordinatorClient::new(channel))
+    let endpoint = endpoint.connect_timeout(DEADLINE).timeout(DEADLINE);
+    match access.connect(endpoint).await {
+        Ok(line) => Ok(CoordinatorClient::new(line)),
+        Err(error @ ServiceError::Unauthenticated(_)) => Err(error.into()),
+        Err(error) => Err(error).with_context(|| {
+            format!("no coordinator answers at {url}: is it running? give --coordinator URL")
+        }),
+    }
 }
 
 fn table(status: &StatusReply) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use common::access::Access;
 use common::ids::Slot;
 use tonic::transport::Uri;
 
@@ -46,6 +47,8 @@ struct RawArgs {
     /// Logical shards to compute side by side; does not change the result [default: the cores, divided by --threads]
     #[arg(long, env = "CONCENTRIC_PARALLEL", value_name = "COUNT")]
     parallel: Option<usize>,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// A checked command line.
@@ -63,6 +66,8 @@ pub struct WorkerArgs {
     pub coordinator_timeout: Duration,
     /// Logical shards side by side, if given.
     pub parallel: Option<usize>,
+    /// How it is let in.
+    pub access: Access,
 }
 
 /// What a launcher (torchrun, Slurm, Kubernetes) has set in the environment.
@@ -117,6 +122,7 @@ impl WorkerArgs {
             connect_timeout,
             coordinator_timeout,
             parallel: raw.parallel,
+            access: raw.access,
         })
     }
 }
@@ -144,21 +150,27 @@ fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Slot> {
 }
 
 fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
+    let scheme = raw.access.scheme();
     let text = match (&raw.coordinator, &launcher.master_addr) {
         (Some(url), _) => url.clone(),
         (None, Some(host)) => {
             let port = launcher.master_port.clone().unwrap_or_else(|| DEFAULT_PORT.to_string());
-            format!("http://{host}:{port}")
+            format!("{scheme}://{host}:{port}")
         }
-        (None, None) => format!("http://127.0.0.1:{DEFAULT_PORT}"),
+        (None, None) => format!("{scheme}://127.0.0.1:{DEFAULT_PORT}"),
     };
-    let text = if text.contains("://") { text } else { format!("http://{text}") };
-    let hint = "give it as http://HOST:PORT";
+    let text = if text.contains("://") { text } else { format!("{scheme}://{text}") };
+    let hint = "give it as http://HOST:PORT or https://HOST:PORT";
     let uri: Uri =
         text.parse().with_context(|| format!("--coordinator `{text}` is no URL: {hint}"))?;
     match (uri.scheme_str(), uri.host(), uri.port_u16()) {
-        (Some("http"), Some(_), Some(_)) => Ok(uri),
-        (Some("http"), Some(_), None) => bail!("--coordinator `{text}` has no port: {hint}"),
+        (Some("http" | "https"), Some(_), Some(_)) => {
+            raw.access.check(&uri)?;
+            Ok(uri)
+        }
+        (Some("http" | "https"), Some(_), None) => {
+            bail!("--coordinator `{text}` has no port: {hint}")
+        }
         _ => bail!("--coordinator `{text}`: {hint}"),
     }
 }

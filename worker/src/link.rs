@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use common::ids::Generation;
 use common::status::ServiceError;
-use proto::coordinator_client::CoordinatorClient;
 use proto::put_artifact_piece::Piece;
 use proto::{
     AddKeyRequest, GetArtifactRequest, GetKeysRequest, PutArtifactHeader, PutArtifactPiece,
@@ -18,9 +17,9 @@ use proto::{
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 use crate::collective::{KeyValueStore, StoreError};
+use crate::session::Client;
 
 /// Longest wait for a short call.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
@@ -33,7 +32,7 @@ const PIECE: usize = 256 * 1024;
 #[derive(Clone)]
 pub struct Link {
     runtime: Handle,
-    client: CoordinatorClient<Channel>,
+    client: Client,
     generation: Generation,
     ended: CancellationToken,
 }
@@ -42,7 +41,7 @@ impl Link {
     /// A line for `generation`; every call fails once `ended` is cancelled.
     pub fn new(
         runtime: Handle,
-        client: CoordinatorClient<Channel>,
+        client: Client,
         generation: Generation,
         ended: CancellationToken,
     ) -> Self {
@@ -55,7 +54,7 @@ impl Link {
     }
 
     /// The client, for calls made on the tokio side.
-    pub fn client(&self) -> CoordinatorClient<Channel> {
+    pub fn client(&self) -> Client {
         self.client.clone()
     }
 

@@ -46,6 +46,12 @@ impl FileLayer {
         self.table.contains_key(key)
     }
 
+    /// Takes the settings of `S` out of this file, into one of their own.
+    pub fn split_off<S: Args>(&mut self) -> Self {
+        let table = keys::<S>().into_iter().filter_map(|key| self.table.remove_entry(&key));
+        Self { path: self.path.clone(), table: table.collect() }
+    }
+
     /// This file's settings, and those of `lower` that it does not give.
     pub fn over(mut self, lower: Self) -> Self {
         for (key, value) in lower.table {

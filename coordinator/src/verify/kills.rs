@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use common::access::{Access, Line};
 use common::ids::Slot;
 use nix::sys::signal::{Signal, kill};
 use proto::coordinator_client::CoordinatorClient;
@@ -13,8 +14,8 @@ use proto::{StatusReply, StatusRequest};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use tokio::time::sleep;
-use tonic::transport::Channel;
 
+use crate::args::RunningCoordinator;
 use crate::ledger;
 use crate::run_directory::{EVENTS, events_log};
 use crate::spawn::living_worker;
@@ -61,11 +62,11 @@ pub async fn carry_out(kills: &[Kill], root: &Path, done: &mut usize) {
     }
 }
 
-async fn find_coordinator(root: &Path) -> CoordinatorClient<Channel> {
+async fn find_coordinator(root: &Path) -> CoordinatorClient<Line> {
     loop {
         let lines = events_log::read(&root.join(EVENTS)).unwrap_or_default();
         if let Some(address) = ledger::summarise(&lines).address
-            && let Ok(client) = connect(&format!("http://{address}")).await
+            && let Ok(client) = connect(&run_at(&address)).await
         {
             return client;
         }
@@ -73,10 +74,15 @@ async fn find_coordinator(root: &Path) -> CoordinatorClient<Channel> {
     }
 }
 
+/// A run of this machine's own, which lets everybody on it in.
+fn run_at(address: &str) -> RunningCoordinator {
+    RunningCoordinator { url: format!("http://{address}"), access: Access::default() }
+}
+
 /// Kills, if it is time. A process that was killed may still be listed, so none is killed twice.
 async fn attempt(
     due: Kill,
-    client: &mut CoordinatorClient<Channel>,
+    client: &mut CoordinatorClient<Line>,
     killed: &mut BTreeSet<u32>,
 ) -> bool {
     let Ok(reply) = client.get_status(StatusRequest {}).await else {

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::kills::{self, Kill};
+use crate::door::DoorSettings;
 use crate::interrupts::Interrupt;
 
 /// A run that takes longer is given up.
@@ -172,5 +173,7 @@ fn terminate(child: &Child) {
 /// Environment variables that give settings.
 fn setting_variables() -> Vec<std::ffi::OsString> {
     let settings = Config::augment_args(clap::Command::new("settings"));
-    settings.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_owned())).collect()
+    let named = settings.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_owned()));
+    // Its runs are on this machine's loopback, open, whatever other coordinators are locked with.
+    named.chain(DoorSettings::variables()).collect()
 }

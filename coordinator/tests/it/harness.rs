@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use common::access::{Access, Line};
 use common::config::Config;
 use common::status::ServiceError;
 use coordinator::args::{self, Command, Environment, RunPlan};
 use coordinator::clock::Clock;
+use coordinator::door::{self, DoorSettings};
 use coordinator::interrupts::Interrupt;
 use coordinator::log::{Display, LogFile, Terminal};
 use coordinator::membership::Timing;
@@ -33,7 +35,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
+use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 
 /// Nothing here takes longer.
@@ -74,6 +76,8 @@ pub const SMALL: [&str; 12] = [
 /// A running coordinator.
 pub struct TestRun {
     pub address: String,
+    /// How its workers get in.
+    pub access: Access,
     pub root: PathBuf,
     pub interrupts: mpsc::Sender<Interrupt>,
     running: JoinHandle<Result<Ended>>,
@@ -84,8 +88,10 @@ pub struct TestRun {
 /// Parses a command line as the program does.
 pub fn plan(root: &Path, arguments: &[&str]) -> Result<RunPlan> {
     let root = root.to_str().unwrap();
-    let fixed = ["coordinator", "--run-dir", root, "--listen", "127.0.0.1:0"];
-    let all = fixed.iter().chain(arguments).map(OsString::from);
+    let fixed = ["coordinator", "--run-dir", root];
+    let any = ["--listen", "127.0.0.1:0"];
+    let any = if arguments.contains(&any[0]) { &[][..] } else { &any[..] };
+    let all = fixed.iter().chain(any).chain(arguments).map(OsString::from);
     let environment = Environment { world_size: None, mnist_dir: None, cores: 2 };
     match args::parse(all, &environment)? {
         Command::Run(plan) => Ok(*plan),
@@ -111,12 +117,17 @@ impl TestRun {
     async fn launch(root: PathBuf, plan: RunPlan) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listen = plan.config.listen.clone();
+        let door = door::open(&plan.door).unwrap();
+        let scheme = door.scheme();
+        let DoorSettings { tls_ca, tls_cert, tls_key, join_token_file, .. } = plan.door.clone();
+        let access = Access { tls_ca, tls_cert, tls_key, join_token_file };
         let binding = runtime.spawn(async move { server::bind(&listen).await });
         let listener = binding.await.unwrap().unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
         let (interrupts, received) = mpsc::channel(2);
         let inputs = Inputs {
             listener,
+            door,
             interrupts: received,
             clock: Clock::monotonic(),
             timing: TIMING,
@@ -124,7 +135,7 @@ impl TestRun {
             log: LogFile::default(),
         };
         let running = runtime.spawn(run::run(plan, inputs));
-        Self { address, root, interrupts, running, runtime: Some(runtime) }
+        Self { address, access, root, interrupts, running, runtime: Some(runtime) }
     }
 
     /// How it ended.
@@ -171,7 +182,7 @@ impl Drop for TestRun {
 pub struct FakeWorker {
     words: mpsc::Sender<WorkerMessage>,
     orders: Streaming<CoordinatorMessage>,
-    pub client: CoordinatorClient<Channel>,
+    pub client: CoordinatorClient<Line>,
 }
 
 /// What an ordinary worker says first.
@@ -200,14 +211,20 @@ impl FakeWorker {
     }
 
     pub async fn join_as(run: &TestRun, hello: Hello) -> Result<Self, ServiceError> {
-        Self::join_at(&run.address, hello).await
+        Self::join_with(&run.address, &run.access, hello).await
     }
 
     pub async fn join_at(address: &str, hello: Hello) -> Result<Self, ServiceError> {
-        let unreachable =
-            |error: tonic::transport::Error| ServiceError::Unreachable(error.to_string());
-        let connecting = within(CoordinatorClient::connect(address.to_string()));
-        let mut client = connecting.await.map_err(unreachable)?;
+        Self::join_with(address, &Access::default(), hello).await
+    }
+
+    pub async fn join_with(
+        address: &str,
+        access: &Access,
+        hello: Hello,
+    ) -> Result<Self, ServiceError> {
+        let endpoint = Endpoint::from_shared(address.to_string()).unwrap();
+        let mut client = CoordinatorClient::new(within(access.connect(endpoint)).await?);
         let (words, outgoing) = mpsc::channel(16);
         words.send(WorkerMessage { message: Some(Word::Hello(hello)) }).await.unwrap();
         let orders = within(client.session(ReceiverStream::new(outgoing))).await?.into_inner();

@@ -16,3 +16,4 @@ mod resuming;
 mod samples;
 mod status;
 mod surviving;
+mod tls;

@@ -129,7 +129,7 @@ async fn a_worker_is_drained_and_the_run_scaled() {
         TestRun::start(&folder, &["--workers", "2", "--max-workers", "3", "--min-workers", "1"])
             .await;
     let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
-    let coordinator = RunningCoordinator { url: run.address.clone() };
+    let coordinator = RunningCoordinator { url: run.address.clone(), access: run.access.clone() };
     let drain = |rank| DrainPlan { rank, coordinator: coordinator.clone() };
     let nobody = within(operator_command::drain(&drain(2))).await.unwrap_err().to_string();
     assert!(nobody.contains("no worker in slot 2; workers are in 0, 1"), "{nobody}");

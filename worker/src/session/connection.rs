@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use common::access::Line;
 use common::status::ServiceError;
 use proto::coordinator_client::CoordinatorClient;
 use proto::{HeldState, Hello, PROTOCOL_VERSION};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::args::WorkerArgs;
 use crate::bridge;
@@ -15,12 +16,12 @@ use crate::hardware;
 const MESSAGE_LIMIT: usize = 16 << 20;
 
 /// A connection to the coordinator.
-pub type Client = CoordinatorClient<Channel>;
+pub type Client = CoordinatorClient<Line>;
 
 /// Connects.
 ///
 /// # Errors
-/// [`ServiceError::Unreachable`].
+/// As [`common::access::Access::connect`].
 pub async fn connect(args: &WorkerArgs) -> Result<Client, ServiceError> {
     let endpoint = Endpoint::from(args.coordinator.clone())
         .connect_timeout(Duration::from_secs(5))
@@ -30,12 +31,8 @@ pub async fn connect(args: &WorkerArgs) -> Result<Client, ServiceError> {
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(5))
         .keep_alive_while_idle(true);
-    let unreachable = |error: tonic::transport::Error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        ServiceError::Unreachable(cause.unwrap_or_else(|| error.to_string()))
-    };
-    let channel = endpoint.connect().await.map_err(unreachable)?;
-    Ok(Client::new(channel).max_decoding_message_size(MESSAGE_LIMIT))
+    let line = args.access.connect(endpoint).await?;
+    Ok(Client::new(line).max_decoding_message_size(MESSAGE_LIMIT))
 }
 
 /// What this worker says first.

@@ -12,6 +12,8 @@ mod connection;
 mod generation;
 mod stay;
 
+pub use connection::Client;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};

@@ -126,7 +126,7 @@ fn a_worker_whose_cable_is_pulled_is_evicted_and_comes_back_as_new() {
     let timing = ["--heartbeat-interval", "0.2", "--heartbeat-timeout", "1"];
     let mut run = launch(&root)
         .listening_at(&island.mainland)
-        .with(&["--workers", "3"])
+        .with(&["--workers", "3", "--insecure"])
         .with(&timing)
         .start();
     let [zero, two] = [0, 2].map(|rank| Worker::join(&mut run, rank));
