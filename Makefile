@@ -20,8 +20,12 @@ DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.0
 # Made last, so that an environment whose making was interrupted is made again.
 BENCH_READY := .venv-bench/ready
 
+# Compose, or its predecessor.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz lint bench bench-coordinator bench-recovery soak build libtorch clean
+.PHONY: help demo test chaos fuzz cluster cluster-test lint bench bench-coordinator bench-recovery soak build libtorch \
+	clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -37,6 +41,13 @@ chaos: libtorch ## the whole kill matrix: each rank at each step in each phase, 
 
 fuzz: ## every reader of files and messages, FUZZ_SECONDS each (60), two at a time
 	coordinator/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
+
+cluster: ## train in containers: a coordinator and four workers; the pictures arrive in runs/run/pictures
+	@mkdir -p runs
+	CONCENTRIC_USER=$${CONCENTRIC_USER:-$$(id -u):$$(id -g)} $(COMPOSE) -f deploy/compose.yaml up --build
+
+cluster-test: ## build the images, prove that four containers end with the bytes of one worker, faults and all (15 minutes)
+	python3 deploy/tests/cluster.py
 
 lint: libtorch ## formatting, clippy and documentation, warnings denied
 	cargo fmt --check
