@@ -20,7 +20,7 @@ DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.0
 BENCH_READY := .venv-bench/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint bench bench-coordinator bench-recovery soak build libtorch clean
+.PHONY: help demo test chaos lint bench bench-coordinator bench-recovery soak build libtorch libtorch-cuda clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -56,6 +56,9 @@ build: libtorch ## both programs, into target/release
 
 libtorch: ## libtorch alone, into .libtorch
 	deploy/libtorch.sh
+
+libtorch-cuda: ## libtorch with its CUDA libraries, whether or not there is a GPU here
+	deploy/libtorch.sh cuda
 
 clean: ## remove everything that was built or fetched; runs and data sets stay
 	cargo clean
