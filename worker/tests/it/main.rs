@@ -13,4 +13,5 @@ mod reference;
 mod resume;
 mod strict_load;
 mod surviving;
+mod tensors;
 mod unusual;
