@@ -2,6 +2,7 @@
 # Brings libtorch 2.11.0 into .libtorch/ of this project, once; quick when it is there.
 #
 #   deploy/libtorch.sh            the wheel from the Python package index; no root needed
+#   deploy/libtorch.sh cuda       with the CUDA libraries, whether or not there is a GPU here (cpu: without)
 #   LIBTORCH=/path deploy/…       uses that libtorch instead (the folder that holds include/ and lib/)
 #   LIBTORCH_FLAVOR=cpu|cuda …    overrides the search for an NVIDIA GPU
 #   PYTHON=/path/to/python …      overrides the choice of Python (3.10 … 3.14)
@@ -20,6 +21,7 @@ project=${BASH_SOURCE[0]%/*}/..
 home=$(cd "$project" && pwd)/.libtorch
 readonly project home
 readonly link=$home/torch stamp=$home/ready
+readonly flavor_asked=${1:-${LIBTORCH_FLAVOR:-}}
 
 say() { printf 'libtorch: %s\n' "$*" >&2; }
 
@@ -39,10 +41,10 @@ has_gpu() {
 }
 
 wanted_flavor() {
-    case ${LIBTORCH_FLAVOR:-} in
-        cpu | cuda) echo "$LIBTORCH_FLAVOR" ;;
+    case ${flavor_asked:-} in
+        cpu | cuda) echo "$flavor_asked" ;;
         '') if has_gpu; then echo cuda; else echo cpu; fi ;;
-        *) fail "LIBTORCH_FLAVOR is '$LIBTORCH_FLAVOR'; it is cpu or cuda" ;;
+        *) fail "'$flavor_asked' is asked for (as argument or LIBTORCH_FLAVOR); it is cpu or cuda" ;;
     esac
 }
 
@@ -187,6 +189,7 @@ explain_pip() {
 }
 
 main() {
+    wanted_flavor >/dev/null
     if is_ready; then return; fi
     mkdir -p "$home" 2>/dev/null || fail "cannot create $home"
     command -v flock >/dev/null || fail "flock is missing (Debian, Ubuntu: apt install util-linux)"

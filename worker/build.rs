@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 4] = ["error.cpp", "convolution.cpp", "store.cpp", "gloo.cpp"];
+const SOURCES: [&str; 5] = ["error.cpp", "convolution.cpp", "device.cpp", "store.cpp", "gloo.cpp"];
 
 fn main() {
     let libtorch = libtorch();

@@ -9,6 +9,8 @@ use common::access::Access;
 use common::ids::Slot;
 use tonic::transport::Uri;
 
+use crate::device::{self, DeviceChoice, EngineChoice, Place};
+
 /// Port of a coordinator that nobody gave another.
 const DEFAULT_PORT: u16 = 29400;
 
@@ -25,6 +27,9 @@ struct RawArgs {
     /// Where to compute: auto, cpu or cuda:I
     #[arg(long, env = "CONCENTRIC_DEVICE", default_value = "auto")]
     device: String,
+    /// Whose kernels compute; tensors: libtorch's own on a CPU too, for comparisons with a GPU
+    #[arg(long, env = "CONCENTRIC_ENGINE", value_enum, default_value_t = EngineChoice::Auto)]
+    engine: EngineChoice,
     /// Host or address at which the other workers reach this one [default: the one that faces the coordinator]
     #[arg(long, env = "CONCENTRIC_ADVERTISE", value_name = "HOST")]
     advertise: Option<String>,
@@ -58,6 +63,8 @@ pub struct WorkerArgs {
     pub slot: Slot,
     /// The coordinator's URL.
     pub coordinator: Uri,
+    /// Where and how to compute.
+    pub place: Place,
     /// Address for the collectives.
     pub advertise: String,
     /// Longest time without a coordinator at the start.
@@ -75,6 +82,8 @@ pub struct WorkerArgs {
 pub struct Launcher {
     /// `RANK`.
     pub rank: Option<String>,
+    /// `LOCAL_RANK` (torchrun) or `SLURM_LOCALID`.
+    pub local_rank: Option<String>,
     /// `MASTER_ADDR`.
     pub master_addr: Option<String>,
     /// `MASTER_PORT`.
@@ -87,6 +96,7 @@ impl Launcher {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             rank: variable("RANK"),
+            local_rank: variable("LOCAL_RANK").or_else(|| variable("SLURM_LOCALID")),
             master_addr: variable("MASTER_ADDR"),
             master_port: variable("MASTER_PORT"),
         }
@@ -103,7 +113,7 @@ impl WorkerArgs {
         launcher: &Launcher,
     ) -> anyhow::Result<Self> {
         let raw = RawArgs::try_parse_from(arguments)?;
-        check_device(&raw.device)?;
+        let choice: DeviceChoice = raw.device.parse().map_err(anyhow::Error::msg)?;
         let slot = slot(&raw, launcher)?;
         let coordinator = coordinator(&raw, launcher)?;
         let connect_timeout = seconds("--connect-timeout", raw.connect_timeout)?;
@@ -111,6 +121,8 @@ impl WorkerArgs {
         if raw.parallel == Some(0) {
             bail!("--parallel must be at least 1");
         }
+        let place = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
+            .map_err(anyhow::Error::msg)?;
         let advertise = match raw.advertise {
             Some(host) => host,
             None => facing_address(&coordinator)?,
@@ -118,6 +130,7 @@ impl WorkerArgs {
         Ok(Self {
             slot,
             coordinator,
+            place,
             advertise,
             connect_timeout,
             coordinator_timeout,
@@ -175,19 +188,13 @@ fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
     }
 }
 
-fn check_device(device: &str) -> anyhow::Result<()> {
-    match device {
-        "auto" | "cpu" => Ok(()),
-        "cuda" => bail!("--device cuda needs a number: cuda:0 is the first GPU"),
-        _ => match device.strip_prefix("cuda:").map(str::parse::<usize>) {
-            Some(Ok(_)) if tch::Cuda::is_available() => {
-                bail!("--device {device}: this version computes on the CPU only; use --device cpu")
-            }
-            Some(Ok(_)) => {
-                bail!("--device {device}: libtorch sees no CUDA GPU here; use --device cpu")
-            }
-            _ => bail!("--device `{device}` is not known; use auto, cpu or cuda:I"),
-        },
+/// This process's number on its machine: the launcher's word, or the slot where all workers are on one machine.
+fn local_rank(launcher: &Launcher, slot: Slot) -> anyhow::Result<usize> {
+    match &launcher.local_rank {
+        None => Ok(slot.0 as usize),
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("the launcher's local rank is `{text}`, not a number")),
     }
 }
 
@@ -224,6 +231,7 @@ mod tests {
         assert_eq!((args.slot, args.advertise.as_str()), (Slot(2), "127.0.0.1"));
         assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:29400/");
         let launcher = Launcher {
+            local_rank: Some("3".into()),
             rank: Some("3".into()),
             master_addr: Some("127.0.0.1".into()),
             master_port: Some("1234".into()),

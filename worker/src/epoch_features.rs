@@ -224,9 +224,9 @@ impl Tensor {
 
 fn points_tensor(name: String, points: &Points, precision: Precision) -> Tensor {
     let values = points.values.iter();
-    let (dtype, bytes) = match precision {
-        Precision::F32 => (Dtype::F32, values.flat_map(|&v| (v as f32).to_le_bytes()).collect()),
-        Precision::F64 => (Dtype::F64, values.flat_map(|v| v.to_le_bytes()).collect()),
+    let (dtype, bytes) = match precision.is_stored_in_64_bits() {
+        false => (Dtype::F32, values.flat_map(|&v| (v as f32).to_le_bytes()).collect()),
+        true => (Dtype::F64, values.flat_map(|v| v.to_le_bytes()).collect()),
     };
     Tensor { name, dtype, shape: vec![points.count(), points.dim], bytes }
 }

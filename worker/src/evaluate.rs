@@ -31,12 +31,6 @@ pub struct Evaluation<'a, T> {
     pub activations: Vec<Activation<T>>,
     /// Pixel values as the network takes them.
     pub table: &'a [T; 256],
-    /// V.
-    pub logical_shards: usize,
-    /// Samples of the test set and of one test batch.
-    pub samples: usize,
-    /// Samples evaluated together.
-    pub batch_size: usize,
     /// Numbers of a feature vector.
     pub feature_dim: usize,
 }
@@ -50,21 +44,37 @@ pub fn activations<T: Float>(
 }
 
 /// One logical shard's part of one test batch.
-struct Part {
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
+pub struct Part {
+    /// 784 bytes a sample.
+    pub pixels: Vec<u8>,
+    /// One a sample.
+    pub labels: Vec<u8>,
 }
 
-impl<T: Float> Evaluation<'_, T> {
-    /// Runs the test set; `read` hands out this rank's next samples as pixels and labels. Every rank returns the whole
-    /// set in file order.
+/// The test set and how it is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct TestSet {
+    /// V.
+    pub logical_shards: usize,
+    /// Samples of the test set.
+    pub samples: usize,
+    /// Samples evaluated together.
+    pub batch_size: usize,
+    /// Numbers of a feature vector.
+    pub feature_dim: usize,
+}
+
+impl TestSet {
+    /// Runs the test set; `read` hands out this rank's next samples as pixels and labels, `classify` gives the rows of each
+    /// part: features, label and prediction of each sample. Every rank returns the whole set in file order.
     ///
     /// # Errors
-    /// A kernel failed, a peer is lost, or `read` failed.
+    /// `classify` or `read` failed, or a peer is lost.
     pub fn run<E: From<ComputeError>>(
         &self,
         reduction: &mut Reduction,
         mut read: impl FnMut(usize) -> Result<(Vec<u8>, Vec<u8>), E>,
+        mut classify: impl FnMut(&mut [Part]) -> Result<Vec<Vec<f64>>, ComputeError>,
     ) -> Result<FeatureSet, E> {
         let owned = reduction.owned();
         let mut rows = Vec::new();
@@ -83,34 +93,9 @@ impl<T: Float> Evaluation<'_, T> {
                     }
                 })
                 .collect();
-            let results = self.pool.map(&mut parts, |part| self.rows_of(part))?;
-            rows.extend(results.into_iter().flatten());
+            rows.extend(classify(&mut parts)?.into_iter().flatten());
         }
         self.gather(reduction, rows).map_err(E::from)
-    }
-
-    /// Features, label and prediction of each sample.
-    fn rows_of(&self, part: &mut Part) -> Result<Vec<f64>, ComputeError> {
-        if part.labels.is_empty() {
-            return Ok(Vec::new());
-        }
-        let weights = self.weights.get();
-        let mut flowing = images(&part.pixels, self.table)?;
-        for (layer, shape) in LAYERS.iter().enumerate() {
-            let output = convolution(&flowing, &weights.convolutions[layer])?;
-            flowing = activated(*shape, &output, &self.activations[layer])?;
-        }
-        let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
-        let features = flatten(&flowing)?.f_linear(feature_weight, Some(feature_bias))?;
-        let scores = in_64_bits::<T>(&features.f_linear(output_weight, Some(output_bias))?)?;
-        let features = in_64_bits::<T>(&features)?;
-        let samples = features.chunks_exact(self.feature_dim).zip(&part.labels);
-        Ok((samples.zip(scores.chunks_exact(CLASSES)))
-            .flat_map(|((features, label), scores)| {
-                let prediction = softmax_loss::predict(scores) as f64;
-                features.iter().copied().chain([f64::from(*label), prediction])
-            })
-            .collect())
     }
 
     /// Every rank's rows at their samples' places in the file.
@@ -158,5 +143,40 @@ impl<T: Float> Evaluation<'_, T> {
                 batch.start + together.start..batch.start + together.end
             })
             .collect()
+    }
+}
+
+impl<T: Float> Evaluation<'_, T> {
+    /// The rows of each part, side by side.
+    ///
+    /// # Errors
+    /// A kernel failed.
+    pub fn classify(&self, parts: &mut [Part]) -> Result<Vec<Vec<f64>>, ComputeError> {
+        self.pool.map(parts, |part| self.rows_of(part))
+    }
+
+    /// Features, label and prediction of each sample.
+    fn rows_of(&self, part: &mut Part) -> Result<Vec<f64>, ComputeError> {
+        if part.labels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let weights = self.weights.get();
+        let mut flowing = images(&part.pixels, self.table)?;
+        for (layer, shape) in LAYERS.iter().enumerate() {
+            let kernel = &weights.convolutions[layer];
+            let output = convolution::<T>(&flowing.f_to_kind(kernel.kind())?, kernel)?;
+            flowing = activated(*shape, &output, &self.activations[layer])?;
+        }
+        let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
+        let features = flatten(&flowing)?.f_linear(feature_weight, Some(feature_bias))?;
+        let scores = in_64_bits::<T>(&features.f_linear(output_weight, Some(output_bias))?)?;
+        let features = in_64_bits::<T>(&features)?;
+        let samples = features.chunks_exact(self.feature_dim).zip(&part.labels);
+        Ok((samples.zip(scores.chunks_exact(CLASSES)))
+            .flat_map(|((features, label), scores)| {
+                let prediction = softmax_loss::predict(scores) as f64;
+                features.iter().copied().chain([f64::from(*label), prediction])
+            })
+            .collect())
     }
 }

@@ -1,5 +1,24 @@
 //! What this worker computes on, as the coordinator compares it: bits are promised on one kind only.
 
+use tch::Device;
+
+use crate::bridge::cuda;
+use crate::device::Place;
+
+/// What computes: the processor or the GPU, and whose kernels where they are not the usual ones.
+pub fn describe(place: Place) -> String {
+    match place {
+        Place { device: Device::Cuda(number), .. } => gpu(number),
+        Place { tensors: true, .. } => format!("{}, libtorch's kernels", processor()),
+        Place { tensors: false, .. } => processor(),
+    }
+}
+
+/// The GPU's model, or its number where CUDA does not tell.
+fn gpu(number: usize) -> String {
+    cuda::name_of(number).unwrap_or_else(|| format!("CUDA GPU {number}"))
+}
+
 /// The processor's model and the widest vector instructions it has, which choose the kernels.
 pub fn processor() -> String {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

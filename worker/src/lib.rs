@@ -8,6 +8,8 @@
 //! - [`transfer`]: how a newcomer gets the state from a member that has it;
 //! - [`network`], [`batch_norm`], [`softmax_loss`], [`center_loss`]: the mathematics, per logical shard and reduced;
 //! - [`shard_pool`]: logical shards side by side on the cores;
+//! - [`device`], [`device_fault`], [`accelerator`]: which device computes, what its failures mean, and a step as a GPU
+//!   runs it;
 //! - [`reduction`], [`collective`]: sums in one fixed order, and the engines that carry their parts;
 //! - [`optimizer`], [`state`], [`checkpoint`]: what a step changes, and how it is kept;
 //! - [`evaluate`], [`geometry`], [`epoch_features`]: what an epoch leaves behind;
@@ -15,6 +17,7 @@
 //! - [`fault`]: where tests end a worker;
 //! - [`bridge`]: the only `unsafe` code, to libtorch's C++.
 
+pub mod accelerator;
 pub mod args;
 pub mod artist;
 pub mod batch_norm;
@@ -22,6 +25,8 @@ pub mod bridge;
 pub mod center_loss;
 pub mod checkpoint;
 pub mod collective;
+pub mod device;
+pub mod device_fault;
 pub mod epoch_features;
 pub mod evaluate;
 pub mod fault;

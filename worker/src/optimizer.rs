@@ -18,11 +18,11 @@ pub struct OptimizerState {
 }
 
 /// Adam's decay of the first moment, PyTorch's default.
-const BETA_1: f64 = 0.9;
+pub(crate) const BETA_1: f64 = 0.9;
 /// Adam's decay of the second moment.
-const BETA_2: f64 = 0.999;
+pub(crate) const BETA_2: f64 = 0.999;
 /// Added to Adam's denominator.
-const EPSILON: f64 = 1e-8;
+pub(crate) const EPSILON: f64 = 1e-8;
 
 impl OptimizerState {
     /// Nothing remembered, for parameters like `flat`.

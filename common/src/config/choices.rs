@@ -68,10 +68,21 @@ choice!(
     Precision {
         /// 32-bit floating point.
         F32 = "f32",
+        /// 32 bits; a GPU multiplies 19-bit TF32 numbers in convolutions and matrix products.
+        Tf32 = "tf32",
+        /// 32 bits; convolutions multiply and return 16-bit bfloat16 numbers.
+        Bf16 = "bf16",
         /// 64-bit floating point, slow, for comparisons.
         F64 = "f64",
     }
 );
+
+impl Precision {
+    /// Whether parameters, checkpoints and feature files hold 64-bit numbers; 32-bit ones otherwise.
+    pub fn is_stored_in_64_bits(self) -> bool {
+        self == Self::F64
+    }
+}
 
 choice!(
     /// How sums over the workers are made.

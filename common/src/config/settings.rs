@@ -217,7 +217,7 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_THREADS", help_heading = "Computation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
-    /// Numbers to compute in
+    /// Numbers to compute in; tf32 on GPUs only
     #[arg(long, env = "CONCENTRIC_PRECISION", default_value_t = Precision::F32, help_heading = "Computation")]
     pub precision: Precision,
     /// How sums over the workers are made

@@ -121,15 +121,13 @@ pub fn write(tensors: &[(&TensorSpec, Option<Entry>)], precision: Precision) -> 
 }
 
 fn encode(numbers: &[f64], kind: TensorKind, precision: Precision) -> (Dtype, Vec<u8>) {
-    match (kind, precision) {
+    match (kind, precision.is_stored_in_64_bits()) {
         (TensorKind::Counter, _) => {
             (Dtype::I64, numbers.iter().flat_map(|number| (*number as i64).to_le_bytes()).collect())
         }
-        (_, Precision::F32) => {
+        (_, false) => {
             (Dtype::F32, numbers.iter().flat_map(|number| (*number as f32).to_le_bytes()).collect())
         }
-        (_, Precision::F64) => {
-            (Dtype::F64, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
-        }
+        (_, true) => (Dtype::F64, numbers.iter().flat_map(|number| number.to_le_bytes()).collect()),
     }
 }

@@ -86,10 +86,7 @@ fn faults_of(row: &Row, reduction: Reduction) -> Vec<String> {
     let Some(Comparison { largest, same_bytes }) = &row.comparison else {
         return faults;
     };
-    let limit = match row.precision {
-        Precision::F64 => LIMIT_F64,
-        Precision::F32 => LIMIT_F32,
-    };
+    let limit = if row.precision == Precision::F64 { LIMIT_F64 } else { LIMIT_F32 };
     if largest.relative > limit {
         let Difference { relative, tensor } = largest;
         faults.push(format!(

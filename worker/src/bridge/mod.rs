@@ -2,6 +2,9 @@
 //!
 //! - [`slices`]: a CPU tensor's memory as a slice;
 //! - [`convolution`]: the backward pass of a convolution;
+//! - [`cuda`]: where libtorch's CUDA part comes from, and a GPU's stream and settings;
+//! - [`device`]: work that a GPU does while this program goes on;
+//! - [`fused`]: optimizer steps in one pass;
 //! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
 //! - [`memory`]: how the C library keeps what is freed;
 //! - [`scheduling`]: which threads wait for which;
@@ -14,7 +17,10 @@
 #![expect(unsafe_code, reason = "calls into C++ and views of its memory; see each SAFETY comment")]
 
 pub mod convolution;
+pub mod cuda;
+pub mod device;
 pub mod error;
+pub mod fused;
 pub mod gloo;
 pub mod memory;
 mod raw;

@@ -21,6 +21,12 @@ pub(super) struct RawWork {
     _opaque: [u8; 0],
 }
 
+/// A place in a GPU's stream.
+#[repr(C)]
+pub(super) struct RawEvent {
+    _opaque: [u8; 0],
+}
+
 /// Borrowed text, not NUL-terminated.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -62,6 +68,24 @@ unsafe extern "C" {
         padding: i64,
         input_gradient: *mut *mut TorchTensor,
         weight_gradient: *mut *mut TorchTensor,
+    ) -> *mut c_char;
+
+    pub(super) fn bridge_device_configure(tf32: bool) -> *mut c_char;
+    pub(super) fn bridge_device_enter(index: c_int) -> *mut c_char;
+    pub(super) fn bridge_event_record(index: c_int, event: *mut *mut RawEvent) -> *mut c_char;
+    pub(super) fn bridge_event_query(event: *const RawEvent, reached: *mut bool) -> *mut c_char;
+    pub(super) fn bridge_event_release(event: *mut RawEvent);
+    pub(super) fn bridge_copy_without_waiting(
+        to: *mut TorchTensor,
+        from: *const TorchTensor,
+    ) -> *mut c_char;
+    pub(super) fn bridge_fused_sgd(
+        parameters: *mut TorchTensor,
+        gradient: *const TorchTensor,
+        momentum_buffer: *mut TorchTensor,
+        learning_rate: *const TorchTensor,
+        momentum: f64,
+        weight_decay: f64,
     ) -> *mut c_char;
 
     pub(super) fn bridge_gloo_connect(

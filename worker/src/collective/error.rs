@@ -33,6 +33,12 @@ pub enum CollectiveError {
         /// How long was waited for it.
         after: Duration,
     },
+    /// A device did not finish a step in time: it hangs, or waits for a peer.
+    #[error("the device did not finish a step within {after:?}")]
+    Stalled {
+        /// How long was waited for it.
+        after: Duration,
+    },
     /// An all-reduce of the engine failed. It does not say at which peer.
     #[error("the all-reduce failed: {reason}")]
     AllReduce {

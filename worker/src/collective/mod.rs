@@ -6,6 +6,7 @@
 //! - [`CollectiveError`]: what a rank learns instead of data;
 //! - [`SoloCollective`]: one rank, no peers;
 //! - [`GlooCollective`]: the ranks over TCP, through the Gloo inside libtorch;
+//! - [`StagedCollective`]: another engine's exchanges for tensors in a GPU's memory;
 //! - [`KeyValueStore`]: where they find each other's addresses, [`MemoryStore`] within a process.
 //!
 //! Nothing here knows what is exchanged or in which order sums are taken.
@@ -19,6 +20,7 @@ mod memory_store;
 mod pending;
 mod request;
 mod solo;
+mod staged;
 mod store;
 
 use common::ids::{Rank, WorldSize};
@@ -31,6 +33,7 @@ pub use gloo::GlooCollective;
 pub use memory_store::MemoryStore;
 pub use pending::PendingExchange;
 pub use solo::SoloCollective;
+pub use staged::StagedCollective;
 pub use store::{KeyValueStore, StoreError};
 
 /// The ranks of one generation, seen from one of them.
@@ -48,7 +51,7 @@ pub trait Collective: Send {
 
     /// Starts every send and receive of one exchange at once and returns without waiting.
     ///
-    /// Tensors are contiguous and on the CPU, each peer occurs at most once in each list, this rank
+    /// Tensors are contiguous and where the engine reads them (Gloo: on the CPU), each peer occurs at most once in each list, this rank
     /// in none. What one rank sends another has as many bytes as what that one receives into; the
     /// memory is left alone until the exchange is complete. Any number may be in flight.
     ///
@@ -68,6 +71,15 @@ pub trait Collective: Send {
     ///
     /// If a rank is lost or silent, or the collective is aborted.
     fn all_reduce(&mut self, tensor: &mut Tensor) -> Result<(), CollectiveError>;
+
+    /// Whether what was exchanged so far may be relied upon.
+    ///
+    /// # Errors
+    ///
+    /// The abort, or what broke the group.
+    fn check(&self) -> Result<(), CollectiveError> {
+        self.abort_handle().check()
+    }
 
     /// Ends every pending and future operation of this value, from any thread.
     fn abort_handle(&self) -> AbortHandle;

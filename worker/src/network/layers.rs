@@ -27,10 +27,11 @@ pub fn images<T: Float>(pixels: &[u8], table: &[T; 256]) -> Result<Tensor, Compu
     Ok(channels_first_view(&images))
 }
 
-/// A layer's convolution, its output's memory in the order the passes take.
-pub fn convolution(input: &Tensor, kernel: &Tensor) -> Result<Tensor, ComputeError> {
+/// A layer's convolution of an input in the kernel's numbers; its output in the passes' numbers and memory order.
+pub fn convolution<T: Float>(input: &Tensor, kernel: &Tensor) -> Result<Tensor, ComputeError> {
     let padding = [PADDING, PADDING];
-    channels_last(input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)?)
+    let output = input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)?;
+    channels_last(output.f_to_kind(T::KIND)?)
 }
 
 /// A layer's BatchNorm, PReLU and pool of a convolution's output.

@@ -17,7 +17,7 @@ pub mod shard;
 use std::sync::Arc;
 
 use common::architecture::LAYERS;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::batch_norm::NormParameters;
 use crate::bridge::BridgeError;
@@ -39,25 +39,33 @@ pub enum ComputeError {
     Collective(#[from] CollectiveError),
 }
 
-/// The parameters as kernels take them: views of the flat vector.
+/// The parameters as kernels take them.
 #[derive(Debug)]
 pub struct Weights {
     /// Where each parameter lies.
     pub layout: Arc<Layout>,
-    /// Each layer's convolution kernel, `[outputs, inputs, 5, 5]`.
+    /// Each layer's convolution kernel, `[outputs, inputs, 5, 5]`, in the numbers that convolutions multiply.
     pub convolutions: Vec<Tensor>,
     /// `features.weight`, `features.bias`, `output.weight`, `output.bias`.
     pub heads: [Tensor; 4],
 }
 
 impl Weights {
-    /// Views of `flat`: they follow its changes.
-    pub fn of(layout: &Arc<Layout>, flat: &Tensor) -> Self {
-        Self {
+    /// Views of `flat`, which follow its changes; but kernels of another kind than `flat` are copies.
+    ///
+    /// # Errors
+    /// Memory ran out.
+    pub fn of(layout: &Arc<Layout>, flat: &Tensor, products: Kind) -> Result<Self, ComputeError> {
+        let kernel = |index: &usize| Ok(layout.view(flat, *index).f_to_kind(products)?);
+        Ok(Self {
             layout: Arc::clone(layout),
-            convolutions: layout.convolutions.iter().map(|i| layout.view(flat, *i)).collect(),
+            convolutions: layout
+                .convolutions
+                .iter()
+                .map(kernel)
+                .collect::<Result<_, ComputeError>>()?,
             heads: layout.heads.map(|index| layout.view(flat, index)),
-        }
+        })
     }
 }
 

@@ -117,9 +117,11 @@ impl<T: Float> Shard<T> {
         if self.labels.is_empty() {
             return Ok(vec![0.0; 2 * channels]);
         }
-        let output = convolution(&self.flowing, &weights.convolutions[layer])?;
+        let kernel = &weights.convolutions[layer];
+        let input = std::mem::replace(&mut self.flowing, Tensor::new()).f_to_kind(kernel.kind())?;
+        let output = convolution::<T>(&input, kernel)?;
         let sums = with_slice(&output, |z: &[T]| channel_sums(z, channels))?;
-        self.inputs.push(std::mem::replace(&mut self.flowing, Tensor::new()));
+        self.inputs.push(input);
         self.outputs.push(output);
         Ok(sums)
     }
@@ -240,7 +242,7 @@ impl<T: Float> Shard<T> {
         };
         let input = self.inputs.pop().expect("every layer that ran forward kept its input");
         let kernel = &weights.convolutions[layer];
-        let gradient = channels_first_view(&gradient);
+        let gradient = channels_first_view(&gradient).f_to_kind(kernel.kind())?;
         let (flowing, kernel_gradient) =
             convolution_backward(&gradient, &input, kernel, PADDING, need)?;
         weights
@@ -248,7 +250,7 @@ impl<T: Float> Shard<T> {
             .view(&self.gradient, weights.layout.convolutions[layer])
             .f_copy_(&kernel_gradient)?;
         self.flowing = match flowing {
-            Some(flowing) => channels_last(flowing)?,
+            Some(flowing) => channels_last(flowing.f_to_kind(T::KIND)?)?,
             None => Tensor::new(),
         };
         Ok(())

@@ -169,7 +169,7 @@ impl Reduction {
 }
 
 /// A handle that can be passed along the tree.
-struct Held(Tensor);
+pub(super) struct Held(pub(super) Tensor);
 
 impl Clone for Held {
     fn clone(&self) -> Self {
@@ -178,7 +178,7 @@ impl Clone for Held {
 }
 
 /// Never in place: a partial may be on its way to a peer.
-fn add(a: Tensor, b: Tensor) -> Result<Tensor, CollectiveError> {
+pub(super) fn add(a: Tensor, b: Tensor) -> Result<Tensor, CollectiveError> {
     Ok(a.f_add(&b)?)
 }
 

@@ -5,11 +5,13 @@
 //!
 //! - [`tree`]: the order (pure);
 //! - [`small`]: vectors of 64-bit numbers: everyone gets every subtree and finishes the sum alone;
+//! - [`on_device`]: the same as `small`, without waiting for the numbers;
 //! - [`bucket`]: gradients: every rank finishes the sum of its piece and sends it to all.
 //!
 //! With `--reduction native` the engine's own all-reduce takes the place of both.
 
 pub mod bucket;
+pub mod on_device;
 pub mod small;
 pub mod tree;
 
@@ -80,6 +82,14 @@ impl Reduction {
     /// A rank was lost before it came here.
     pub fn leave(&mut self) -> Result<(), CollectiveError> {
         self.collective.leave()
+    }
+
+    /// Whether what was summed so far may be relied upon.
+    ///
+    /// # Errors
+    /// The abort, or what broke the generation.
+    pub fn check(&self) -> Result<(), CollectiveError> {
+        self.collective.check()
     }
 
     fn peers(&self) -> impl Iterator<Item = Rank> + use<> {

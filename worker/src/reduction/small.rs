@@ -115,7 +115,7 @@ impl Reduction {
     }
 
     /// The roots that a rank's messages begin with: none where the engine makes the sum.
-    fn roots_sent_by(&self, rank: usize) -> &[Node] {
+    pub(super) fn roots_sent_by(&self, rank: usize) -> &[Node] {
         match self.mode {
             config::Reduction::Ordered => &self.subtrees[rank],
             config::Reduction::Native => &[],

@@ -69,6 +69,7 @@ impl RunningGeneration {
             rank: Rank(start.rank),
             world_size: WorldSize(start.world_size),
             advertise: args.advertise.clone(),
+            place: args.place,
             parallel,
             link,
             abort: abort.clone(),

@@ -225,7 +225,11 @@ impl Stay {
             Err(error) => {
                 tracing::error!(%error, "training failed");
                 let ends_run = error.verdict() == Verdict::RunFailed;
-                self.fail_in(number, error.to_string(), ends_run).await;
+                let reason = match error.device_fault() {
+                    Some(fault) => format!("{error} ({})", fault.advice()),
+                    None => error.to_string(),
+                };
+                self.fail_in(number, reason, ends_run).await;
                 return Some(End::Failed(self.verdict().await.unwrap_or(error.into())));
             }
         }

@@ -1,14 +1,17 @@
 //! What a step computes with: the rank's threads, its logical shards, the parameters and the generation's sums.
 
+use tch::Kind;
+
 use crate::batch_norm::NormParameters;
 use crate::bridge::shared::Shared;
 use crate::fault::Faults;
-use crate::network::Weights;
 use crate::network::kernels::Float;
 use crate::network::pass::Pass;
 use crate::network::shard::Shard;
+use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
 use crate::shard_pool::ShardPool;
+use crate::state::State;
 
 /// One rank's means of computing.
 pub struct Engine<T> {
@@ -16,8 +19,10 @@ pub struct Engine<T> {
     pub pool: ShardPool,
     /// Its logical shards, in order.
     pub shards: Vec<Shard<T>>,
-    /// The parameters, which follow the state's changes.
+    /// The parameters, which follow the state's changes once they are renewed.
     pub weights: Shared<Weights>,
+    /// The numbers that convolutions multiply.
+    pub products: Kind,
     /// Every pixel value as the network takes it.
     pub table: Box<[T; 256]>,
     /// The generation's sums.
@@ -25,6 +30,17 @@ pub struct Engine<T> {
 }
 
 impl<T: Float> Engine<T> {
+    /// Makes the parameters those of `state` where they are no views of it.
+    ///
+    /// # Errors
+    /// Memory ran out.
+    pub fn renew_weights(&mut self, state: &State) -> Result<(), ComputeError> {
+        if self.products != T::KIND {
+            self.weights = Shared::new(Weights::of(&state.layout, &state.flat, self.products)?);
+        }
+        Ok(())
+    }
+
     /// The passes of one step, whose shards are loaded with samples of a global batch of `batch`.
     pub fn pass<'a>(
         &'a mut self,

@@ -7,7 +7,7 @@ use common::metrics::{EpochMetrics, TestMetrics};
 use super::{Trainer, TrainerError};
 use crate::checkpoint::Checkpoint;
 use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
-use crate::evaluate::{Evaluation, activations};
+use crate::evaluate::{Evaluation, Part, TestSet, activations};
 use crate::fault::Phase;
 use crate::geometry;
 use crate::network::kernels::Float;
@@ -88,19 +88,31 @@ impl<T: Float> Trainer<T> {
         self.progress.enter("evaluating");
         self.faults.point(Phase::Evaluation);
         let mut samples = self.feed.test_samples();
+        let read = |count| samples.take(count).map_err(TrainerError::from);
+        let set = TestSet {
+            logical_shards: self.config.shard_count(),
+            samples: self.facts.test_samples,
+            batch_size: self.config.test_batch_size as usize,
+            feature_dim: self.config.feature_dim as usize,
+        };
+        if let Some(run) = &self.on_device {
+            let evaluation = run.accelerator.evaluation(&self.state)?;
+            let classify = |parts: &mut [Part]| {
+                parts.iter().map(|part| evaluation.rows_of(part)).collect::<Result<_, _>>()
+            };
+            return set.run(&mut self.engine.reduction, read, classify).map(Some);
+        }
+        self.engine.renew_weights(&self.state)?;
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
         let evaluation = Evaluation {
             pool: &self.engine.pool,
             weights: &self.engine.weights,
             activations: activations(&self.state.running, &norms),
             table: &self.engine.table,
-            logical_shards: self.config.shard_count(),
-            samples: self.facts.test_samples,
-            batch_size: self.config.test_batch_size as usize,
-            feature_dim: self.config.feature_dim as usize,
+            feature_dim: set.feature_dim,
         };
-        let read = |count| samples.take(count).map_err(TrainerError::from);
-        evaluation.run(&mut self.engine.reduction, read).map(Some)
+        let classify = |parts: &mut [Part]| evaluation.classify(parts);
+        set.run(&mut self.engine.reduction, read, classify).map(Some)
     }
 
     /// Keeps everything for the coordinator, in the order in which it must be stored.

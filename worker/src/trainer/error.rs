@@ -5,6 +5,7 @@ use common::status::ServiceError;
 
 use crate::checkpoint::tensors::ArchiveError;
 use crate::collective::CollectiveError;
+use crate::device_fault::DeviceFault;
 use crate::epoch_features::FeatureError;
 use crate::network::ComputeError;
 use crate::picture::PictureError;
@@ -57,6 +58,12 @@ pub enum TrainerError {
     /// The coordinator took this worker for one that has the run's state.
     #[error("the coordinator counts on a state that this worker does not have; this is a defect")]
     NoState,
+    /// TF32 is asked for where it does not exist.
+    #[error(
+        "--precision tf32 is a mode of NVIDIA GPUs and this worker computes on the CPU: start the run with \
+         --precision f32 or bf16"
+    )]
+    Tf32OnCpu,
     /// The system gives no more threads.
     #[error("cannot start the threads of the trainer: {0}")]
     Threads(String),
@@ -82,6 +89,16 @@ impl TrainerError {
         matches!(self, Self::NonFinite { .. } | Self::NonFiniteState { .. })
     }
 
+    /// What a failure on a GPU means for the user.
+    pub fn device_fault(&self) -> Option<DeviceFault> {
+        match self {
+            Self::Compute(error @ (ComputeError::Torch(_) | ComputeError::Bridge(_))) => {
+                DeviceFault::of(&error.to_string())
+            }
+            _ => None,
+        }
+    }
+
     /// What follows from it.
     pub fn verdict(&self) -> Verdict {
         match self {
@@ -104,7 +121,8 @@ impl TrainerError {
             | Self::NonFiniteState { .. }
             | Self::Archive(_)
             | Self::Features(_)
-            | Self::Picture(_) => Verdict::RunFailed,
+            | Self::Picture(_)
+            | Self::Tf32OnCpu => Verdict::RunFailed,
         }
     }
 }

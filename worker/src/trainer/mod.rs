@@ -4,6 +4,7 @@
 //! - [`engine`]: what a step computes with;
 //! - [`feed`]: the samples of this epoch and the next;
 //! - [`step`]: one step, from samples to commit;
+//! - `on_device`: steps that a device is asked for ahead of time;
 //! - [`epoch_end`]: evaluation, metrics, checkpoint and features of an epoch;
 //! - [`report`]: what the coordinator is sent.
 //!
@@ -14,6 +15,7 @@ pub mod engine;
 pub mod epoch_end;
 mod error;
 pub mod feed;
+mod on_device;
 pub mod report;
 mod request;
 mod setup;
@@ -31,6 +33,7 @@ use crate::state::{Position, State};
 use engine::Engine;
 pub use error::{TrainerError, Verdict};
 use feed::Feed;
+use on_device::DeviceRun;
 use report::Reporter;
 pub use request::{Request, Requests};
 pub use setup::{Ending, Origin, RunFacts, Task, run};
@@ -69,11 +72,16 @@ pub struct Trainer<T> {
     /// What the ranks have agreed to do after the last step.
     agreed: Option<Request>,
     faults: Faults,
+    /// Where a device computes the steps.
+    on_device: Option<DeviceRun>,
 }
 
 impl<T: Float> Trainer<T> {
     /// Trains to the end of the run or of the generation.
     fn train(&mut self) -> Result<Outcome, TrainerError> {
+        if self.on_device.is_some() {
+            return self.train_on_device();
+        }
         loop {
             let position = self.state.position;
             if self.agreed == Some(Request::Pause) {

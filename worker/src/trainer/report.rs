@@ -36,8 +36,8 @@ pub struct Reporter {
 struct Sender {
     uplink: Uplink,
     artist: Artist,
-    /// Epochs to be drawn once they may go out.
-    to_draw: Vec<EpochFeatures>,
+    /// Epochs to be drawn once they may go out, with the number of the upload after theirs.
+    to_draw: Vec<(u64, EpochFeatures)>,
 }
 
 /// Samples over time.
@@ -109,7 +109,7 @@ impl Reporter {
         let paths = vec![features_path(features.epoch())];
         self.outbox.push(Upload::File { paths, content });
         if let Some(sender) = &mut self.sender {
-            sender.to_draw.push(features);
+            sender.to_draw.push((self.outbox.end(), features));
         }
         self.epoch = Pace::default();
         Ok(())
@@ -120,11 +120,25 @@ impl Reporter {
     /// # Errors
     /// Something that went out before could not be stored.
     pub fn release(&mut self) -> Result<(), TrainerError> {
+        self.release_before(self.outbox.end())
+    }
+
+    /// Everything kept before upload number `end` may go out.
+    ///
+    /// # Errors
+    /// As [`Reporter::release`].
+    pub fn release_before(&mut self, end: u64) -> Result<(), TrainerError> {
         if let Some(sender) = &mut self.sender {
-            sender.uplink.release(self.outbox.end())?;
-            sender.to_draw.drain(..).for_each(|features| sender.artist.draw(features));
+            sender.uplink.release(end)?;
+            let drawn = sender.to_draw.iter().take_while(|(number, _)| *number <= end).count();
+            sender.to_draw.drain(..drawn).for_each(|(_, features)| sender.artist.draw(features));
         }
         Ok(())
+    }
+
+    /// The number that the next upload will get.
+    pub fn end(&self) -> u64 {
+        self.outbox.end()
     }
 
     /// How many uploads are known to be stored.

@@ -5,20 +5,27 @@ use std::time::Duration;
 
 use common::config::{Config, Precision, schedule};
 use common::ids::{Epoch, Rank, WorldSize};
-use tch::Kind;
+use common::plan;
+use tch::{Device, Kind};
 
 use super::engine::Engine;
 use super::feed::Feed;
+use super::on_device::DeviceRun;
 use super::report::Reporter;
 use super::{Memory, Outcome, Requests, Trainer, TrainerError};
+use crate::accelerator::Accelerator;
+use crate::bridge::cuda;
 use crate::bridge::shared::Shared;
 use crate::checkpoint::Checkpoint;
-use crate::collective::{AbortHandle, Collective, GlooCollective, Seat, SoloCollective};
+use crate::collective::{
+    AbortHandle, Collective, GlooCollective, Seat, SoloCollective, StagedCollective,
+};
+use crate::device::Place;
 use crate::fault::Faults;
 use crate::link::Link;
-use crate::network::Weights;
 use crate::network::kernels::Float;
 use crate::network::shard::Shard;
+use crate::network::{ComputeError, Weights};
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::reduction::Reduction;
@@ -71,6 +78,8 @@ pub struct Task {
     pub world_size: WorldSize,
     /// Host or address at which peers reach this rank.
     pub advertise: String,
+    /// Where and how to compute.
+    pub place: Place,
     /// Logical shards computed side by side.
     pub parallel: usize,
     /// The line to the coordinator.
@@ -96,9 +105,34 @@ pub struct Ending {
 
 /// Runs one generation's training, to its end.
 pub fn run(task: Task) -> Ending {
+    if let Err(error) = enter_device(&task) {
+        return Ending { result: Err(error), memory: own_memory(task.origin) };
+    }
     match task.config.precision {
-        Precision::F32 => run_in::<f32>(task),
+        Precision::F32 | Precision::Tf32 | Precision::Bf16 => run_in::<f32>(task),
         Precision::F64 => run_in::<f64>(task),
+    }
+}
+
+/// Makes the device that of this thread, and says what computes.
+fn enter_device(task: &Task) -> Result<(), TrainerError> {
+    let precision = task.config.precision;
+    let Device::Cuda(number) = task.place.device else {
+        return if precision == Precision::Tf32 { Err(TrainerError::Tf32OnCpu) } else { Ok(()) };
+    };
+    cuda::configure(precision == Precision::Tf32).map_err(ComputeError::from)?;
+    cuda::enter(number).map_err(ComputeError::from)?;
+    let tf32 = if precision == Precision::Tf32 { "on" } else { "off" };
+    tracing::info!(device = %task.place, %precision, tf32, "computing on a GPU");
+    Ok(())
+}
+
+/// What convolutions multiply.
+fn products(precision: Precision) -> Kind {
+    match precision {
+        Precision::F32 | Precision::Tf32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::F64 => Kind::Double,
     }
 }
 
@@ -118,6 +152,10 @@ fn run_in<T: Float>(task: Task) -> Ending {
         if let Err(error) = trainer.store_the_rest() {
             tracing::warn!(%error, "what was on its way to the coordinator may be lost");
         }
+    }
+    if let Err(error) = trainer.recover() {
+        tracing::warn!(%error, "the device is lost, and the state in its memory with it");
+        return Ending { result: result.and(Err(error)), memory: None };
     }
     let Trainer { state, reporter, .. } = trainer;
     Ending { result, memory: Some(Memory { state, outbox: reporter.outbox() }) }
@@ -151,18 +189,29 @@ impl<T: Float> Trainer<T> {
             Ok(pool) => pool,
             Err(error) => return Err((TrainerError::Threads(error.to_string()), Some(state))),
         };
+        let products = products(task.config.precision);
+        let weights = match Weights::of(&state.layout, &state.flat, products) {
+            Ok(weights) => Shared::new(weights),
+            Err(error) => return Err((error.into(), Some(state))),
+        };
         let reporter = match reporter(&task, &state, outbox) {
             Ok(reporter) => reporter,
             Err(error) => return Err((error, Some(state))),
         };
+        let on_device = match on_device(&task, &state, products, &*collective) {
+            Ok(on_device) => on_device,
+            Err(error) => return Err((error.into(), Some(state))),
+        };
         let Task { config, facts, link, progress, requests, faults, .. } = task;
         let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
-        let shards = (reduction.owned()).map(|_| Shard::new(state.layout.bucketed())).collect();
+        let own = if on_device.is_some() { 0..0 } else { reduction.owned() };
+        let shards = own.map(|_| Shard::new(state.layout.bucketed())).collect();
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
             feed: Feed::new(link, reduction.owned()),
             engine: Engine {
-                weights: Shared::new(Weights::of(&state.layout, &state.flat)),
+                weights,
+                products,
                 table: pixel_table(&config),
                 pool,
                 shards,
@@ -176,6 +225,7 @@ impl<T: Float> Trainer<T> {
             requests,
             agreed: None,
             faults,
+            on_device,
         })
     }
 
@@ -195,6 +245,27 @@ impl<T: Float> Trainer<T> {
         self.progress.enter("finished");
         Ok(())
     }
+}
+
+/// The state on the device, where one computes all of a step.
+fn on_device(
+    task: &Task,
+    state: &State,
+    products: Kind,
+    collective: &dyn Collective,
+) -> Result<Option<DeviceRun>, ComputeError> {
+    if !task.place.tensors {
+        return Ok(None);
+    }
+    let shards =
+        plan::shards_of(task.config.shard_count(), collective.world_size(), collective.rank());
+    let table: Vec<f64> = match state.flat.kind() {
+        Kind::Double => pixel_table::<f64>(&task.config).to_vec(),
+        _ => pixel_table::<f32>(&task.config).map(f64::from).to_vec(),
+    };
+    let place = (task.place.device, products);
+    let sizes = (shards.len(), task.facts.train_samples);
+    Ok(Some(DeviceRun::new(Accelerator::new(state, place, sizes, &table)?)))
 }
 
 fn own_memory(origin: Origin) -> Option<Memory> {
@@ -228,7 +299,11 @@ fn connect(task: &Task) -> Result<Box<dyn Collective>, TrainerError> {
         address: task.advertise.clone(),
         timeout,
     };
-    Ok(Box::new(GlooCollective::connect(store, seat, task.abort.clone())?))
+    let gloo = GlooCollective::connect(store, seat, task.abort.clone())?;
+    Ok(match task.place.device {
+        Device::Cpu => Box::new(gloo),
+        device => Box::new(StagedCollective::new(gloo, device)),
+    })
 }
 
 fn restore(

@@ -51,6 +51,7 @@ impl<T: Float> Trainer<T> {
         let batch = self.receive()?;
         self.progress.enter("training");
         self.faults.point(Phase::Forward);
+        self.engine.renew_weights(&self.state)?;
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
         let forward = self.pass(&norms, batch).forward()?;
         // Every rank has sent its part of this step's first sum, and so has finished the exchanges of the step before.
@@ -92,7 +93,7 @@ impl<T: Float> Trainer<T> {
         Ok(batch)
     }
 
-    fn batch_size(&self, step_in_epoch: Step) -> usize {
+    pub(super) fn batch_size(&self, step_in_epoch: Step) -> usize {
         let size = self.config.batch_size as usize;
         plan::batch(self.facts.train_samples, size, step_in_epoch).len()
     }

@@ -111,3 +111,12 @@ fn an_interrupted_run_keeps_what_it_has() {
     assert_eq!(resumed.hashes(&folders), whole.hashes(&folders));
     assert_eq!(resumed.reproducible_metrics(), whole.reproducible_metrics());
 }
+
+#[test]
+fn tf32_is_refused_on_a_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = long(&folder.path().join("run")).with(&["--precision", "tf32"]).workers(2);
+    let ending = run.start().wait();
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    assert!(ending.printed.contains("--precision f32 or bf16"), "{}", ending.printed);
+}

@@ -14,6 +14,32 @@ fn launch(folder: &Path, name: &str) -> Launch {
     ])
 }
 
+/// Few samples: a processor without instructions for bfloat16 takes long.
+fn short(folder: &Path, name: &str) -> Launch {
+    Launch::new(&folder.join(name))
+        .with(&["--dataset", data::mnist(), "--train-samples", "60", "--test-samples", "20"])
+        .with(&["--batch-size", "20", "--epochs", "1", "--log-every", "1"])
+}
+
+#[test]
+fn bfloat16_leaves_the_same_files_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |workers: u32| {
+        let name = format!("bf16-{workers}");
+        short(folder.path(), &name).workers(workers).with(&["--precision", "bf16"]).complete()
+    };
+    let [one, three] = [1, 3].map(train);
+    let hashes = one.hashes(&["checkpoints", "features", "pictures"]);
+    assert!(!hashes.is_empty());
+    assert_eq!(three.hashes(&["checkpoints", "features", "pictures"]), hashes);
+    assert_eq!(three.reproducible_metrics(), one.reproducible_metrics());
+    let exact = short(folder.path(), "f32").workers(1).complete();
+    let difference = relative(&losses(&one), &losses(&exact));
+    eprintln!("bfloat16: losses differ from those of f32 by {difference:.1e}");
+    assert!(difference > 0.0, "the same losses as in f32: nothing was rounded to 16 bits");
+    assert!(difference < 3e-2, "{difference:e}");
+}
+
 fn losses(results: &Results) -> Vec<f64> {
     results.steps().iter().map(|line| line["loss"].as_f64().unwrap()).collect()
 }

@@ -13,5 +13,6 @@ mod reference;
 mod resume;
 mod strict_load;
 mod surviving;
+mod tensors;
 mod unusual;
 mod verifying;

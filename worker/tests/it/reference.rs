@@ -8,18 +8,21 @@ use crate::harness::{Launch, Results, formulas};
 
 /// Trains in `folder` as the reference did, with so many workers.
 pub fn train(folder: &Path, case: &Case, workers: u32) -> Results {
+    launch(folder, case).workers(workers).complete()
+}
+
+/// The same, not started.
+pub fn launch(folder: &Path, case: &Case) -> Launch {
     let dataset = formulas::samples(case.train_samples).write(folder);
     let initial = folder.join("initial.safetensors");
     std::fs::write(&initial, formulas::initial_state(2)).unwrap();
     Launch::new(&folder.join("run"))
-        .workers(workers)
         .with(&["--dataset", &dataset, "--shuffle", "false", "--test-samples", "0"])
         .with(&["--init-from", initial.to_str().unwrap(), "--precision", "f64"])
         .with(&["--batch-size", &case.batch_size.to_string()])
         .with(&["--max-steps", &case.steps.to_string(), "--log-every", "1"])
         .with(&["--loss", &case.loss_kind, "--center-rule", &case.center_rule])
         .with(&["--optimizer", &case.optimizer])
-        .complete()
 }
 
 fn check(name: &str, workers: u32) {

@@ -27,6 +27,7 @@ pub struct Launch {
     root: PathBuf,
     arguments: Vec<String>,
     fault: Option<String>,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Launch {
@@ -50,7 +51,7 @@ impl Launch {
     }
 
     fn empty(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), arguments: Vec::new(), fault: None }
+        Self { root: root.to_path_buf(), arguments: Vec::new(), fault: None, variables: Vec::new() }
     }
 
     /// Adds flags.
@@ -77,6 +78,13 @@ impl Launch {
         self
     }
 
+    /// With libtorch's kernels on `device`, as on a GPU.
+    pub fn with_tensors_on(mut self, device: &str) -> Self {
+        let engine = ("CONCENTRIC_ENGINE", "tensors".to_string());
+        self.variables.extend([engine, ("CONCENTRIC_DEVICE", device.to_string())]);
+        self
+    }
+
     /// Starts it, when it is its turn.
     pub fn start(self) -> Run {
         let program = programs::coordinator();
@@ -87,6 +95,7 @@ impl Launch {
         let mut command = Command::new(program);
         mark.put_on(&mut command);
         command.envs(self.fault.iter().map(|plan| (worker::fault::VARIABLE, plan)));
+        command.envs(self.variables);
         command.args(&self.arguments).stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().unwrap();
         Run { child, mark, printed, root: self.root, started: Instant::now(), turn: Some(turn) }

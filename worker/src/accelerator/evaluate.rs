@@ -1,0 +1,85 @@
+//! Classifies test samples on a device with the running statistics.
+
+use common::architecture::LAYERS;
+use tch::{Kind, Tensor};
+
+use super::Accelerator;
+use super::copy::numbers;
+use super::norm::{Activation, NormParameters, Statistics};
+use super::shard::{convolution, evaluated, images};
+use crate::evaluate::Part;
+use crate::network::layers::flatten;
+use crate::network::{ComputeError, Weights};
+use crate::state::State;
+
+/// The network as it is after the newest committed step.
+pub struct DeviceEvaluation<'a> {
+    accelerator: &'a Accelerator,
+    weights: Weights,
+    activations: Vec<Activation>,
+}
+
+impl Accelerator {
+    /// Gets ready to classify with the newest committed state.
+    ///
+    /// # Errors
+    /// Memory ran out.
+    pub fn evaluation(&self, state: &State) -> Result<DeviceEvaluation<'_>, ComputeError> {
+        let newest = self.ring.newest();
+        let norms = self.norms(state, newest)?;
+        let activations = self.running_activations(&norms)?;
+        Ok(DeviceEvaluation {
+            accelerator: self,
+            weights: self.weights(state, newest)?,
+            activations,
+        })
+    }
+
+    fn running_activations(
+        &self,
+        norms: &[NormParameters],
+    ) -> Result<Vec<Activation>, ComputeError> {
+        let copy = &self.copies[self.ring.newest()];
+        let running = copy.running.f_to_kind(Kind::Double)?;
+        let mut first = 0;
+        let mut activations = Vec::with_capacity(norms.len());
+        for (layer, norm) in LAYERS.iter().zip(norms) {
+            let channels = layer.outputs as i64;
+            let of_layer = running.f_narrow(1, first, channels)?;
+            let statistics =
+                Statistics::running(of_layer.f_select(0, 0)?, of_layer.f_select(0, 1)?);
+            activations.push(statistics.activation(norm, copy.flat.kind())?);
+            first += channels;
+        }
+        Ok(activations)
+    }
+}
+
+impl DeviceEvaluation<'_> {
+    /// Features, label and prediction of each sample of a shard's part.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn rows_of(&self, part: &Part) -> Result<Vec<f64>, ComputeError> {
+        if part.labels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Accelerator { device, table, .. } = self.accelerator;
+        let pixels = Tensor::from_slice(&part.pixels).f_to_device(*device)?;
+        let mut flowing = images(&pixels, table)?;
+        let layers = LAYERS.iter().zip(&self.weights.convolutions).zip(&self.activations);
+        for ((layer, kernel), activation) in layers {
+            let input = flowing.f_to_kind(kernel.kind())?;
+            let z = convolution(&input, kernel, table.kind())?;
+            flowing = evaluated(*layer, &z, activation)?;
+        }
+        let [feature_weight, feature_bias, output_weight, output_bias] = &self.weights.heads;
+        let features = flatten(&flowing)?.f_linear(feature_weight, Some(feature_bias))?;
+        let scores = features.f_linear(output_weight, Some(output_bias))?;
+        let labels = Tensor::from_slice(&part.labels).f_to_device(*device)?;
+        let columns = [labels.f_unsqueeze(1)?, scores.f_argmax(1, true)?];
+        let [label, prediction] = columns.map(|column| column.f_to_kind(Kind::Double));
+        let features = features.f_to_kind(Kind::Double)?;
+        numbers(&Tensor::f_cat(&[features, label?, prediction?], 1)?)
+    }
+}

@@ -1,0 +1,193 @@
+//! All owned shards through the network and back on a device, meeting at every reduction: `crate::network::pass` without
+//! waiting for a number.
+
+use common::architecture::{CLASSES, LAYERS};
+use tch::{Device, Kind, Tensor};
+
+use super::losses::{HeadPart, LossContext};
+use super::norm::{Activation, NormParameters, Statistics};
+use super::shard::Shard;
+use crate::fault::{Faults, Phase};
+use crate::network::layout::Layout;
+use crate::network::{ComputeError, Weights};
+use crate::reduction::Reduction;
+use crate::reduction::bucket::PendingBucket;
+
+/// What the passes of one step run on.
+pub struct Pass<'a> {
+    /// The rank's logical shards, loaded with the step's samples.
+    pub shards: &'a mut [Shard],
+    /// The parameters.
+    pub weights: &'a Weights,
+    /// What follows each convolution.
+    pub norms: &'a [NormParameters],
+    /// The generation's sums.
+    pub reduction: &'a mut Reduction,
+    /// Samples of the global batch.
+    pub batch: usize,
+    /// Where everything lies.
+    pub device: Device,
+    /// The numbers between convolutions, and of the parameters.
+    pub kind: Kind,
+    /// Where a test ends this worker.
+    pub faults: &'a Faults,
+}
+
+/// What the forward pass leaves for the backward pass.
+pub struct Forward {
+    /// Samples of each class in the global batch, `[classes]`.
+    pub counts: Tensor,
+    /// Each layer's statistics over the global batch.
+    pub statistics: Vec<Statistics>,
+    activations: Vec<Activation>,
+}
+
+/// What the head of the network leaves.
+pub struct Head {
+    /// Each owned shard's part.
+    pub parts: Vec<HeadPart>,
+    gradient_sums: Vec<Tensor>,
+}
+
+impl Pass<'_> {
+    /// Runs every layer forward; `classes` are their numbers, `[1, classes]`. The class counts of the global batch ride
+    /// along with the first layer's sums.
+    ///
+    /// # Errors
+    /// A kernel failed or a peer is lost.
+    pub fn forward(&mut self, classes: &Tensor) -> Result<Forward, ComputeError> {
+        let mut counts = Tensor::new();
+        let mut statistics = Vec::new();
+        let mut activations: Vec<Activation> = Vec::new();
+        for (layer, shape) in LAYERS.iter().enumerate() {
+            let mut partials = Vec::with_capacity(self.shards.len());
+            for shard in self.shards.iter_mut() {
+                if let Some(activation) = activations.last() {
+                    shard.activate(layer - 1, activation)?;
+                }
+                let mut sums = shard.convolve(layer, self.weights)?;
+                if layer == 0 {
+                    sums = Tensor::f_cat(&[sums, class_counts(shard, classes)?], 0)?;
+                }
+                partials.push(sums);
+            }
+            let counted = if layer == 0 { CLASSES } else { 0 };
+            self.faults.point(Phase::Sum);
+            let length = 2 * shape.outputs + counted;
+            let sums = self.reduction.sum_on_device(&partials, length, self.device)?;
+            if layer == 0 {
+                counts = sums.f_narrow(0, 2 * shape.outputs as i64, CLASSES as i64)?;
+            }
+            let sums = sums.f_narrow(0, 0, 2 * shape.outputs as i64)?;
+            let positions = self.batch * shape.side * shape.side;
+            let batch = Statistics::from_sums(&sums, positions)?;
+            activations.push(batch.activation(&self.norms[layer], self.kind)?);
+            statistics.push(batch);
+        }
+        Ok(Forward { counts, statistics, activations })
+    }
+
+    /// Runs the linear layers and the losses, forward and backward.
+    ///
+    /// # Errors
+    /// A kernel failed.
+    pub fn head(&mut self, forward: &Forward, context: &LossContext) -> Result<Head, ComputeError> {
+        let last = LAYERS.len() - 1;
+        let (activation, mean) = (&forward.activations[last], &forward.statistics[last].mean);
+        let mut head = Head { parts: Vec::new(), gradient_sums: Vec::new() };
+        for shard in self.shards.iter_mut() {
+            shard.activate(last, activation)?;
+            head.parts.push(shard.head(self.weights, context)?);
+            head.gradient_sums.push(shard.sum_gradients(last, activation, mean)?);
+        }
+        Ok(head)
+    }
+
+    /// Runs every layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier layers
+    /// are computed.
+    ///
+    /// # Errors
+    /// A kernel failed or a peer is lost.
+    pub fn backward(&mut self, forward: &Forward, head: Head) -> Result<Tensor, ComputeError> {
+        let layout = &self.weights.layout;
+        let mut partials = head.gradient_sums;
+        let mut norms: Vec<Option<[Tensor; 3]>> = LAYERS.iter().map(|_| None).collect();
+        let mut buckets = Vec::new();
+        for (layer, shape) in LAYERS.iter().enumerate().rev() {
+            let length = 2 * shape.outputs + 1;
+            let sums = self.reduction.sum_on_device(&partials, length, self.device)?;
+            let (gradient, coefficients) =
+                forward.statistics[layer].backward(&sums, &self.norms[layer], self.kind)?;
+            norms[layer] = Some(gradient);
+            partials.clear();
+            for shard in self.shards.iter_mut() {
+                shard.backward(layer, self.weights, &coefficients)?;
+                if let Some(below) = layer.checked_sub(1) {
+                    let mean = &forward.statistics[below].mean;
+                    partials.push(shard.sum_gradients(below, &forward.activations[below], mean)?);
+                }
+            }
+            self.launch_buckets(layer, &mut buckets)?;
+        }
+        let mut flat = Vec::with_capacity(buckets.len() + 1);
+        for bucket in self.advance(buckets)? {
+            flat.push(self.reduction.finish_bucket(bucket)?);
+        }
+        flat.push(norm_gradient(layout, norms.into_iter().flatten(), (self.kind, self.device))?);
+        Ok(Tensor::f_cat(&flat, 0)?)
+    }
+
+    /// Starts the bucket that `layer` completes, after moving the earlier ones on.
+    fn launch_buckets(
+        &mut self,
+        layer: usize,
+        buckets: &mut Vec<PendingBucket>,
+    ) -> Result<(), ComputeError> {
+        let layout = &self.weights.layout;
+        for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == layer) {
+            *buckets = self.advance(std::mem::take(buckets))?;
+            if !buckets.is_empty() {
+                self.faults.point(Phase::Bucket);
+            }
+            let part = |flat: &Tensor| flat.f_narrow(0, range.start as i64, range.len() as i64);
+            let partials: Vec<Tensor> =
+                self.shards.iter().map(|shard| part(shard.gradient())).collect::<Result<_, _>>()?;
+            let length = Tensor::f_empty([range.len() as i64], (self.kind, self.device))?;
+            buckets.push(self.reduction.start_bucket(&partials, &length)?);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, buckets: Vec<PendingBucket>) -> Result<Vec<PendingBucket>, ComputeError> {
+        let advance = |bucket| Ok(self.reduction.advance_bucket(bucket)?);
+        buckets.into_iter().map(advance).collect()
+    }
+}
+
+fn class_counts(shard: &Shard, classes: &Tensor) -> Result<Tensor, ComputeError> {
+    if shard.samples() == 0 {
+        return Ok(Tensor::f_zeros([CLASSES as i64], (Kind::Double, classes.device()))?);
+    }
+    let one_hot = shard.labels().f_unsqueeze(1)?.f_eq_tensor(classes)?;
+    Ok(one_hot.f_sum_dim_intlist(0i64, false, Kind::Double)?)
+}
+
+/// The part of the flat gradient that is not bucketed: global sums already, in the layout's order, gaps filled.
+fn norm_gradient(
+    layout: &Layout,
+    gradients: impl Iterator<Item = [Tensor; 3]>,
+    options: (Kind, Device),
+) -> Result<Tensor, ComputeError> {
+    let mut parts = Vec::new();
+    let mut end = layout.bucketed();
+    for (norm, gradients) in layout.norms.iter().zip(gradients) {
+        for (index, gradient) in [norm.weight, norm.bias, norm.slope].into_iter().zip(gradients) {
+            let entry = &layout.entries[index];
+            parts.push(Tensor::f_zeros([(entry.offset - end) as i64], options)?);
+            parts.push(gradient.f_to_kind(options.0)?);
+            end = entry.offset + entry.length;
+        }
+    }
+    parts.push(Tensor::f_zeros([(layout.total - end) as i64], options)?);
+    Ok(Tensor::f_cat(&parts, 0)?)
+}

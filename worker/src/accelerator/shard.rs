@@ -1,0 +1,289 @@
+//! One logical shard's part of one global batch as a device computes it: `crate::network::shard` in libtorch's own
+//! kernels, without waiting for a number.
+//!
+//! Every kernel sees this shard's samples and the parameters, so what it computes does not depend on who computes it. A
+//! shard without samples contributes zeros.
+
+use common::architecture::{ConvolutionLayer, IMAGE_SIDE, LAYERS};
+use tch::{Kind, Tensor};
+
+use super::losses::{self, HeadPart, LossContext};
+use super::norm::{Activation, InputGradient, per_channel};
+use crate::bridge::{self, convolution_backward};
+use crate::network::layers::{PADDING, flatten, unflatten};
+use crate::network::{ComputeError, Weights};
+
+/// Height and width, the dimensions besides channels that a layer's sums run over.
+const POSITIONS: [i64; 3] = [0, 2, 3];
+/// Side and stride of a pool's windows.
+const WINDOW: [i64; 2] = [2, 2];
+
+/// One logical shard.
+pub struct Shard {
+    samples: usize,
+    /// One a sample, 64-bit integers.
+    labels: Tensor,
+    layers: Vec<Trace>,
+    /// Activation on its way forward, or gradient on its way back.
+    flowing: Tensor,
+    /// The bucketed part of the flat gradient.
+    gradient: Tensor,
+}
+
+/// What a layer keeps of its forward pass.
+struct Trace {
+    input: Tensor,
+    z: Tensor,
+    u: Tensor,
+    /// PReLU's output and the places of its maxima, where a pool follows.
+    pool: Option<(Tensor, Tensor)>,
+}
+
+impl Shard {
+    /// A shard without samples, whose gradient has the length, kind and device of `gradient`.
+    ///
+    /// # Errors
+    /// Memory ran out.
+    pub fn new(gradient: &Tensor) -> Result<Self, ComputeError> {
+        Ok(Self {
+            samples: 0,
+            labels: Tensor::new(),
+            layers: Vec::new(),
+            flowing: Tensor::new(),
+            gradient: gradient.f_zeros_like()?,
+        })
+    }
+
+    /// Takes this step's samples: pixels `[samples, 784]` as bytes, translated by `table` `[256]`, and labels.
+    ///
+    /// # Errors
+    /// Memory ran out.
+    pub fn load(
+        &mut self,
+        pixels: &Tensor,
+        labels: Tensor,
+        table: &Tensor,
+    ) -> Result<(), ComputeError> {
+        self.samples = labels.size()[0] as usize;
+        self.labels = labels;
+        self.layers.clear();
+        if self.samples == 0 {
+            let _ = self.gradient.f_zero_()?;
+            return Ok(());
+        }
+        self.flowing = images(pixels, table)?;
+        Ok(())
+    }
+
+    /// Samples of this shard.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Their labels.
+    pub fn labels(&self) -> &Tensor {
+        &self.labels
+    }
+
+    /// The bucketed part of the flat gradient, complete once every layer ran backward.
+    pub fn gradient(&self) -> &Tensor {
+        &self.gradient
+    }
+
+    /// Runs a layer's convolution; `[Σz…, Σz²…]` of its output, in 64 bits.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn convolve(&mut self, layer: usize, weights: &Weights) -> Result<Tensor, ComputeError> {
+        let channels = LAYERS[layer].outputs as i64;
+        if self.samples == 0 {
+            return self.zeros(2 * channels);
+        }
+        let kernel = &weights.convolutions[layer];
+        let input = self.flowing.f_to_kind(kernel.kind())?;
+        let z = convolution(&input, kernel, self.gradient.kind())?;
+        let side = LAYERS[layer].side;
+        let positions = (self.samples * side * side) as f64;
+        // Σz² out of the variance: in 32 bits the sum of squares itself would lose what the mean takes away again.
+        let (variance, mean) = z.f_var_mean_correction(&POSITIONS[..], 0, false)?;
+        let (variance, mean) = (variance.f_to_kind(Kind::Double)?, mean.f_to_kind(Kind::Double)?);
+        let squares = variance.f_add(&mean.f_square()?)?;
+        let sums = Tensor::f_cat(&[mean, squares], 0)?.f_mul_scalar(positions)?;
+        let u = Tensor::new();
+        self.layers.push(Trace { input, z, u, pool: None });
+        Ok(sums)
+    }
+
+    /// Runs a layer's BatchNorm, PReLU and pool.
+    ///
+    /// # Errors
+    /// Memory ran out.
+    pub fn activate(&mut self, layer: usize, activation: &Activation) -> Result<(), ComputeError> {
+        if self.samples == 0 {
+            return Ok(());
+        }
+        let trace = &mut self.layers[layer];
+        let (u, y) = normalise_and_activate(&trace.z, activation)?;
+        trace.u = u;
+        self.flowing = if LAYERS[layer].pooled {
+            let (pooled, places) = pool(&y)?;
+            trace.pool = Some((y, places));
+            pooled
+        } else {
+            y
+        };
+        Ok(())
+    }
+
+    /// Runs the linear layers and the losses forward and backward.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn head(
+        &mut self,
+        weights: &Weights,
+        context: &LossContext,
+    ) -> Result<HeadPart, ComputeError> {
+        if self.samples == 0 {
+            return HeadPart::empty(context);
+        }
+        let flattened = flatten(&self.flowing)?;
+        let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
+        let features = flattened.f_linear(feature_weight, Some(feature_bias))?;
+        let scores = features.f_linear(output_weight, Some(output_bias))?;
+        let losses::Part { head, score_gradient, feature_gradient } =
+            losses::part(&features, &scores, &self.labels, context)?;
+        let kind = self.gradient.kind();
+        let score_gradient = score_gradient.f_to_kind(kind)?;
+        let mut to_features = score_gradient.f_matmul(output_weight)?;
+        if let Some(gradient) = feature_gradient {
+            to_features = to_features.f_add(&gradient.f_to_kind(kind)?)?;
+        }
+        let gradients = [
+            to_features.tr().f_matmul(&flattened)?,
+            to_features.f_sum_dim_intlist(0i64, false, kind)?,
+            score_gradient.tr().f_matmul(&features)?,
+            score_gradient.f_sum_dim_intlist(0i64, false, kind)?,
+        ];
+        for (index, gradient) in weights.layout.heads.into_iter().zip(gradients) {
+            weights.layout.view(&self.gradient, index).f_copy_(&gradient)?;
+        }
+        self.flowing = unflatten(&to_features.f_matmul(feature_weight)?, &self.flowing)?;
+        Ok(head)
+    }
+
+    /// A layer's backward sums, `[Σh…, Σh·(z − mean)…, slope]` in 64 bits, of the gradient that has reached its output,
+    /// which becomes h.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn sum_gradients(
+        &mut self,
+        layer: usize,
+        activation: &Activation,
+        mean: &Tensor,
+    ) -> Result<Tensor, ComputeError> {
+        let channels = LAYERS[layer].outputs as i64;
+        if self.samples == 0 {
+            return self.zeros(2 * channels + 1);
+        }
+        let kind = self.gradient.kind();
+        let trace = &self.layers[layer];
+        let upstream = match &trace.pool {
+            // Windows do not overlap, so every place gets one contribution at most and no order matters.
+            Some((y, places)) => y.f_max_pool2d_with_indices_backward(
+                &self.flowing,
+                WINDOW,
+                WINDOW,
+                [0, 0],
+                [1, 1],
+                false,
+                places,
+            )?,
+            None => self.flowing.shallow_clone(),
+        };
+        let (h, to_slope) =
+            trace.u.f_internal_prelu_kernel_backward(&upstream, &activation.slope)?;
+        let centered = trace.z.f_sub(&per_channel(mean, kind)?)?;
+        let sum = |tensor: &Tensor| tensor.f_sum_dim_intlist(&POSITIONS[..], false, kind);
+        let sums = [sum(&h)?, sum(&h.f_mul(&centered)?)?, to_slope.f_sum(kind)?.f_view([1])?];
+        self.flowing = h;
+        Ok(Tensor::f_cat(&sums, 0)?.f_to_kind(Kind::Double)?)
+    }
+
+    /// Runs a layer backward, given the coefficients made of the reduced sums: its kernel's gradient is complete, the
+    /// gradient that flows on is that of the layer's input.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn backward(
+        &mut self,
+        layer: usize,
+        weights: &Weights,
+        coefficients: &InputGradient,
+    ) -> Result<(), ComputeError> {
+        if self.samples == 0 {
+            return Ok(());
+        }
+        let Trace { input, z, .. } =
+            self.layers.pop().expect("every layer that ran forward left a trace");
+        let InputGradient { gradient, value, constant } = coefficients;
+        let to_z = constant.f_addcmul(&z, value)?.f_addcmul(&self.flowing, gradient)?;
+        let kernel = &weights.convolutions[layer];
+        let need = match layer {
+            0 => bridge::InputGradient::Skipped,
+            _ => bridge::InputGradient::Needed,
+        };
+        let to_z = to_z.f_to_kind(kernel.kind())?;
+        let (flowing, to_kernel) = convolution_backward(&to_z, &input, kernel, PADDING, need)?;
+        let place = weights.layout.convolutions[layer];
+        weights.layout.view(&self.gradient, place).f_copy_(&to_kernel)?;
+        self.flowing = match flowing {
+            Some(flowing) => flowing.f_to_kind(self.gradient.kind())?,
+            None => Tensor::new(),
+        };
+        Ok(())
+    }
+
+    fn zeros(&self, numbers: i64) -> Result<Tensor, ComputeError> {
+        Ok(Tensor::f_zeros([numbers], (Kind::Double, self.gradient.device()))?)
+    }
+}
+
+/// Bytes `[samples, 784]` as the network's input `[samples, 1, 28, 28]`.
+pub fn images(pixels: &Tensor, table: &Tensor) -> Result<Tensor, ComputeError> {
+    let side = IMAGE_SIDE as i64;
+    let places = pixels.f_reshape([-1])?.f_to_kind(Kind::Int)?;
+    Ok(table.f_index_select(0, &places)?.f_view([-1, 1, side, side])?)
+}
+
+/// A layer's convolution of an input in the kernel's numbers; its output in numbers of `kind`.
+pub fn convolution(input: &Tensor, kernel: &Tensor, kind: Kind) -> Result<Tensor, ComputeError> {
+    let padding = [PADDING, PADDING];
+    let output = input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)?;
+    Ok(output.f_to_kind(kind)?)
+}
+
+/// u = BatchNorm(z) and y = PReLU(u).
+fn normalise_and_activate(
+    z: &Tensor,
+    activation: &Activation,
+) -> Result<(Tensor, Tensor), ComputeError> {
+    let u = activation.shift.f_addcmul(z, &activation.scale)?;
+    let y = u.f_internal_prelu_kernel(&activation.slope)?;
+    Ok((u, y))
+}
+
+fn pool(y: &Tensor) -> Result<(Tensor, Tensor), ComputeError> {
+    Ok(y.f_max_pool2d_with_indices(WINDOW, WINDOW, [0, 0], [1, 1], false)?)
+}
+
+/// A layer as evaluation applies it.
+pub fn evaluated(
+    layer: ConvolutionLayer,
+    z: &Tensor,
+    activation: &Activation,
+) -> Result<Tensor, ComputeError> {
+    let (_, y) = normalise_and_activate(z, activation)?;
+    Ok(if layer.pooled { pool(&y)?.0 } else { y })
+}

@@ -1,0 +1,135 @@
+//! Which device this worker computes on, and with whose kernels. Decided once, before anything else asks libtorch.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use tch::Device;
+
+use crate::bridge::cuda;
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A GPU if there is one, by this process's number on its machine; else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU by its number among the visible ones.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Err("--device cuda needs a number: cuda:0 is the first GPU".to_string()),
+            _ => match text.strip_prefix("cuda:").map(str::parse) {
+                Some(Ok(number)) => Ok(Self::Cuda(number)),
+                _ => Err(format!("--device `{text}` is not known; use auto, cpu or cuda:I")),
+            },
+        }
+    }
+}
+
+/// `--engine`: whose kernels compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// This program's own on a CPU, libtorch's on a GPU.
+    Auto,
+    /// libtorch's on either; on a CPU slower, and other bits than with the program's own.
+    Tensors,
+}
+
+/// Where and how this worker computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The device.
+    pub device: Device,
+    /// Whether all of a step is libtorch's operations, as it must be on a GPU.
+    pub tensors: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.device {
+            Device::Cuda(number) => write!(f, "cuda:{number}"),
+            _ => f.write_str("cpu"),
+        }
+    }
+}
+
+/// Chooses; `local_rank` is this process's number on its machine. Opens CUDA's libraries where they may be needed.
+///
+/// # Errors
+/// The GPU that was asked for is not there: why, and what to do.
+pub fn choose(
+    choice: DeviceChoice,
+    engine: EngineChoice,
+    local_rank: usize,
+) -> Result<Place, String> {
+    let gpus = match choice {
+        DeviceChoice::Cpu => Ok(0),
+        _ => cuda::open().map(|()| usize::try_from(tch::Cuda::device_count()).unwrap_or(0)),
+    };
+    let device = pick(choice, local_rank, gpus)?;
+    Ok(Place { device, tensors: device != Device::Cpu || engine == EngineChoice::Tensors })
+}
+
+/// The device, where CUDA's libraries show so many GPUs or say why they show none.
+fn pick(
+    choice: DeviceChoice,
+    local_rank: usize,
+    gpus: Result<usize, String>,
+) -> Result<Device, String> {
+    match (choice, gpus) {
+        (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Err(_) | Ok(0)) => Ok(Device::Cpu),
+        (DeviceChoice::Auto, Ok(count)) => Ok(Device::Cuda(local_rank % count)),
+        (DeviceChoice::Cuda(number), Ok(count)) if number < count => Ok(Device::Cuda(number)),
+        (DeviceChoice::Cuda(number), Ok(0)) => Err(format!(
+            "--device cuda:{number}: libtorch sees no GPU here (CUDA_VISIBLE_DEVICES may hide them, or the driver is \
+             too old for CUDA 13); use --device cpu"
+        )),
+        (DeviceChoice::Cuda(number), Ok(count)) => Err(format!(
+            "--device cuda:{number}: there are {count} GPUs here, the last one is cuda:{}",
+            count - 1
+        )),
+        (DeviceChoice::Cuda(number), Err(reason)) => {
+            Err(format!("--device cuda:{number}: {reason}; or use --device cpu"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_picked_by_number_or_by_local_rank() {
+        let missing = || Err("no NVIDIA driver".to_string());
+        for (choice, local_rank, gpus, expected) in [
+            (DeviceChoice::Cpu, 3, Ok(8), Device::Cpu),
+            (DeviceChoice::Auto, 0, missing(), Device::Cpu),
+            (DeviceChoice::Auto, 0, Ok(0), Device::Cpu),
+            (DeviceChoice::Auto, 2, Ok(8), Device::Cuda(2)),
+            (DeviceChoice::Auto, 5, Ok(4), Device::Cuda(1)),
+            (DeviceChoice::Cuda(7), 0, Ok(8), Device::Cuda(7)),
+        ] {
+            assert_eq!(pick(choice, local_rank, gpus), Ok(expected), "{choice:?} {local_rank}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_said() {
+        let refused = |gpus, expected: &str| {
+            let message = pick(DeviceChoice::Cuda(2), 0, gpus).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        };
+        refused(Ok(0), "CUDA_VISIBLE_DEVICES");
+        refused(Ok(2), "there are 2 GPUs here, the last one is cuda:1");
+        refused(Err("no NVIDIA driver".to_string()), "no NVIDIA driver; or use --device cpu");
+    }
+}

@@ -1,0 +1,260 @@
+//! Training where a device computes: steps are asked for ahead of time and committed here, one after the other, when the
+//! device has told of them.
+//!
+//! A wish that the ranks agree on in a step is seen when that step is committed, on every rank after the same number of
+//! steps was asked for, so all follow it after the same step. The state here is that of the newest committed step
+//! whenever something is to be made of it, and the position always is.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use common::ids::{Epoch, Step};
+use common::plan;
+
+use super::step::Losses;
+use super::{Outcome, Request, Trainer, TrainerError};
+use crate::accelerator::numbers::{Orders, Report, Verdict, adam_corrections};
+use crate::accelerator::ring::IN_FLIGHT;
+use crate::accelerator::{Accelerator, StepRequest};
+use crate::checkpoint::Checkpoint;
+use crate::collective::CollectiveError;
+use crate::fault::Phase;
+use crate::network::ComputeError;
+use crate::network::kernels::Float;
+use crate::state::Position;
+
+/// How long the host looks at an event without a pause, and how long it then pauses: a step takes longer.
+const WATCH: Duration = Duration::from_micros(200);
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// The device and what it was asked for.
+pub struct DeviceRun {
+    pub(super) accelerator: Accelerator,
+    /// This rank's samples of the epoch that the steps asked for consume.
+    consumed: usize,
+    /// What may go out once the steps after it are committed: the number of the next upload, and the position.
+    unconfirmed: VecDeque<(u64, Position)>,
+    last_commit: Instant,
+}
+
+impl DeviceRun {
+    /// Nothing asked for yet.
+    pub fn new(accelerator: Accelerator) -> Self {
+        let last_commit = Instant::now();
+        Self { accelerator, consumed: 0, unconfirmed: VecDeque::new(), last_commit }
+    }
+}
+
+impl<T: Float> Trainer<T> {
+    fn run(&mut self) -> &mut DeviceRun {
+        self.on_device.as_mut().expect("a device computes")
+    }
+
+    /// Trains to the end of the run or of the generation.
+    pub(super) fn train_on_device(&mut self) -> Result<Outcome, TrainerError> {
+        loop {
+            let position = self.upcoming();
+            if self.agreed == Some(Request::Pause) {
+                self.settle()?;
+                return Ok(Outcome::Paused);
+            }
+            if position.step_in_epoch.0 >= self.steps_per_epoch() {
+                self.settle()?;
+                self.run().accelerator.drop_samples();
+                self.end_epoch()?;
+                continue;
+            }
+            if position.step.0 >= self.total_steps {
+                self.settle()?;
+                if position.step_in_epoch.0 > 0 && !self.state.ended {
+                    self.end_within_epoch()?;
+                }
+                return Ok(Outcome::Complete);
+            }
+            if self.agreed == Some(Request::Stop) {
+                self.settle()?;
+                if !self.is_at_end() {
+                    self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+                }
+                return Ok(Outcome::Stopped);
+            }
+            if self.run().accelerator.ring.is_full() {
+                self.commit_oldest()?;
+                continue;
+            }
+            self.feed.open(position, self.is_reached(Epoch(position.epoch.0 + 1)));
+            self.ask(position)?;
+        }
+    }
+
+    /// The step that is asked for next.
+    fn upcoming(&mut self) -> Position {
+        let ahead = self.run().accelerator.ring.len() as u64;
+        let Position { epoch, step_in_epoch, step } = self.state.position;
+        Position { epoch, step_in_epoch: Step(step_in_epoch.0 + ahead), step: Step(step.0 + ahead) }
+    }
+
+    /// Asks the device for a step.
+    fn ask(&mut self, position: Position) -> Result<(), TrainerError> {
+        self.faults.enter(position.step.0);
+        self.fetch_samples(position)?;
+        self.progress.enter("training");
+        let batch = self.batch_size(position.step_in_epoch);
+        let orders = self.orders(position);
+        let Self { config, state, engine, faults, on_device, .. } = self;
+        let run = on_device.as_mut().expect("a device computes");
+        let reduction = &mut engine.reduction;
+        let own = plan::slices(batch, config.shard_count(), &reduction.owned()).len();
+        let request = StepRequest { config, reduction, faults, batch, orders };
+        run.accelerator.ask(state, request)?;
+        run.consumed += own;
+        Ok(())
+    }
+
+    fn orders(&mut self, position: Position) -> Orders {
+        let ahead = self.run().accelerator.ring.len() as u64;
+        let wish = Request::to_number(self.requests.pending());
+        Orders {
+            learning_rate: self.learning_rate_at(position),
+            adam_corrections: adam_corrections(Step(self.state.optimizer.steps + ahead)),
+            wishes: [wish, self.reporter.stored() as f64],
+            first_sample: self.run().consumed,
+            first_row: position.step_in_epoch.0 as usize * self.config.batch_size as usize,
+        }
+    }
+
+    /// Brings this rank's samples of the rest of the epoch to the device, unless they are there.
+    fn fetch_samples(&mut self, position: Position) -> Result<(), TrainerError> {
+        if self.run().accelerator.has_samples() {
+            return Ok(());
+        }
+        self.progress.enter("waiting for data");
+        self.faults.point(Phase::Data);
+        let owned = self.engine.reduction.owned();
+        let shards = self.config.shard_count();
+        let left = self.total_steps - position.step.0;
+        let first = position.step_in_epoch.0;
+        let end = self.steps_per_epoch().min(first.saturating_add(left));
+        let of_step = |step| plan::slices(self.batch_size(Step(step)), shards, &owned).len();
+        let count = (first..end).map(of_step).sum();
+        let (pixels, labels) = self.feed.take(count)?;
+        let run = self.run();
+        run.consumed = 0;
+        Ok(run.accelerator.take_samples(&pixels, &labels)?)
+    }
+
+    /// Commits every step that was asked for, and brings the state here.
+    fn settle(&mut self) -> Result<(), TrainerError> {
+        while !self.run().accelerator.ring.is_empty() {
+            self.commit_oldest()?;
+        }
+        self.bring_back()
+    }
+
+    fn bring_back(&mut self) -> Result<(), TrainerError> {
+        let samples = self.samples_before(self.state.position.step_in_epoch);
+        let Self { state, on_device, .. } = self;
+        let run = on_device.as_ref().expect("a device computes");
+        Ok(run.accelerator.bring_back(state, samples)?)
+    }
+
+    /// After a failure: brings the newest committed state here. Steps under way do not count, whatever becomes of them.
+    ///
+    /// # Errors
+    /// The device is lost, and the state with it.
+    pub(super) fn recover(&mut self) -> Result<(), TrainerError> {
+        let Some(run) = &mut self.on_device else { return Ok(()) };
+        run.accelerator.ring.give_up();
+        self.bring_back()
+    }
+
+    /// Samples of the epoch before one of its steps.
+    fn samples_before(&self, step_in_epoch: Step) -> usize {
+        let samples = step_in_epoch.0 * self.config.batch_size;
+        self.facts.train_samples.min(usize::try_from(samples).unwrap_or(usize::MAX))
+    }
+
+    /// Waits for the oldest step under way and commits it.
+    fn commit_oldest(&mut self) -> Result<(), TrainerError> {
+        let report = self.wait_for_oldest()?;
+        let Position { epoch, step_in_epoch, step } = self.state.position;
+        match report.verdict() {
+            Verdict::Committed => {}
+            Verdict::InfiniteLoss(loss) => {
+                return Err(TrainerError::NonFinite { epoch, step, loss });
+            }
+            Verdict::InfiniteState | Verdict::Frozen => {
+                return Err(TrainerError::NonFiniteState { epoch, step });
+            }
+        }
+        let marker = self.run().accelerator.ring.commit().expect("a step was waited for");
+        let losses = Losses { softmax: report.softmax_loss, center: report.center_loss };
+        let state = &mut self.state;
+        state.record.softmax_loss += losses.softmax * marker.batch as f64;
+        state.record.center_loss += losses.center * marker.batch as f64;
+        state.record.correct += report.right as u64;
+        state.batches_tracked += 1;
+        state.optimizer.steps += 1;
+        state.position =
+            Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
+        // The first rank is the one that stores.
+        self.reporter.acknowledge(report.stored as u64);
+        self.agreed = self.agreed.max(Request::from_number(report.asked));
+        self.report_step(epoch, step, losses, marker.learning_rate);
+        self.keep_checkpoint_in_between()?;
+        self.faults.point(Phase::Commit);
+        self.confirm_earlier()?;
+        let now = Instant::now();
+        let elapsed = now - std::mem::replace(&mut self.run().last_commit, now);
+        self.measure(marker.batch, elapsed);
+        Ok(())
+    }
+
+    /// A checkpoint of a state that nothing follows but the next step.
+    fn keep_checkpoint_in_between(&mut self) -> Result<(), TrainerError> {
+        let due = self.state.position.step.0.is_multiple_of(self.config.checkpoint_every);
+        if due && !self.is_at_end() {
+            self.bring_back()?;
+            self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+        }
+        Ok(())
+    }
+
+    /// Lets go out what is to be told of a step once so many later ones are committed here that every rank is known to
+    /// have committed it: no rank asks for a step before it has committed the one [`IN_FLIGHT`] steps back.
+    fn confirm_earlier(&mut self) -> Result<(), TrainerError> {
+        let (end, position) = (self.reporter.end(), self.state.position);
+        let unconfirmed = &mut self.run().unconfirmed;
+        unconfirmed.push_back((end, position));
+        if unconfirmed.len() > IN_FLIGHT
+            && let Some((end, position)) = unconfirmed.pop_front()
+        {
+            self.reporter.release_before(end)?;
+            self.progress.committed(position);
+        }
+        Ok(())
+    }
+
+    /// The report of the oldest step under way.
+    fn wait_for_oldest(&mut self) -> Result<Report, TrainerError> {
+        let limit = Duration::from_secs_f64(self.config.collective_timeout);
+        let started = Instant::now();
+        loop {
+            let accelerator = &self.run().accelerator;
+            let marker = accelerator.ring.oldest().expect("a step is under way");
+            let (reached, slot) =
+                (marker.event.is_reached().map_err(ComputeError::from)?, marker.slot);
+            // In this order: an abort lets a step run to its end on whatever has arrived, and the abort is known before
+            // that end is.
+            self.engine.reduction.check()?;
+            if reached {
+                return Ok(self.run().accelerator.report(slot)?);
+            }
+            let waited = started.elapsed();
+            if waited > limit {
+                return Err(CollectiveError::Stalled { after: limit }.into());
+            }
+            if waited < WATCH { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
+        }
+    }
+}

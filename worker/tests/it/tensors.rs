@@ -1,0 +1,100 @@
+//! Steps that a device is asked for ahead of time: what they compute is the reference, whoever computes it and whoever is
+//! lost meanwhile. On the CPU always, with the code that a GPU runs; on a GPU where there is one.
+
+use std::path::Path;
+
+use crate::harness::expected::{Difference, EXPECTED};
+use crate::harness::{Launch, Results, data};
+use crate::reference;
+
+const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
+
+/// The first GPU, where CUDA shows one; says so where it does not.
+fn gpu() -> Option<&'static str> {
+    let found = worker::bridge::cuda::open().is_ok() && tch::Cuda::device_count() > 0;
+    if !found {
+        eprintln!("SKIPPED: there is no GPU here, nothing was tested on one");
+    }
+    found.then_some("cuda:0")
+}
+
+fn check_reference(device: &str) {
+    for name in ["batch-100", "short-last-batch", "wen", "softmax", "adam"] {
+        let (case, folder) = (&EXPECTED.cases[name], tempfile::tempdir().unwrap());
+        let launch = reference::launch(folder.path(), case).workers(1).with_tensors_on(device);
+        let Difference(difference, place) = case.largest_difference(&launch.complete());
+        eprintln!("{name} on {device}: {difference:.1e} at the {place}");
+        assert!(difference < 1e-10, "{name}: {difference:e} at the {place}");
+    }
+}
+
+fn launch(folder: &Path, name: &str, device: &str) -> Launch {
+    Launch::new(&folder.join(name))
+        .with(&["--dataset", data::mnist(), "--train-samples", "205", "--test-samples", "50"])
+        .with(&["--batch-size", "20", "--epochs", "2", "--log-every", "1"])
+        .with(&["--checkpoint-every", "3"])
+        .with_tensors_on(device)
+}
+
+fn check_same(found: &Results, expected: &Results, what: &str) {
+    assert!(!expected.hashes(&FOLDERS).is_empty());
+    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
+    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
+}
+
+fn check_any_number_of_workers(device: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let one = launch(folder.path(), "one", device).workers(1).complete();
+    for workers in [2, 4] {
+        let name = format!("{workers}");
+        let found = launch(folder.path(), &name, device).workers(workers).complete();
+        check_same(&found, &one, &format!("{workers} workers on {device}"));
+    }
+}
+
+#[test]
+fn a_cpus_tensors_compute_the_reference() {
+    check_reference("cpu");
+}
+
+#[test]
+fn any_number_of_workers_leaves_the_same_files() {
+    check_any_number_of_workers("cpu");
+}
+
+#[test]
+fn a_lost_worker_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = launch(folder.path(), "one", "cpu").workers(1).complete();
+    for (rank, step, phase) in [(0, 7, "backward"), (1, 9, "commit"), (0, 13, "optimizer")] {
+        let plan = format!("generation=1,rank={rank},step={step},phase={phase},action=kill");
+        let name = format!("{rank}-{step}-{phase}");
+        let found = launch(folder.path(), &name, "cpu").workers(2).with_fault(&plan).complete();
+        let log = folder.path().join(name).join(format!("logs/worker-{rank}.log"));
+        assert!(std::fs::read_to_string(log).unwrap().contains("a planned fault"), "{plan}");
+        check_same(&found, &one, &plan);
+    }
+}
+
+#[test]
+fn a_step_that_diverges_is_named_and_nothing_of_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = launch(folder.path(), "wild", "cpu").with(&["--lr", "1e30"]).workers(2);
+    let ending = run.start().wait();
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    assert!(ending.printed.contains("training diverged"), "{}", ending.printed);
+}
+
+#[test]
+fn a_gpu_computes_the_reference() {
+    if let Some(device) = gpu() {
+        check_reference(device);
+    }
+}
+
+#[test]
+fn any_number_of_workers_on_one_gpu_leaves_the_same_files() {
+    if let Some(device) = gpu() {
+        check_any_number_of_workers(device);
+    }
+}
