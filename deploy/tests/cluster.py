@@ -155,7 +155,7 @@ def without_containers(scratch, workers):
                             ("worker", "/opt/libtorch")]:
             made = run("docker", "create", f"concentric-{image}").strip()
             run("docker", "cp", f"{made}:{path}", str(programs))
-            run("docker", "rm", made)
+            run("docker", "rm", "-v", made)
     directory = scratch / f"processes-{workers}"
     environment = {**os.environ, **SETTINGS, "LD_LIBRARY_PATH": str(programs / "libtorch/torch/lib")}
     run(str(programs / "coordinator"), "--workers", str(workers), "--spawn", "--listen", "127.0.0.1:0", "--run-dir",
