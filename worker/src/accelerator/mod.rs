@@ -8,7 +8,7 @@
 //! - [`copy`], [`record`], [`samples`]: the state, the epoch so far and the epoch's samples in the device's memory;
 //! - [`numbers`]: what a step is told and what it tells;
 //! - [`pass`], [`shard`], [`norm`], [`losses`]: the network and its losses;
-//! - [`commit`]: the next copy of the state;
+//! - [`mod@commit`]: the next copy of the state;
 //! - [`evaluate`]: the test set.
 //!
 //! The trainer (`trainer::on_device`) drives it.
