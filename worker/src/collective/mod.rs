@@ -51,9 +51,10 @@ pub trait Collective: Send {
 
     /// Starts every send and receive of one exchange at once and returns without waiting.
     ///
-    /// Tensors are contiguous and where the engine reads them (Gloo: on the CPU), each peer occurs at most once in each list, this rank
-    /// in none. What one rank sends another has as many bytes as what that one receives into; the
-    /// memory is left alone until the exchange is complete. Any number may be in flight.
+    /// Tensors are contiguous and where the engine reads them (Gloo: on the CPU), each peer occurs at
+    /// most once in each list, this rank in none. What one rank sends another has as many bytes as
+    /// what that one receives into; the memory is left alone until the exchange is complete. Any
+    /// number may be in flight.
     ///
     /// # Errors
     ///
