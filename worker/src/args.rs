@@ -10,6 +10,7 @@ use common::ids::Slot;
 use tonic::transport::Uri;
 
 use crate::device::{self, DeviceChoice, EngineChoice, Place};
+use crate::graphs::{self, GraphChoice, Graphs};
 
 /// Port of a coordinator that nobody gave another.
 const DEFAULT_PORT: u16 = 29400;
@@ -30,6 +31,9 @@ struct RawArgs {
     /// Whose kernels compute; tensors: libtorch's own on a CPU too, for comparisons with a GPU
     #[arg(long, env = "CONCENTRIC_ENGINE", value_enum, default_value_t = EngineChoice::Auto)]
     engine: EngineChoice,
+    /// Whether a GPU replays its steps as recorded graphs; the bits are the same
+    #[arg(long, env = "CONCENTRIC_CUDA_GRAPH", value_enum, default_value_t = GraphChoice::Auto)]
+    cuda_graph: GraphChoice,
     /// Host or address at which the other workers reach this one [default: the one that faces the coordinator]
     #[arg(long, env = "CONCENTRIC_ADVERTISE", value_name = "HOST")]
     advertise: Option<String>,
@@ -65,6 +69,8 @@ pub struct WorkerArgs {
     pub coordinator: Uri,
     /// Where and how to compute.
     pub place: Place,
+    /// What records steps.
+    pub graphs: Graphs,
     /// Address for the collectives.
     pub advertise: String,
     /// Longest time without a coordinator at the start.
@@ -123,6 +129,7 @@ impl WorkerArgs {
         }
         let place = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
             .map_err(anyhow::Error::msg)?;
+        let graphs = graphs::choose(raw.cuda_graph, place.device).map_err(anyhow::Error::msg)?;
         let advertise = match raw.advertise {
             Some(host) => host,
             None => facing_address(&coordinator)?,
@@ -131,6 +138,7 @@ impl WorkerArgs {
             slot,
             coordinator,
             place,
+            graphs,
             advertise,
             connect_timeout,
             coordinator_timeout,
@@ -247,6 +255,7 @@ mod tests {
         refused(&[], "--rank is missing");
         refused(&["--rank", "0", "--device", "tpu"], "use auto, cpu or cuda:I");
         refused(&["--rank", "0", "--device", "cuda:0"], "use --device cpu");
+        refused(&["--rank", "0", "--device", "cpu", "--cuda-graph", "on"], "needs a GPU");
         refused(&["--rank", "0", "--coordinator", "http://host"], "has no port");
         refused(&["--rank", "0", "--coordinator", "ftp://host:1"], "http://HOST:PORT");
         refused(&["--rank", "0", "--parallel", "0"], "--parallel");

@@ -109,6 +109,13 @@ impl Faults {
         }
     }
 
+    /// Passes the places of a step that is asked for as a whole.
+    pub fn pass_a_whole_step(&self) {
+        for phase in [Phase::Forward, Phase::Sum, Phase::Backward, Phase::Bucket, Phase::Optimizer] {
+            self.point(phase);
+        }
+    }
+
     /// The worker ends here, or hangs, if that is the plan.
     pub fn point(&self, phase: Phase) {
         let Some(armed) = &self.0 else { return };

@@ -8,8 +8,8 @@
 //! - [`transfer`]: how a newcomer gets the state from a member that has it;
 //! - [`network`], [`batch_norm`], [`softmax_loss`], [`center_loss`]: the mathematics, per logical shard and reduced;
 //! - [`shard_pool`]: logical shards side by side on the cores;
-//! - [`device`], [`device_fault`], [`accelerator`]: which device computes, what its failures mean, and a step as a GPU
-//!   runs it;
+//! - [`device`], [`device_fault`], [`graphs`], [`accelerator`]: which device computes, what its failures mean, how it is
+//!   asked for a step, and a step as a GPU runs it;
 //! - [`reduction`], [`collective`]: sums in one fixed order, and the engines that carry their parts;
 //! - [`optimizer`], [`state`], [`checkpoint`]: what a step changes, and how it is kept;
 //! - [`evaluate`], [`geometry`], [`epoch_features`]: what an epoch leaves behind;
@@ -31,6 +31,7 @@ pub mod epoch_features;
 pub mod evaluate;
 pub mod fault;
 pub mod geometry;
+pub mod graphs;
 pub mod hardware;
 pub mod link;
 pub mod network;

@@ -7,6 +7,7 @@
 //! - [`ring`]: the copies of the state, and which steps are under way (pure);
 //! - [`copy`], [`record`], [`samples`]: the state, the epoch so far and the epoch's samples in the device's memory;
 //! - [`numbers`]: what a step is told and what it tells;
+//! - [`recorded`]: steps that are recorded once and replayed;
 //! - [`pass`], [`shard`], [`norm`], [`losses`]: the network and its losses;
 //! - [`mod@commit`]: the next copy of the state;
 //! - [`evaluate`]: the test set.
@@ -21,6 +22,7 @@ pub mod norm;
 pub mod numbers;
 pub mod pass;
 pub mod record;
+pub mod recorded;
 pub mod ring;
 pub mod samples;
 pub mod shard;
@@ -44,6 +46,7 @@ use norm::NormParameters;
 use numbers::{DeviceOrders, Orders, Slots};
 use pass::{Forward, Head, Pass};
 use record::DeviceRecord;
+use recorded::{Recorded, Way};
 use ring::{COPIES, Ring};
 use samples::EpochSamples;
 use shard::Shard;
@@ -75,7 +78,10 @@ pub struct Accelerator {
     pub ring: Ring<Marker>,
     slots: Slots,
     record: DeviceRecord,
-    samples: Option<EpochSamples>,
+    samples: EpochSamples,
+    /// Whether the samples are those of the current epoch.
+    has_samples: bool,
+    recorded: Recorded,
     /// Every pixel value as the network takes it, `[256]`.
     table: Tensor,
     /// The classes' numbers, `[1, classes]`.
@@ -97,14 +103,14 @@ pub struct StepRequest<'a> {
 }
 
 impl Accelerator {
-    /// `state` in the memory of `device`, for a rank that computes `shards` logical shards.
+    /// `state` in the memory of `device`, for a rank that computes `shards` logical shards of an epoch of `epoch_samples`.
     ///
     /// # Errors
     /// The device failed, or has too little memory.
     pub fn new(
         state: &State,
         (device, products): (Device, Kind),
-        (shards, epoch_samples): (usize, usize),
+        ((shards, epoch_samples), recorded): ((usize, usize), Recorded),
         table: &[f64],
     ) -> Result<Self, ComputeError> {
         let kind = state.flat.kind();
@@ -123,7 +129,9 @@ impl Accelerator {
             ring: Ring::default(),
             slots: Slots::new(device)?,
             record: DeviceRecord::of(&state.record, (epoch_samples, dim), device)?,
-            samples: None,
+            samples: EpochSamples::with_room_for(0, device)?,
+            has_samples: false,
+            recorded,
             table: Tensor::from_slice(table).f_to_kind(kind)?.f_to_device(device)?,
             classes: Tensor::f_arange(CLASSES as i64, (Kind::Int64, device))?.f_view([1, -1])?,
         })
@@ -131,7 +139,7 @@ impl Accelerator {
 
     /// Whether this epoch's samples are there.
     pub fn has_samples(&self) -> bool {
-        self.samples.is_some()
+        self.has_samples
     }
 
     /// Takes what this rank consumes in the rest of an epoch.
@@ -139,13 +147,18 @@ impl Accelerator {
     /// # Errors
     /// The device has too little memory.
     pub fn take_samples(&mut self, pixels: &[u8], labels: &[u8]) -> Result<(), ComputeError> {
-        self.samples = Some(EpochSamples::of(pixels, labels, self.device)?);
+        if labels.len() > self.samples.room() {
+            self.recorded.forget();
+            self.samples = EpochSamples::with_room_for(labels.len(), self.device)?;
+        }
+        self.samples.fill(pixels, labels)?;
+        self.has_samples = true;
         Ok(())
     }
 
-    /// The epoch is over: its samples go.
+    /// The epoch is over: its samples are of no more use.
     pub fn drop_samples(&mut self) {
-        self.samples = None;
+        self.has_samples = false;
     }
 
     /// Asks for a step, whose marker joins the ring.
@@ -156,14 +169,50 @@ impl Accelerator {
     /// # Panics
     /// If the ring is full, or the epoch's samples were not taken.
     pub fn ask(&mut self, state: &State, request: StepRequest<'_>) -> Result<(), ComputeError> {
+        assert!(self.has_samples, "the epoch's samples were taken");
         let slot = self.ring.target();
         let learning_rate = request.orders.learning_rate;
         let batch = request.batch;
-        let report = self.step(state, slot, request)?;
+        self.slots.send(slot, request.orders)?;
+        let report = match self.recorded.way(slot, batch) {
+            Way::Ask => self.step(state, slot, request)?,
+            Way::Record => self.record(state, slot, request)?,
+            Way::Replay => {
+                request.faults.pass_a_whole_step();
+                self.recorded.replay(slot)?
+            }
+        };
         self.slots.fetch(slot, &report)?;
         let event = Event::record(self.device)?;
         self.ring.push(Marker { event, slot, batch, learning_rate });
         Ok(())
+    }
+
+    /// Records a step and runs what was recorded.
+    fn record(
+        &mut self,
+        state: &State,
+        slot: usize,
+        request: StepRequest<'_>,
+    ) -> Result<Tensor, ComputeError> {
+        let Some(library) = self.recorded.library() else {
+            return self.step(state, slot, request);
+        };
+        let StepRequest { config, reduction, faults, batch, orders } = request;
+        let recording = library.record(|| {
+            let request = StepRequest { config, reduction: &mut *reduction, faults, batch, orders };
+            self.step(state, slot, request)
+        });
+        match recording {
+            Ok((graph, report)) => {
+                self.recorded.keep(slot, graph, report);
+                self.recorded.replay(slot)
+            }
+            Err(error) => {
+                self.recorded.give_up(error)?;
+                self.step(state, slot, StepRequest { config, reduction, faults, batch, orders })
+            }
+        }
     }
 
     /// The report of a step whose event is reached.
@@ -201,13 +250,12 @@ impl Accelerator {
         target: usize,
         request: StepRequest<'_>,
     ) -> Result<Tensor, ComputeError> {
-        let StepRequest { config, reduction, faults, batch, orders } = request;
+        let StepRequest { config, reduction, faults, batch, orders: _ } = request;
         let source = self.ring.source();
         let weights = self.weights(state, source)?;
         let norms = self.norms(state, source)?;
         let Self { shards, slots, samples, table, .. } = self;
-        let orders = slots.send(target, orders)?;
-        let samples = samples.as_ref().expect("the epoch's samples were taken");
+        let orders = slots.on_device(target);
         load(shards, samples, orders, (reduction, config, batch), table)?;
         let (device, kind) = (self.device, weights.heads[0].kind());
         faults.point(Phase::Forward);

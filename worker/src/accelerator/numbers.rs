@@ -182,11 +182,16 @@ impl Slots {
         Ok(Self((0..COPIES).map(slot).collect::<Result<_, _>>()?))
     }
 
+    /// A slot's orders as the device reads them.
+    pub fn on_device(&self, slot: usize) -> &DeviceOrders {
+        &self.0[slot].on_device
+    }
+
     /// Sends a step's orders on their way. The last step that used this slot must have ended.
     ///
     /// # Errors
     /// The device failed.
-    pub fn send(&mut self, slot: usize, orders: Orders) -> Result<&DeviceOrders, ComputeError> {
+    pub fn send(&mut self, slot: usize, orders: Orders) -> Result<(), ComputeError> {
         let Slot { orders: memory, on_device, .. } = &mut self.0[slot];
         let [adam_1, adam_2] = orders.adam_corrections;
         let [asked, stored] = orders.wishes;
@@ -200,8 +205,7 @@ impl Slots {
             orders.first_row as f64,
         ];
         with_slice_mut(memory, |memory: &mut [f64]| memory.copy_from_slice(&numbers))?;
-        copy_without_waiting(&mut on_device.0, memory)?;
-        Ok(on_device)
+        Ok(copy_without_waiting(&mut on_device.0, memory)?)
     }
 
     /// Asks for a step's report, `[REPORT]` on the device, to be brought here.
@@ -256,7 +260,8 @@ mod tests {
             first_sample: 30,
             first_row: 100,
         };
-        let sent = slots.send(1, orders).unwrap();
+        slots.send(1, orders).unwrap();
+        let sent = slots.on_device(1);
         let numbers = |tensor: Tensor| Vec::<f64>::try_from(tensor.to_kind(Kind::Double)).unwrap();
         assert_eq!(numbers(sent.learning_rate(Kind::Double).unwrap()), [0.5]);
         assert_eq!(numbers(sent.wishes().unwrap()), [2.0, 7.0]);

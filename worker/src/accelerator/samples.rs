@@ -5,24 +5,44 @@ use tch::{Device, Kind, Tensor};
 
 use crate::network::ComputeError;
 
-/// A rank's part of an epoch, in the order of its steps.
+/// A rank's part of an epoch, in the order of its steps. Recorded steps read where it lies.
 #[derive(Debug)]
 pub struct EpochSamples {
-    /// `[samples, 784]`.
+    /// `[room, 784]`.
     pixels: Tensor,
-    /// 64-bit integers.
+    /// 64-bit integers, `[room]`.
     labels: Tensor,
 }
 
 impl EpochSamples {
-    /// From bytes: 784 a sample, and its label.
+    /// Room for `samples`.
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn of(pixels: &[u8], labels: &[u8], device: Device) -> Result<Self, ComputeError> {
+    pub fn with_room_for(samples: usize, device: Device) -> Result<Self, ComputeError> {
+        let (room, pixels) = (samples as i64, IMAGE_PIXELS as i64);
+        Ok(Self {
+            pixels: Tensor::f_zeros([room, pixels], (Kind::Uint8, device))?,
+            labels: Tensor::f_zeros([room], (Kind::Int64, device))?,
+        })
+    }
+
+    /// Samples that there is room for.
+    pub fn room(&self) -> usize {
+        self.labels.size()[0] as usize
+    }
+
+    /// Takes an epoch's bytes: 784 a sample, and its label.
+    ///
+    /// # Errors
+    /// There is too little room, or the device failed.
+    pub fn fill(&mut self, pixels: &[u8], labels: &[u8]) -> Result<(), ComputeError> {
+        let count = labels.len() as i64;
         let pixels = Tensor::from_slice(pixels).f_view([-1, IMAGE_PIXELS as i64])?;
         let labels = Tensor::from_slice(labels).f_to_kind(Kind::Int64)?;
-        Ok(Self { pixels: pixels.f_to_device(device)?, labels: labels.f_to_device(device)? })
+        self.pixels.f_narrow(0, 0, count)?.f_copy_(&pixels)?;
+        self.labels.f_narrow(0, 0, count)?.f_copy_(&labels)?;
+        Ok(())
     }
 
     /// The samples at these places: pixels and labels.

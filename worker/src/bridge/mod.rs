@@ -6,6 +6,7 @@
 //! - [`device`]: work that a GPU does while this program goes on;
 //! - [`fused`]: optimizer steps in one pass;
 //! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
+//! - [`graphs`]: steps that are recorded and replayed, by a library that is opened where it is there;
 //! - [`memory`]: how the C library keeps what is freed;
 //! - [`scheduling`]: which threads wait for which;
 //! - [`shared`]: tensors that several threads read at once;
@@ -22,6 +23,7 @@ pub mod device;
 pub mod error;
 pub mod fused;
 pub mod gloo;
+pub mod graphs;
 pub mod memory;
 mod raw;
 pub mod scheduling;

@@ -82,6 +82,11 @@ pub trait Collective: Send {
         self.abort_handle().check()
     }
 
+    /// Whether its exchanges can be part of a recorded step: all of them are work of the device, in its stream.
+    fn fits_graphs(&self) -> bool {
+        false
+    }
+
     /// Ends every pending and future operation of this value, from any thread.
     fn abort_handle(&self) -> AbortHandle;
 

@@ -44,6 +44,10 @@ impl Collective for SoloCollective {
         self.abort.check()
     }
 
+    fn fits_graphs(&self) -> bool {
+        true
+    }
+
     fn abort_handle(&self) -> AbortHandle {
         self.abort.clone()
     }

@@ -37,6 +37,12 @@ pub enum ComputeError {
     /// A reduction failed.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
+    /// `--cuda-graph on` with exchanges that no graph can hold.
+    #[error(
+        "--cuda-graph on: this generation's exchanges go through the CPU's memory, which no graph can hold; use \
+         --cuda-graph auto, or exchange through NCCL"
+    )]
+    ExchangesCannotBeRecorded,
 }
 
 /// The parameters as kernels take them.

@@ -70,6 +70,7 @@ impl RunningGeneration {
             world_size: WorldSize(start.world_size),
             advertise: args.advertise.clone(),
             place: args.place,
+            graphs: args.graphs.clone(),
             parallel,
             link,
             abort: abort.clone(),

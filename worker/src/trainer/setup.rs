@@ -14,6 +14,7 @@ use super::on_device::DeviceRun;
 use super::report::Reporter;
 use super::{Memory, Outcome, Requests, Trainer, TrainerError};
 use crate::accelerator::Accelerator;
+use crate::accelerator::recorded::Recorded;
 use crate::bridge::cuda;
 use crate::bridge::shared::Shared;
 use crate::checkpoint::Checkpoint;
@@ -22,6 +23,7 @@ use crate::collective::{
 };
 use crate::device::Place;
 use crate::fault::Faults;
+use crate::graphs::Graphs;
 use crate::link::Link;
 use crate::network::kernels::Float;
 use crate::network::shard::Shard;
@@ -80,6 +82,8 @@ pub struct Task {
     pub advertise: String,
     /// Where and how to compute.
     pub place: Place,
+    /// What records steps.
+    pub graphs: Graphs,
     /// Logical shards computed side by side.
     pub parallel: usize,
     /// The line to the coordinator.
@@ -124,6 +128,9 @@ fn enter_device(task: &Task) -> Result<(), TrainerError> {
     cuda::enter(number).map_err(ComputeError::from)?;
     let tf32 = if precision == Precision::Tf32 { "on" } else { "off" };
     tracing::info!(device = %task.place, %precision, tf32, "computing on a GPU");
+    if let Some(reason) = &task.graphs.absent {
+        tracing::info!("steps are not recorded as CUDA graphs: {reason}");
+    }
     Ok(())
 }
 
@@ -265,7 +272,12 @@ fn on_device(
     };
     let place = (task.place.device, products);
     let sizes = (shards.len(), task.facts.train_samples);
-    Ok(Some(DeviceRun::new(Accelerator::new(state, place, sizes, &table)?)))
+    let recorded = Recorded::new(
+        &task.graphs,
+        task.config.batch_size as usize,
+        collective.fits_graphs(),
+    )?;
+    Ok(Some(DeviceRun::new(Accelerator::new(state, place, (sizes, recorded), &table)?)))
 }
 
 fn own_memory(origin: Origin) -> Option<Memory> {

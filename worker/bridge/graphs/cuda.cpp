@@ -1,0 +1,61 @@
+// CUDA graphs; see graphs.h. Built by deploy/cuda-graphs.sh into libconcentric_graphs.so.
+
+#include "graphs.h"
+
+#include <ATen/cuda/CUDAGraph.h>
+#include <torch/headeronly/version.h>
+
+#include <memory>
+
+#include "../guard.h"
+
+#define TEXT_OF(value) #value
+#define TEXT(value) TEXT_OF(value)
+
+struct ConcentricGraph {
+  at::cuda::CUDAGraph graph;
+};
+
+namespace {
+
+// All graphs take their memory from one pool: they run one after the other in one stream, and nothing that one leaves
+// there is read after the next has begun but what is still held.
+at::cuda::MempoolId_t pool() {
+  static const at::cuda::MempoolId_t handle = at::cuda::graph_pool_handle();
+  return handle;
+}
+
+} // namespace
+
+const char* concentric_graphs_device() noexcept {
+  return "cuda";
+}
+
+const char* concentric_graphs_libtorch() noexcept {
+  return TEXT(TORCH_VERSION_MAJOR) "." TEXT(TORCH_VERSION_MINOR) "." TEXT(TORCH_VERSION_PATCH);
+}
+
+char* concentric_graph_begin(ConcentricGraph** graph) noexcept {
+  return concentric::guarded([&] {
+    auto made = std::make_unique<ConcentricGraph>();
+    // Other threads of this program may use CUDA meanwhile.
+    made->graph.capture_begin(pool(), cudaStreamCaptureModeThreadLocal);
+    *graph = made.release();
+  });
+}
+
+char* concentric_graph_end(ConcentricGraph* graph) noexcept {
+  return concentric::guarded([&] { graph->graph.capture_end(); });
+}
+
+char* concentric_graph_replay(ConcentricGraph* graph) noexcept {
+  return concentric::guarded([&] { graph->graph.replay(); });
+}
+
+void concentric_graphs_free_error(char* error) noexcept {
+  bridge_error_free(error);
+}
+
+void concentric_graph_release(ConcentricGraph* graph) noexcept {
+  delete graph;
+}
