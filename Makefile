@@ -25,7 +25,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos fuzz cluster cluster-test lint bench bench-coordinator bench-recovery soak build libtorch \
-	libtorch-cuda clean
+	libtorch-cuda cuda clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -74,6 +74,9 @@ libtorch: ## libtorch alone, into .libtorch
 
 libtorch-cuda: ## libtorch with its CUDA libraries, whether or not there is a GPU here
 	deploy/libtorch.sh cuda
+
+cuda: libtorch-cuda ## what lets a GPU replay its steps as CUDA graphs, into .libtorch
+	deploy/cuda-graphs.sh
 
 clean: ## remove everything that was built or fetched; runs and data sets stay
 	cargo clean

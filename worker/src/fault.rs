@@ -111,7 +111,8 @@ impl Faults {
 
     /// Passes the places of a step that is asked for as a whole.
     pub fn pass_a_whole_step(&self) {
-        for phase in [Phase::Forward, Phase::Sum, Phase::Backward, Phase::Bucket, Phase::Optimizer] {
+        for phase in [Phase::Forward, Phase::Sum, Phase::Backward, Phase::Bucket, Phase::Optimizer]
+        {
             self.point(phase);
         }
     }

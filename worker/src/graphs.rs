@@ -77,7 +77,9 @@ fn find(named: Option<PathBuf>, device: Device) -> Result<&'static GraphLibrary,
     };
     if library.device() != wanted {
         let (path, records) = (path.display(), library.device());
-        return Err(format!("{path} records the work of {records}, this worker computes on {wanted}"));
+        return Err(format!(
+            "{path} records the work of {records}, this worker computes on {wanted}"
+        ));
     }
     // One a process, for as long as it lives: what it has recorded may live as long.
     Ok(Box::leak(Box::new(library)))

@@ -6,6 +6,7 @@
 // error text, never throws, and leaves its results untouched on error.
 #pragma once
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 struct ConcentricGraph;
@@ -31,3 +32,4 @@ void concentric_graphs_free_error(char* error) noexcept;
 void concentric_graph_release(ConcentricGraph* graph) noexcept;
 
 } // extern "C"
+#pragma GCC visibility pop

@@ -35,6 +35,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::bridge::device::Event;
 use crate::fault::{Faults, Phase};
+use crate::network::layers::channels_last;
 use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
 use crate::reduction::on_device::Contribution;
@@ -234,7 +235,13 @@ impl Accelerator {
 
     /// The parameters of one copy of the state as kernels take them.
     fn weights(&self, state: &State, copy: usize) -> Result<Weights, ComputeError> {
-        Weights::of(&state.layout, &self.copies[copy].flat, self.products)
+        let weights = Weights::of(&state.layout, &self.copies[copy].flat, self.products)?;
+        // As a GPU's matrix units take them; what a convolution makes lies so, too. cuDNN has no such kernels in 64 bits.
+        if self.products == Kind::Double {
+            return Ok(weights);
+        }
+        let kernels = weights.convolutions.into_iter().map(channels_last);
+        Ok(Weights { convolutions: kernels.collect::<Result<_, _>>()?, ..weights })
     }
 
     fn norms(&self, state: &State, copy: usize) -> Result<Vec<NormParameters>, ComputeError> {

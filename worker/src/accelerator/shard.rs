@@ -254,7 +254,8 @@ impl Shard {
 pub fn images(pixels: &Tensor, table: &Tensor) -> Result<Tensor, ComputeError> {
     let side = IMAGE_SIDE as i64;
     let places = pixels.f_reshape([-1])?.f_to_kind(Kind::Int)?;
-    Ok(table.f_index_select(0, &places)?.f_view([-1, 1, side, side])?)
+    // One channel, so it is the last as well as the first: the strides say the last, which what is made of it keeps.
+    Ok(table.f_index_select(0, &places)?.f_view([-1, side, side, 1])?.f_permute([0, 3, 1, 2])?)
 }
 
 /// A layer's convolution of an input in the kernel's numbers; its output in numbers of `kind`.

@@ -5,6 +5,7 @@
 mod broken;
 mod chaos;
 mod endings;
+mod graphs;
 mod harness;
 mod hashes;
 mod invariance;

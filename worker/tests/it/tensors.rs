@@ -10,7 +10,7 @@ use crate::reference;
 const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
 /// The first GPU, where CUDA shows one; says so where it does not.
-fn gpu() -> Option<&'static str> {
+pub fn gpu() -> Option<&'static str> {
     let found = worker::bridge::cuda::open().is_ok() && tch::Cuda::device_count() > 0;
     if !found {
         eprintln!("SKIPPED: there is no GPU here, nothing was tested on one");

@@ -12,7 +12,7 @@
 #include <torch/headeronly/version.h>
 #include <torch/library.h>
 
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "../../bridge/guard.h"
@@ -27,7 +27,8 @@ constexpr auto kMode = c10::DispatchKey::TESTING_ONLY_GenericMode;
 struct Operation {
   c10::OperatorHandle handle;
   torch::jit::Stack inputs;
-  torch::jit::Stack outputs;
+  // What it returned in memory of its own; views, and what was changed in place, are left out.
+  std::vector<std::pair<size_t, at::Tensor>> outputs;
 };
 
 } // namespace
@@ -40,27 +41,38 @@ namespace {
 
 thread_local ConcentricGraph* recording = nullptr;
 
+std::vector<at::Tensor> tensors(const c10::IValue& value) {
+  if (value.isTensor()) {
+    return {value.toTensor()};
+  }
+  return value.isTensorList() ? value.toTensorVector() : std::vector<at::Tensor>{};
+}
+
+bool is_fresh(const at::Tensor& output, const torch::jit::Stack& inputs) {
+  for (const auto& input : inputs) {
+    for (const auto& tensor : tensors(input)) {
+      if (tensor.defined() && tensor.is_alias_of(output)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 void record(const c10::OperatorHandle& handle, torch::jit::Stack* stack) {
   const c10::impl::ExcludeDispatchKeyGuard below(kMode);
   const auto& schema = handle.schema();
   Operation operation{handle, torch::jit::last(*stack, schema.arguments().size()).vec(), {}};
   handle.callBoxed(stack);
-  operation.outputs = torch::jit::last(*stack, schema.returns().size()).vec();
-  recording->operations.push_back(std::move(operation));
-}
-
-void put(const c10::IValue& recorded, const c10::IValue& found) {
-  if (recorded.isTensor()) {
-    if (recorded.toTensor().defined()) {
-      recorded.toTensor().copy_(found.toTensor());
-    }
-  } else if (recorded.isTensorList()) {
-    const auto to = recorded.toTensorVector();
-    const auto from = found.toTensorVector();
-    for (size_t index = 0; index < to.size(); ++index) {
-      to[index].copy_(from[index]);
+  const auto outputs = torch::jit::last(*stack, schema.returns().size()).vec();
+  for (size_t place = 0; place < outputs.size(); ++place) {
+    // An operation that returns a list of tensors returns views.
+    if (outputs[place].isTensor() && outputs[place].toTensor().defined() &&
+        is_fresh(outputs[place].toTensor(), operation.inputs)) {
+      operation.outputs.emplace_back(place, outputs[place].toTensor());
     }
   }
+  recording->operations.push_back(std::move(operation));
 }
 
 } // namespace
@@ -98,12 +110,8 @@ char* concentric_graph_replay(ConcentricGraph* graph) noexcept {
     for (const auto& operation : graph->operations) {
       auto stack = operation.inputs;
       operation.handle.callBoxed(stack);
-      const auto& returns = operation.handle.schema().returns();
-      for (size_t index = 0; index < returns.size(); ++index) {
-        // A view, or what was changed in place, is where it was.
-        if (returns[index].alias_info() == nullptr) {
-          put(operation.outputs[index], stack[index]);
-        }
+      for (const auto& [place, output] : operation.outputs) {
+        output.copy_(stack[place].toTensor());
       }
     }
   });

@@ -85,6 +85,16 @@ impl Launch {
         self
     }
 
+    /// With steps that `library` records.
+    pub fn with_graphs(mut self, library: &Path) -> Self {
+        let graphs = [
+            ("CONCENTRIC_CUDA_GRAPH", "on".to_string()),
+            ("CONCENTRIC_GRAPHS_LIBRARY", library.display().to_string()),
+        ];
+        self.variables.extend(graphs);
+        self
+    }
+
     /// Starts it, when it is its turn.
     pub fn start(self) -> Run {
         let program = programs::coordinator();

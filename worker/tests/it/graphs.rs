@@ -1,0 +1,109 @@
+//! Steps that are recorded and replayed leave the bits of steps that are asked for one operation at a time. On the CPU
+//! with a library that records libtorch's operations (`tests/recorder`), on a GPU with CUDA graphs where `make cuda` has
+//! built them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Launch, Results, data};
+use crate::tensors::gpu;
+
+/// Builds the library that records a CPU's operations.
+fn recorder(folder: &Path) -> PathBuf {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let libtorch = PathBuf::from(std::env::var_os("LIBTORCH").expect("cargo sets LIBTORCH"));
+    let library = folder.join("librecorder.so");
+    let include = |path: &str| format!("-isystem{}", libtorch.join(path).display());
+    let built = Command::new("g++")
+        .args(["-std=c++17", "-O1", "-fPIC", "-shared", "-D_GLIBCXX_USE_CXX11_ABI=1"])
+        .args([include("include"), include("include/torch/csrc/api/include")])
+        .arg(sources.join("tests/recorder/recorder.cpp"))
+        .arg(sources.join("bridge/error.cpp"))
+        .arg("-o")
+        .arg(&library)
+        .status()
+        .unwrap();
+    assert!(built.success(), "the recorder cannot be built");
+    library
+}
+
+/// A run with short last batches, several learning rates, and a checkpoint between epochs.
+fn launch(folder: &Path, name: &str, device: &str) -> Launch {
+    Launch::new(&folder.join(name))
+        .with(&["--dataset", data::mnist(), "--train-samples", "205", "--test-samples", "50"])
+        .with(&["--batch-size", "20", "--epochs", "3", "--log-every", "1"])
+        .with(&["--checkpoint-every", "7", "--warmup-steps", "9", "--lr-schedule", "cosine"])
+        .with_tensors_on(device)
+}
+
+fn check_same(found: &Results, expected: &Results, what: &str) {
+    const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
+    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
+    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
+}
+
+#[test]
+fn replayed_steps_leave_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = recorder(folder.path());
+    for (name, flags) in [("sgd", &["--optimizer", "sgd"]), ("adam", &["--optimizer", "adam"])] {
+        let asked = launch(folder.path(), &format!("{name}-asked"), "cpu")
+            .with(flags)
+            .workers(1)
+            .complete();
+        let replayed = format!("{name}-replayed");
+        let found =
+            launch(folder.path(), &replayed, "cpu").with(flags).workers(1).with_graphs(&library);
+        check_same(&found.complete(), &asked, name);
+        let log = folder.path().join(replayed).join("logs/worker-0.log");
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(log.contains("steps are recorded and replayed"), "{log}");
+        assert!(!log.contains("cannot be recorded"), "{log}");
+    }
+}
+
+#[test]
+fn a_worker_that_dies_among_replayed_steps_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = recorder(folder.path());
+    let asked = launch(folder.path(), "asked", "cpu").workers(1).complete();
+    let plan = "generation=1,rank=0,step=18,phase=backward,action=kill";
+    let found = launch(folder.path(), "killed", "cpu").workers(1).with_graphs(&library);
+    let found = found.with_fault(plan);
+    check_same(&found.complete(), &asked, plan);
+    let log = std::fs::read_to_string(folder.path().join("killed/logs/worker-0.log")).unwrap();
+    assert!(log.contains("a planned fault"), "{log}");
+}
+
+#[test]
+fn exchanges_that_a_graph_cannot_hold_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = recorder(folder.path());
+    let run = launch(folder.path(), "two", "cpu").with_graphs(&library).workers(2);
+    let ending = run.start().wait();
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    let log = std::fs::read_to_string(folder.path().join("two/logs/worker-0.log")).unwrap();
+    assert!(log.contains("--cuda-graph on: this generation's exchanges"), "{log}");
+}
+
+#[test]
+fn cuda_graphs_leave_the_same_files() {
+    let Some(device) = gpu() else { return };
+    let library =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../.libtorch/libconcentric_graphs.so");
+    if !library.exists() {
+        eprintln!("SKIPPED: CUDA graphs are not built, `make cuda` does it");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for precision in ["f32", "tf32", "bf16", "f64"] {
+        let launch = |name: &str| {
+            launch(folder.path(), &format!("{precision}-{name}"), device)
+                .with(&["--precision", precision])
+                .workers(1)
+        };
+        let asked = launch("asked").complete();
+        let replayed = launch("replayed").with_graphs(&library).complete();
+        check_same(&replayed, &asked, precision);
+    }
+}
