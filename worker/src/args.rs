@@ -1,14 +1,18 @@
 //! The worker's command line. Everything about training comes from the coordinator.
 
 use std::net::UdpSocket;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use common::access::Access;
 use common::ids::Slot;
+use tch::Device;
 use tonic::transport::Uri;
 
+use crate::collective::agreement::{CollectiveChoice, CollectiveOptions};
+use crate::collective::nccl;
 use crate::device::{self, DeviceChoice, EngineChoice, Place};
 
 /// Port of a coordinator that nobody gave another.
@@ -30,6 +34,12 @@ struct RawArgs {
     /// Whose kernels compute; tensors: libtorch's own on a CPU too, for comparisons with a GPU
     #[arg(long, env = "CONCENTRIC_ENGINE", value_enum, default_value_t = EngineChoice::Auto)]
     engine: EngineChoice,
+    /// What carries the sums; auto: NCCL where every worker has a GPU of its own, else Gloo
+    #[arg(long, env = "CONCENTRIC_COLLECTIVE", value_enum, default_value_t = CollectiveChoice::Auto)]
+    collective: CollectiveChoice,
+    /// NCCL's file [default: libnccl.so.2 of libtorch's packages, or on the loader's path]
+    #[arg(long, env = "CONCENTRIC_NCCL_LIBRARY", value_name = "FILE")]
+    nccl_library: Option<PathBuf>,
     /// Host or address at which the other workers reach this one [default: the one that faces the coordinator]
     #[arg(long, env = "CONCENTRIC_ADVERTISE", value_name = "HOST")]
     advertise: Option<String>,
@@ -65,6 +75,8 @@ pub struct WorkerArgs {
     pub coordinator: Uri,
     /// Where and how to compute.
     pub place: Place,
+    /// What carries the sums.
+    pub collective: CollectiveOptions,
     /// Address for the collectives.
     pub advertise: String,
     /// Longest time without a coordinator at the start.
@@ -123,6 +135,8 @@ impl WorkerArgs {
         }
         let place = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
             .map_err(anyhow::Error::msg)?;
+        let collective = CollectiveOptions { choice: raw.collective, library: raw.nccl_library };
+        check_collective(&collective, place)?;
         let advertise = match raw.advertise {
             Some(host) => host,
             None => facing_address(&coordinator)?,
@@ -131,6 +145,7 @@ impl WorkerArgs {
             slot,
             coordinator,
             place,
+            collective,
             advertise,
             connect_timeout,
             coordinator_timeout,
@@ -138,6 +153,23 @@ impl WorkerArgs {
             access: raw.access,
         })
     }
+}
+
+/// Whether NCCL can be had where it is insisted on; what the others have is not known yet.
+fn check_collective(options: &CollectiveOptions, place: Place) -> anyhow::Result<()> {
+    if options.choice != CollectiveChoice::Nccl {
+        return Ok(());
+    }
+    if place.device == Device::Cpu && std::env::var_os(nccl::ON_CPU_VARIABLE).is_none() {
+        bail!(
+            "--collective nccl: NCCL connects GPUs, and this worker computes on the CPU; use --collective gloo or auto, \
+             or --device cuda:I"
+        );
+    }
+    nccl::find(options.library.as_deref())
+        .map_err(anyhow::Error::msg)
+        .context("--collective nccl")?;
+    Ok(())
 }
 
 fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
@@ -247,6 +279,8 @@ mod tests {
         refused(&[], "--rank is missing");
         refused(&["--rank", "0", "--device", "tpu"], "use auto, cpu or cuda:I");
         refused(&["--rank", "0", "--device", "cuda:0"], "use --device cpu");
+        refused(&["--rank", "0", "--collective", "nccl"], "this worker computes on the CPU");
+        refused(&["--rank", "0", "--collective", "mpi"], "[possible values: auto, nccl, gloo]");
         refused(&["--rank", "0", "--coordinator", "http://host"], "has no port");
         refused(&["--rank", "0", "--coordinator", "ftp://host:1"], "http://HOST:PORT");
         refused(&["--rank", "0", "--parallel", "0"], "--parallel");

@@ -7,6 +7,7 @@
 //! - [`fused`]: optimizer steps in one pass;
 //! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
 //! - [`memory`]: how the C library keeps what is freed;
+//! - [`nccl`]: NCCL's communicators, out of a library that is opened while the program runs;
 //! - [`scheduling`]: which threads wait for which;
 //! - [`shared`]: tensors that several threads read at once;
 //! - [`error`]: what goes wrong, C++ exceptions included;
@@ -23,6 +24,7 @@ pub mod error;
 pub mod fused;
 pub mod gloo;
 pub mod memory;
+pub mod nccl;
 mod raw;
 pub mod scheduling;
 pub mod shared;

@@ -45,6 +45,27 @@ pub enum CollectiveError {
         /// What the engine says.
         reason: String,
     },
+    /// NCCL failed: a rank is lost, or something broke on the way. It does not say at which rank.
+    #[error("NCCL failed: {reason}")]
+    Nccl {
+        /// What NCCL says.
+        reason: String,
+    },
+    /// Exchanges were not done in time: some rank hangs, or waits for another.
+    #[error("the other ranks did not answer within {after:?}")]
+    Unanswered {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The engine does not work here, whoever the peers are.
+    #[error("NCCL does not work here: {reason}; `--collective gloo` does without it")]
+    Unusable {
+        /// What it says.
+        reason: String,
+    },
+    /// The workers' command lines ask for what they cannot have together; every rank finds the same.
+    #[error("{0}")]
+    Refused(String),
     /// The ranks did not come together.
     #[error("{world_size} ranks did not connect: {reason}")]
     Connect {

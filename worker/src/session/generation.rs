@@ -70,6 +70,7 @@ impl RunningGeneration {
             world_size: WorldSize(start.world_size),
             advertise: args.advertise.clone(),
             place: args.place,
+            collective: args.collective.clone(),
             parallel,
             link,
             abort: abort.clone(),

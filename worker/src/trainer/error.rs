@@ -92,9 +92,11 @@ impl TrainerError {
     /// What a failure on a GPU means for the user.
     pub fn device_fault(&self) -> Option<DeviceFault> {
         match self {
-            Self::Compute(error @ (ComputeError::Torch(_) | ComputeError::Bridge(_))) => {
-                DeviceFault::of(&error.to_string())
-            }
+            Self::Compute(
+                error @ (ComputeError::Torch(_)
+                | ComputeError::Bridge(_)
+                | ComputeError::Collective(CollectiveError::Unusable { .. })),
+            ) => DeviceFault::of(&error.to_string()),
             _ => None,
         }
     }
@@ -102,7 +104,12 @@ impl TrainerError {
     /// What follows from it.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Compute(ComputeError::Collective(CollectiveError::Unsuitable(_)))
+            Self::Compute(ComputeError::Collective(CollectiveError::Refused(_))) => {
+                Verdict::RunFailed
+            }
+            Self::Compute(ComputeError::Collective(
+                CollectiveError::Unsuitable(_) | CollectiveError::Unusable { .. },
+            ))
             | Self::Threads(_)
             | Self::Panicked(_)
             | Self::NoState => Verdict::WorkerFailed,
