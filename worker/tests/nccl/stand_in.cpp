@@ -10,16 +10,17 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #ifndef VERSION
@@ -325,9 +326,9 @@ int ncclGroupEnd() {
     group.clear();
     return kInvalidUsage;
   }
-  communicator->begin([communicator, transfers = std::exchange(group, {})]() mutable {
-    return move_all(*communicator, std::move(transfers));
-  });
+  const std::vector<Transfer> transfers(group);
+  group.clear();
+  communicator->begin([communicator, transfers] { return move_all(*communicator, transfers); });
   return kInProgress;
 }
 

@@ -28,7 +28,7 @@ macro_rules! functions {
                     |name| format!("{} is no NCCL that serves: it lacks {name}", file.display());
                 Ok(Self {
                     $($field: {
-                        let name = c_name(concat!($name, "\0"));
+                        let name = const { c_name(concat!($name, "\0")) };
                         let address = symbol_in(library, name).ok_or_else(|| missing($name))?;
                         // SAFETY: the address is that of NCCL's function of this name, whose declaration in nccl.h is
                         // the one above; functions only ever get arguments added under new names there.
