@@ -283,6 +283,24 @@ fn a_library_that_does_not_serve_is_named() {
     assert!(error.contains(&expected), "{error}");
 }
 
+#[test]
+fn nccl_itself_begins_where_a_gpu_is_and_says_why_not_where_none_is() {
+    let library = match find(None) {
+        Ok(library) => library,
+        Err(problem) => {
+            eprintln!("SKIPPED: nothing was tested with NCCL itself: {problem}");
+            return;
+        }
+    };
+    library.unique_id().unwrap();
+    if cuda::open().is_ok() && tch::Cuda::device_count() > 0 {
+        return;
+    }
+    let error = join(&library, &Arc::default(), (0, 1), PATIENT).err().unwrap();
+    eprintln!("NCCL {} without a GPU: {error}", library.version());
+    assert!(matches!(error, CollectiveError::Unusable { .. }), "{error}");
+}
+
 /// NCCL itself on the first GPU, where there is one; says so where there is none.
 fn gpu() -> Option<Arc<Library>> {
     if cuda::open().is_ok() && tch::Cuda::device_count() > 0 {

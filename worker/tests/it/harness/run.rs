@@ -85,6 +85,12 @@ impl Launch {
         self
     }
 
+    /// With variables for the workers that the coordinator starts.
+    pub fn with_variables(mut self, variables: &[(&'static str, &str)]) -> Self {
+        self.variables.extend(variables.iter().map(|(name, value)| (*name, (*value).to_string())));
+        self
+    }
+
     /// Starts it, when it is its turn.
     pub fn start(self) -> Run {
         let program = programs::coordinator();
