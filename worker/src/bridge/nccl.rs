@@ -8,6 +8,8 @@
 //! [`Communicator::progress`] says that it is done. Nothing here waits.
 
 mod library;
+mod place;
+mod settings;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::Path;
@@ -16,19 +18,16 @@ use std::sync::Arc;
 
 use common::ids::{Rank, WorldSize};
 use cudarc::nccl::sys;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-use super::error::{BridgeError, check};
-use super::raw;
+use super::error::BridgeError;
 use library::Functions;
+pub use place::Place;
+use place::{bytes_of, kind_of, require_suitable};
+use settings::without_blocking;
 
 /// The oldest NCCL whose communicators have the settings of cudarc's types.
 const OLDEST: Version = Version(22_800);
-/// What marks settings as such (`NCCL_CONFIG_INITIALIZER` in nccl.h).
-const CONFIG_MAGIC: u32 = 0xcafe_beef;
-/// A setting that is left to NCCL.
-const UNDEFINED: c_int = c_int::MIN;
-
 /// A version of NCCL as it tells it: 22809 is 2.28.9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32);
@@ -146,40 +145,6 @@ const SYSTEM_ERROR: c_int = sys::ncclResult_t::ncclSystemError as c_int;
 /// What the ranks of a communicator find each other by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UniqueId(pub [u8; 128]);
-
-/// Where a communicator's operations are put, and what memory they take.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    device: Device,
-    stream: sys::cudaStream_t,
-}
-
-// SAFETY: a stream's handle is a name; CUDA takes it from any thread.
-unsafe impl Send for Place {}
-
-impl Place {
-    /// The calling thread's current stream of a GPU. On a CPU, where tests put a library of their own into NCCL's place,
-    /// there is none.
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub fn current(device: Device) -> Result<Self, BridgeError> {
-        let mut stream = ptr::null_mut();
-        if let Device::Cuda(index) = device {
-            let number = i32::try_from(index).unwrap_or(i32::MAX);
-            // SAFETY: the slot is a local of this frame; the function throws nothing and returns a text for `check`.
-            unsafe {
-                check("find a GPU's stream", raw::bridge_device_stream(number, &raw mut stream))?;
-            }
-        }
-        Ok(Self { device, stream: stream.cast() })
-    }
-
-    /// The device.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-}
 
 /// One rank's end of a communicator, destroyed by [`Communicator::abort`] or [`Communicator::destroy`] and by nothing
 /// else: either may hang, so the owner chooses the thread. Used by one thread at a time.
@@ -359,68 +324,4 @@ pub enum ExchangeError {
     /// The communicator is of no more use.
     #[error(transparent)]
     Nccl(#[from] NcclError),
-}
-
-/// Settings of a communicator whose calls return at once.
-fn without_blocking() -> sys::ncclConfig_t {
-    sys::ncclConfig_t {
-        size: size_of::<sys::ncclConfig_t>(),
-        magic: CONFIG_MAGIC,
-        version: OLDEST.0,
-        blocking: 0,
-        cgaClusterSize: UNDEFINED,
-        minCTAs: UNDEFINED,
-        maxCTAs: UNDEFINED,
-        netName: ptr::null(),
-        splitShare: UNDEFINED,
-        trafficClass: UNDEFINED,
-        commName: ptr::null(),
-        collnetEnable: UNDEFINED,
-        CTAPolicy: UNDEFINED,
-        shrinkShare: UNDEFINED,
-        nvlsCTAs: UNDEFINED,
-        nChannelsPerNetPeer: UNDEFINED,
-        nvlinkCentricSched: UNDEFINED,
-    }
-}
-
-fn bytes_of(tensor: &Tensor) -> usize {
-    tensor.numel() * tensor.kind().elt_size_in_bytes()
-}
-
-fn kind_of(kind: Kind) -> Option<sys::ncclDataType_t> {
-    use sys::ncclDataType_t as Nccl;
-    Some(match kind {
-        Kind::Uint8 => Nccl::ncclUint8,
-        Kind::Int => Nccl::ncclInt32,
-        Kind::Int64 => Nccl::ncclInt64,
-        Kind::Half => Nccl::ncclFloat16,
-        Kind::BFloat16 => Nccl::ncclBfloat16,
-        Kind::Float => Nccl::ncclFloat32,
-        Kind::Double => Nccl::ncclFloat64,
-        _ => return None,
-    })
-}
-
-fn require_suitable(
-    operation: &'static str,
-    tensor: &Tensor,
-    device: Device,
-) -> Result<(), BridgeError> {
-    let suitable = tensor.defined()
-        && tensor.device() == device
-        && !tensor.is_sparse()
-        && !tensor.is_mkldnn()
-        && tensor.is_contiguous();
-    if suitable {
-        return Ok(());
-    }
-    Err(BridgeError::Unsuitable {
-        operation,
-        expected: format!("a contiguous tensor on {device:?}"),
-        found: match tensor.defined() {
-            true => format!("sizes {:?} on {:?}", tensor.size(), tensor.device()),
-            false => "none".into(),
-        },
-    })
 }

@@ -3,7 +3,7 @@
 //! beside it.
 //!
 //! Nothing is waited for without an end. A call is looked at until NCCL has put it into the stream, at most for the
-//! group's timeout; [`watch`] sees to it that the stream gets past it in time, and ends a communicator that does not, or
+//! group's timeout; `watch` sees to it that the stream gets past it in time, and ends a communicator that does not, or
 //! that is aborted. NCCL does not say which rank is lost; the coordinator knows.
 
 mod connect;
@@ -74,8 +74,8 @@ impl Collective for NcclCollective {
         require_peers(self.rank(), self.world_size(), &receives)?;
         self.shared.check()?;
         let received = receives.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
-        let (sends, other_sends) = self.split(sends);
-        let (receives, other_receives) = self.split(receives);
+        let [sends, other_sends] = self.split(sends);
+        let [receives, other_receives] = self.split(receives);
         // Also with nothing to send: the other group counts its exchanges, the same number on every rank.
         let beside = self.beside.exchange(other_sends, other_receives)?;
         if !sends.is_empty() || !receives.is_empty() {
@@ -117,11 +117,12 @@ impl Collective for NcclCollective {
 
 impl NcclCollective {
     /// What lies on the device and has bytes, then what is for the other group.
-    fn split(&self, list: Vec<(Rank, Tensor)>) -> (Vec<(Rank, Tensor)>, Vec<(Rank, Tensor)>) {
-        let (own, other): (Vec<_>, Vec<_>) =
+    fn split(&self, list: Vec<(Rank, Tensor)>) -> [Vec<(Rank, Tensor)>; 2] {
+        let (mut own, other): (Vec<_>, Vec<_>) =
             list.into_iter().partition(|(_, tensor)| tensor.device() == self.device);
         // Without bytes both sides know there is nothing to wait for.
-        (own.into_iter().filter(|(_, tensor)| tensor.numel() > 0).collect(), other)
+        own.retain(|(_, tensor)| tensor.numel() > 0);
+        [own, other]
     }
 
     /// Makes a call, and sees it put into the stream.
