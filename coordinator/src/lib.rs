@@ -10,7 +10,8 @@
 //!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
 //! - [`door`]: who may come in; [`certs`]: makes certificates and a join token;
 //! - [`spawn`]: workers on this machine;
-//! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for;
+//! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for
+//!   of a [`running_coordinator`];
 //! - [`audit`]: proves from the ledger that every sample was used once;
 //! - [`verify`]: proves by runs of its own that the result does not depend on the workers.
 //!
@@ -38,6 +39,7 @@ pub mod progress;
 pub mod rendezvous;
 pub mod run;
 pub mod run_directory;
+pub mod running_coordinator;
 pub mod samples;
 pub mod seat;
 pub mod server;
