@@ -14,7 +14,13 @@ use crate::harness::{FakeWorker, TestRun, hello};
 /// A cluster's certificates in a new folder below `folder`.
 fn certificates(folder: &TempDir, name: &str) -> PathBuf {
     let made = folder.path().join(name);
-    let plan = CertsPlan { folder: made.clone(), names: Vec::new(), days: 1, renew: false };
+    let plan = CertsPlan {
+        folder: made.clone(),
+        names: Vec::new(),
+        days: 1,
+        renew: false,
+        if_missing: false,
+    };
     certs::command(&plan).unwrap();
     made
 }
