@@ -1,5 +1,6 @@
 //! Why a collective operation failed. After any of these but [`CollectiveError::Unsuitable`] the
-//! group is of no more use: the next generation forms a new one.
+//! group is of no more use: the next generation forms a new one. After
+//! [`CollectiveError::OwnAddress`] that would meet the same.
 
 use std::time::Duration;
 
@@ -51,6 +52,17 @@ pub enum CollectiveError {
         /// How many should have.
         world_size: u32,
         /// What the engine or the store says.
+        reason: String,
+    },
+    /// This rank cannot listen where its peers are to reach it, whoever they are.
+    #[error(
+        "this worker cannot listen at {address}, where the others are to reach it: {reason}; give --advertise a name or \
+         an address of this machine"
+    )]
+    OwnAddress {
+        /// What it was told to listen at.
+        address: String,
+        /// What the system says.
         reason: String,
     },
     /// The caller asked for something that cannot be: a peer that does not exist or is named

@@ -102,7 +102,9 @@ impl TrainerError {
     /// What follows from it.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Compute(ComputeError::Collective(CollectiveError::Unsuitable(_)))
+            Self::Compute(ComputeError::Collective(
+                CollectiveError::Unsuitable(_) | CollectiveError::OwnAddress { .. },
+            ))
             | Self::Threads(_)
             | Self::Panicked(_)
             | Self::NoState => Verdict::WorkerFailed,
@@ -130,5 +132,24 @@ impl TrainerError {
 impl From<CollectiveError> for TrainerError {
     fn from(error: CollectiveError) -> Self {
         Self::Compute(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_address_that_is_wrong_is_this_workers_failure() {
+        let verdict = |error: CollectiveError| TrainerError::from(error).verdict();
+        let (address, reason) = ("192.0.2.1".to_string(), "not here".to_string());
+        assert_eq!(
+            verdict(CollectiveError::OwnAddress { address, reason: reason.clone() }),
+            Verdict::WorkerFailed
+        );
+        assert_eq!(
+            verdict(CollectiveError::Connect { world_size: 2, reason }),
+            Verdict::GenerationBroken
+        );
     }
 }
