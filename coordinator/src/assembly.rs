@@ -91,6 +91,7 @@ pub fn share(
         welcome: Welcome {
             heartbeat_interval_ms: milliseconds(config.heartbeat_interval),
             heartbeat_timeout_ms: milliseconds(config.heartbeat_timeout),
+            slot: 0,
         },
         start,
         books: Books::new(Arc::clone(&directory), beginning, shape, last),

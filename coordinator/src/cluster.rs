@@ -57,7 +57,8 @@ struct State {
 /// The coordinator's end of a session.
 #[derive(Debug)]
 struct Link {
-    slot: Slot,
+    /// Which it asks for, and from its admission on which it has.
+    slot: Option<Slot>,
     identity: Identity,
     /// Steps done in the state that the worker says to hold.
     holds: Option<u64>,
@@ -122,7 +123,7 @@ impl Cluster {
         let (admission, answer) = oneshot::channel();
         let (orders, received) = mpsc::unbounded_channel();
         let closing = CancellationToken::new();
-        let slot = Slot(hello.slot);
+        let slot = hello.slot.map(Slot);
         let (held, identity) = (held(&hello), identity(&hello));
         let protocol_version = hello.protocol_version;
         let link = Link {
@@ -237,8 +238,11 @@ impl Cluster {
         match decision {
             Decision::Admit { session, slot } => return self.admit(state, session, slot),
             Decision::Refuse { session, error } => {
-                let slot = state.links.get(&session).map(|link| link.slot).unwrap_or_default();
-                tracing::warn!(%slot, "worker refused: {error}");
+                let slot = state.links.get(&session).and_then(|link| link.slot);
+                match slot {
+                    Some(slot) => tracing::warn!(%slot, "worker refused: {error}"),
+                    None => tracing::warn!("worker refused: {error}"),
+                }
                 answer(state, session, Err(error));
                 close(state, session);
             }
@@ -268,7 +272,7 @@ impl Cluster {
             }
             Decision::Goodbye { session } => {
                 send(state, session, Message::Goodbye(Goodbye {}));
-                let slot = state.links.get(&session).map(|link| link.slot);
+                let slot = state.links.get(&session).and_then(|link| link.slot);
                 close(state, session);
                 return slot.map_or(Ok(()), |slot| state.books.let_go(slot));
             }
@@ -283,10 +287,13 @@ impl Cluster {
 
     fn admit(&self, state: &mut State, session: SessionId, slot: Slot) -> Result<(), ServiceError> {
         answer(state, session, Ok(()));
-        send(state, session, Message::Welcome(self.welcome));
+        send(state, session, Message::Welcome(Welcome { slot: slot.0, ..self.welcome }));
         tracing::info!(%slot, "worker joined: {}", state.membership.reason());
-        match state.links.get(&session) {
-            Some(link) => state.books.joined(slot, &link.identity, link.holds),
+        match state.links.get_mut(&session) {
+            Some(link) => {
+                link.slot = Some(slot);
+                state.books.joined(slot, &link.identity, link.holds)
+            }
             None => Ok(()),
         }
     }

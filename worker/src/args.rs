@@ -1,6 +1,6 @@
 //! The worker's command line. Everything about training comes from the coordinator.
 
-use std::net::UdpSocket;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,7 +9,7 @@ use common::access::Access;
 use common::ids::Slot;
 use tonic::transport::Uri;
 
-use crate::device::{self, DeviceChoice, EngineChoice, Place};
+use crate::device::{self, DeviceChoice, EngineChoice, Placement};
 
 /// Port of a coordinator that nobody gave another.
 const DEFAULT_PORT: u16 = 29400;
@@ -18,7 +18,8 @@ const DEFAULT_PORT: u16 = 29400;
 #[derive(Debug, Parser)]
 #[command(name = "worker", version)]
 struct RawArgs {
-    /// This worker's number, from 0 [env: RANK where a launcher sets it]
+    /// This worker's number, from 0 [default: RANK, SLURM_PROCID or OMPI_COMM_WORLD_RANK where a launcher sets one, else
+    /// the coordinator gives it a free one]
     #[arg(long, env = "CONCENTRIC_RANK", value_name = "N")]
     rank: Option<u32>,
     /// Where the coordinator is [default: http://127.0.0.1:29400, or MASTER_ADDR and MASTER_PORT]
@@ -59,14 +60,14 @@ struct RawArgs {
 /// A checked command line.
 #[derive(Clone, Debug)]
 pub struct WorkerArgs {
-    /// This worker's slot.
-    pub slot: Slot,
+    /// This worker's slot; the coordinator gives it one where there is none.
+    pub slot: Option<Slot>,
     /// The coordinator's URL.
     pub coordinator: Uri,
     /// Where and how to compute.
-    pub place: Place,
-    /// Address for the collectives.
-    pub advertise: String,
+    pub placement: Placement,
+    /// Address for the collectives, if given.
+    pub advertise: Option<String>,
     /// Longest time without a coordinator at the start.
     pub connect_timeout: Duration,
     /// Longest time without a coordinator after a stay.
@@ -80,9 +81,9 @@ pub struct WorkerArgs {
 /// What a launcher (torchrun, Slurm, Kubernetes) has set in the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Launcher {
-    /// `RANK`.
+    /// `RANK` (torchrun), `SLURM_PROCID` or `OMPI_COMM_WORLD_RANK`.
     pub rank: Option<String>,
-    /// `LOCAL_RANK` (torchrun) or `SLURM_LOCALID`.
+    /// `LOCAL_RANK` (torchrun), `SLURM_LOCALID` or `OMPI_COMM_WORLD_LOCAL_RANK`.
     pub local_rank: Option<String>,
     /// `MASTER_ADDR`.
     pub master_addr: Option<String>,
@@ -93,10 +94,22 @@ pub struct Launcher {
 impl Launcher {
     /// The variables of this process.
     pub fn from_environment() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(value: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |name: &str| value(name).filter(|value| !value.is_empty());
+        let first = |names: [&str; 3]| names.into_iter().find_map(variable);
+        // A shell that Slurm has started as its only task is no launcher: whatever is started in it has that number.
+        let is_alone = variable("SLURM_NTASKS").is_some_and(|tasks| tasks == "1");
+        let of_slurm = |name| if is_alone { "" } else { name };
         Self {
-            rank: variable("RANK"),
-            local_rank: variable("LOCAL_RANK").or_else(|| variable("SLURM_LOCALID")),
+            rank: first(["RANK", of_slurm("SLURM_PROCID"), "OMPI_COMM_WORLD_RANK"]),
+            local_rank: first([
+                "LOCAL_RANK",
+                of_slurm("SLURM_LOCALID"),
+                "OMPI_COMM_WORLD_LOCAL_RANK",
+            ]),
             master_addr: variable("MASTER_ADDR"),
             master_port: variable("MASTER_PORT"),
         }
@@ -121,17 +134,13 @@ impl WorkerArgs {
         if raw.parallel == Some(0) {
             bail!("--parallel must be at least 1");
         }
-        let place = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
+        let placement = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
             .map_err(anyhow::Error::msg)?;
-        let advertise = match raw.advertise {
-            Some(host) => host,
-            None => facing_address(&coordinator)?,
-        };
         Ok(Self {
             slot,
             coordinator,
-            place,
-            advertise,
+            placement,
+            advertise: raw.advertise.filter(|host| !host.is_empty()),
             connect_timeout,
             coordinator_timeout,
             parallel: raw.parallel,
@@ -148,18 +157,20 @@ fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs_f64(value))
 }
 
-fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Slot> {
-    if let Some(rank) = raw.rank {
-        return Ok(Slot(rank));
-    }
-    let Some(text) = &launcher.rank else {
-        bail!(
-            "--rank is missing: give each worker its own number, from 0 to the coordinator's --workers minus 1"
-        );
+fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Option<Slot>> {
+    let given = raw.rank.map(Slot);
+    let of_launcher = || number(launcher.rank.as_deref(), "rank");
+    given.map_or_else(of_launcher, |slot| Ok(Some(slot)))
+}
+
+/// A number that the launcher has set.
+fn number<T: FromStr>(text: Option<&str>, what: &str) -> anyhow::Result<Option<T>> {
+    let parse = |text: &str| {
+        text.parse().ok().with_context(|| {
+            format!("the launcher's {what} is `{text}`, not a number: correct its variable or give --rank")
+        })
     };
-    let rank =
-        text.parse().with_context(|| format!("the variable RANK is `{text}`, not a number"))?;
-    Ok(Slot(rank))
+    text.map(parse).transpose()
 }
 
 fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
@@ -188,27 +199,10 @@ fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
     }
 }
 
-/// This process's number on its machine: the launcher's word, or the slot where all workers are on one machine.
-fn local_rank(launcher: &Launcher, slot: Slot) -> anyhow::Result<usize> {
-    match &launcher.local_rank {
-        None => Ok(slot.0 as usize),
-        Some(text) => text
-            .parse()
-            .with_context(|| format!("the launcher's local rank is `{text}`, not a number")),
-    }
-}
-
-/// The address of this machine that packets to the coordinator leave from. Nothing is sent.
-fn facing_address(coordinator: &Uri) -> anyhow::Result<String> {
-    let host = coordinator.host().unwrap_or("127.0.0.1").trim_matches(['[', ']']);
-    let port = coordinator.port_u16().unwrap_or(DEFAULT_PORT);
-    let any = if host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
-    let socket = UdpSocket::bind(any).context("open a socket")?;
-    // A host whose name is not known yet may be so later: the connection is what is retried.
-    match socket.connect((host, port)).and_then(|()| socket.local_addr()) {
-        Ok(address) => Ok(address.ip().to_string()),
-        Err(_) => Ok("127.0.0.1".to_string()),
-    }
+/// This process's number on its machine: the launcher's word, or the slot, as if all workers were on one machine.
+fn local_rank(launcher: &Launcher, slot: Option<Slot>) -> anyhow::Result<Option<usize>> {
+    let of_launcher = number(launcher.local_rank.as_deref(), "local rank")?;
+    Ok(of_launcher.or(slot.map(Slot::index)))
 }
 
 #[cfg(test)]
@@ -228,7 +222,7 @@ mod tests {
     #[test]
     fn defaults_and_launchers() {
         let args = parse(&["--rank", "2"], &Launcher::default()).unwrap();
-        assert_eq!((args.slot, args.advertise.as_str()), (Slot(2), "127.0.0.1"));
+        assert_eq!((args.slot, args.advertise), (Some(Slot(2)), None));
         assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:29400/");
         let launcher = Launcher {
             local_rank: Some("3".into()),
@@ -237,14 +231,35 @@ mod tests {
             master_port: Some("1234".into()),
         };
         let args = parse(&[], &launcher).unwrap();
-        assert_eq!(args.slot, Slot(3));
+        assert_eq!(args.slot, Some(Slot(3)));
         assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:1234/");
-        assert_eq!(parse(&["--rank", "0"], &launcher).unwrap().slot, Slot(0));
+        assert_eq!(parse(&["--rank", "0"], &launcher).unwrap().slot, Some(Slot(0)));
+        assert_eq!(parse(&[], &Launcher::default()).unwrap().slot, None);
+    }
+
+    #[test]
+    fn launchers_number_their_processes() {
+        let check = |variables: &[(&str, &str)], rank: Option<&str>, local: Option<&str>| {
+            let launcher = Launcher::from_variables(|name| {
+                variables.iter().find(|(other, _)| *other == name).map(|it| it.1.to_string())
+            });
+            assert_eq!((launcher.rank.as_deref(), launcher.local_rank.as_deref()), (rank, local));
+        };
+        check(&[], None, None);
+        check(&[("RANK", "5"), ("LOCAL_RANK", "1"), ("SLURM_PROCID", "0")], Some("5"), Some("1"));
+        let slurm = [("SLURM_PROCID", "3"), ("SLURM_LOCALID", "1")];
+        check(&[&slurm[..], &[("SLURM_NTASKS", "8")]].concat(), Some("3"), Some("1"));
+        // The shell of an interactive job of one task.
+        check(&[&slurm[..], &[("SLURM_NTASKS", "1")]].concat(), None, None);
+        let open_mpi = [("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_LOCAL_RANK", "0")];
+        check(&open_mpi, Some("2"), Some("0"));
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
-        refused(&[], "--rank is missing");
+        let odd = Launcher { rank: Some("two".to_string()), ..Launcher::default() };
+        let message = parse(&[], &odd).unwrap_err().to_string();
+        assert!(message.contains("`two`, not a number") && message.contains("--rank"), "{message}");
         refused(&["--rank", "0", "--device", "tpu"], "use auto, cpu or cuda:I");
         refused(&["--rank", "0", "--device", "cuda:0"], "use --device cpu");
         refused(&["--rank", "0", "--coordinator", "http://host"], "has no port");

@@ -23,7 +23,7 @@ use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
 use proto::{
     CoordinatorMessage, Finished, Heartbeat, Hello, Left, PROTOCOL_VERSION, PutArtifactHeader,
-    PutArtifactPiece, Reached, ReportMetricsRequest, Start, StepMetrics, WorkerMessage,
+    PutArtifactPiece, Reached, ReportMetricsRequest, Start, StepMetrics, Welcome, WorkerMessage,
     put_artifact_piece,
 };
 use proto::{GetArtifactRequest, report_metrics_request};
@@ -189,7 +189,7 @@ pub struct FakeWorker {
 pub fn hello(slot: u32) -> Hello {
     Hello {
         protocol_version: PROTOCOL_VERSION,
-        slot,
+        slot: Some(slot),
         advertise: format!("host-{slot}"),
         device: "cpu".to_string(),
         hardware: "Xeon".to_string(),
@@ -197,6 +197,7 @@ pub fn hello(slot: u32) -> Hello {
         program_version: "0.1.0".to_string(),
         process_id: 100 + slot,
         held: None,
+        incarnation: 1000 + u64::from(slot),
     }
 }
 
@@ -275,6 +276,14 @@ impl FakeWorker {
             if !matches!(order, Some(Order::Welcome(_) | Order::Heard(_))) {
                 return Ok(order);
             }
+        }
+    }
+
+    /// The greeting that must come next.
+    pub async fn welcome(&mut self) -> Welcome {
+        match within(self.orders.message()).await.unwrap().and_then(|order| order.message) {
+            Some(Order::Welcome(welcome)) => welcome,
+            other => panic!("{other:?} instead of Welcome"),
         }
     }
 
