@@ -9,6 +9,7 @@ mod harness;
 mod hashes;
 mod invariance;
 mod joining;
+mod locked;
 mod reference;
 mod resume;
 mod strict_load;
