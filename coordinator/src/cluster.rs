@@ -13,6 +13,7 @@ use proto::coordinator_message::Message;
 use proto::{
     Abort, CoordinatorMessage, Evict, Goodbye, Halt, Heard, Hello, Ping, Start, Stop, Welcome,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,10 @@ use crate::translation::{held, identity, start_of};
 
 /// How often waits are checked against their deadlines.
 const TICK: Duration = Duration::from_millis(100);
+/// Orders that a worker may leave unread: beside the stations of a run's life, as many answered heartbeats.
+pub const UNREAD_ORDERS: usize = 256;
+/// What becomes of one that leaves more.
+const DOES_NOT_READ: &str = "does not read its orders";
 
 /// The members and their connections.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ struct State {
     sessions: u64,
     pings: u64,
     training_since: Option<Duration>,
+    /// Sessions whose workers have left too many orders unread.
+    clogged: Vec<SessionId>,
 }
 
 /// The coordinator's end of a session.
@@ -64,7 +71,7 @@ struct Link {
     /// Answers the worker's Hello; gone once that is done.
     admission: Option<oneshot::Sender<Result<(), ServiceError>>>,
     /// Few and small: pings and the stations of a run's life.
-    orders: mpsc::UnboundedSender<CoordinatorMessage>,
+    orders: mpsc::Sender<CoordinatorMessage>,
     /// Cancelled when the session is over for the coordinator.
     closing: CancellationToken,
 }
@@ -99,6 +106,7 @@ impl Cluster {
             sessions: 0,
             pings: 0,
             training_since: None,
+            clogged: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -118,9 +126,9 @@ impl Cluster {
     pub async fn join(
         self: &Arc<Self>,
         hello: Hello,
-    ) -> Result<(Seat, mpsc::UnboundedReceiver<CoordinatorMessage>), ServiceError> {
+    ) -> Result<(Seat, mpsc::Receiver<CoordinatorMessage>), ServiceError> {
         let (admission, answer) = oneshot::channel();
-        let (orders, received) = mpsc::unbounded_channel();
+        let (orders, received) = mpsc::channel(UNREAD_ORDERS);
         let closing = CancellationToken::new();
         let slot = Slot(hello.slot);
         let (held, identity) = (held(&hello), identity(&hello));
@@ -158,12 +166,20 @@ impl Cluster {
                     events.push_back(Event::StorageFailed { reason: error.to_string() });
                 }
             }
+            for session in std::mem::take(&mut state.clogged) {
+                events.push_back(Event::SessionEnded { session, how: DOES_NOT_READ.to_string() });
+            }
         }
     }
 
     /// Tells a worker that its heartbeat was heard.
     pub fn confirm(&self, session: SessionId) {
-        send(&self.lock(), session, Message::Heard(Heard {}));
+        let mut state = self.lock();
+        send(&mut state, session, Message::Heard(Heard {}));
+        if !std::mem::take(&mut state.clogged).is_empty() {
+            drop(state);
+            self.forget(session, DOES_NOT_READ.to_string());
+        }
     }
 
     /// A session is over, and how.
@@ -345,10 +361,13 @@ fn note(state: &mut State, now: Duration, event: &Event) -> Result<(), ServiceEr
     Ok(())
 }
 
-fn send(state: &State, session: SessionId, message: Message) {
+fn send(state: &mut State, session: SessionId, message: Message) {
     // A worker that is gone is noticed where its session is read.
-    if let Some(link) = state.links.get(&session) {
-        link.orders.send(CoordinatorMessage { message: Some(message) }).ok();
+    let Some(link) = state.links.get(&session) else { return };
+    let sent = link.orders.try_send(CoordinatorMessage { message: Some(message) });
+    if let Err(TrySendError::Full(_)) = sent {
+        close(state, session);
+        state.clogged.push(session);
     }
 }
 

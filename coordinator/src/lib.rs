@@ -8,7 +8,7 @@
 //!     [`translation`], between its words and those of the messages;
 //!   - [`books`], which keeps the [`ledger`] of what happened;
 //!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
-//! - [`door`]: who may come in; [`certs`]: makes certificates and a join token;
+//! - [`intake`]: what workers may say and send; [`door`]: who may come in; [`certs`]: makes certificates and a join token;
 //! - [`spawn`]: workers on this machine;
 //! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for;
 //! - [`audit`]: proves from the ledger that every sample was used once;
@@ -28,6 +28,7 @@ pub mod cluster;
 pub mod data;
 pub mod door;
 pub mod initial_state;
+pub mod intake;
 pub mod interrupts;
 pub mod ledger;
 pub mod log;
