@@ -17,7 +17,8 @@ use time::{Duration, OffsetDateTime};
 
 /// Clocks differ: a new certificate is valid a little earlier.
 const LEEWAY: Duration = Duration::minutes(5);
-const AUTHORITY: &str = "Concentric cluster authority";
+/// What an authority calls itself in its certificate.
+pub const AUTHORITY: &str = "Concentric cluster authority";
 /// Random bytes of a token, which has two characters for each.
 const TOKEN_BYTES: usize = 32;
 
