@@ -22,6 +22,14 @@ macro_rules! choice {
 }
 
 choice!(
+    /// Which network is trained.
+    Network {
+        /// Six convolutional layers with batch normalisation.
+        Cnn = "cnn",
+    }
+);
+
+choice!(
     /// How the network's learning rate changes.
     LrSchedule {
         /// Multiplied by `--lr-gamma` every `--lr-step` epochs.

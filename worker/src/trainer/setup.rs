@@ -205,7 +205,7 @@ impl<T: Float> Trainer<T> {
         let Task { config, facts, link, progress, requests, faults, .. } = task;
         let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
         let own = if on_device.is_some() { 0..0 } else { reduction.owned() };
-        let shards = own.map(|_| Shard::new(state.layout.bucketed())).collect();
+        let shards = own.map(|_| Shard::new(&state.layout)).collect();
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
             feed: Feed::new(link, reduction.owned()),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use common::config::Network;
+
 use crate::harness::expected::{Case, Difference, EXPECTED};
 use crate::harness::results::norm;
 use crate::harness::{Launch, Results, formulas};
@@ -15,7 +17,7 @@ pub fn train(folder: &Path, case: &Case, workers: u32) -> Results {
 pub fn launch(folder: &Path, case: &Case) -> Launch {
     let dataset = formulas::samples(case.train_samples).write(folder);
     let initial = folder.join("initial.safetensors");
-    std::fs::write(&initial, formulas::initial_state(2)).unwrap();
+    std::fs::write(&initial, formulas::initial_state(Network::Cnn, 2)).unwrap();
     Launch::new(&folder.join("run"))
         .with(&["--dataset", &dataset, "--shuffle", "false", "--test-samples", "0"])
         .with(&["--init-from", initial.to_str().unwrap(), "--precision", "f64"])
@@ -35,7 +37,7 @@ fn check(name: &str, workers: u32) {
 
 #[test]
 fn the_formulas_are_those_of_the_reference() {
-    let (initial, parameters) = (&EXPECTED.initial, formulas::parameters(2));
+    let (initial, parameters) = (&EXPECTED.initial, formulas::parameters(Network::Cnn, 2));
     assert_eq!(initial.parameters.len() + 1, parameters.len());
     for name in &initial.parameters {
         let found = &parameters[name];
