@@ -68,11 +68,22 @@ const CONVOLUTIONAL: Architecture = Architecture {
     flattened: 128 * 3 * 3,
 };
 
+/// Two hidden layers on the pixels themselves.
+const FULLY_CONNECTED: Architecture = Architecture {
+    convolutions: &[],
+    hidden: &[
+        HiddenLayer { index: 0, inputs: IMAGE_PIXELS, outputs: 512 },
+        HiddenLayer { index: 2, inputs: 512, outputs: 256 },
+    ],
+    flattened: 256,
+};
+
 impl Network {
     /// What it is made of.
     pub fn architecture(self) -> &'static Architecture {
         match self {
             Self::Cnn => &CONVOLUTIONAL,
+            Self::Mlp => &FULLY_CONNECTED,
         }
     }
 }
@@ -244,5 +255,17 @@ mod tests {
         assert_eq!(all[0].name, "conv_layer.0.cnn_layer.0.weight");
         assert_eq!(all[0].shape, [32, 1, 5, 5]);
         assert_eq!(all[41].name, "conv_layer.7.cnn_layer.2.weight");
+    }
+
+    #[test]
+    fn the_fully_connected_one_is_a_sequence_of_linear_layers_and_prelus() {
+        let all = tensors(Network::Mlp, 3);
+        let names: Vec<&str> = all.iter().map(|tensor| tensor.name.as_str()).collect();
+        let hidden = ["0.weight", "0.bias", "1.weight", "2.weight", "2.bias", "3.weight"];
+        assert_eq!(names[..6], hidden.map(|name| format!("hidden.{name}")));
+        let heads = ["features.weight", "features.bias", "output.weight", "output.bias", "center"];
+        assert_eq!(names[6..], heads);
+        assert_eq!((&all[0].shape[..], &all[6].shape[..]), (&[512, 784][..], &[3, 256][..]));
+        assert_eq!((all[1].start, all[2].start), (Start::Uniform { fan_in: 784 }, Start::Slope));
     }
 }

@@ -26,6 +26,8 @@ choice!(
     Network {
         /// Six convolutional layers with batch normalisation.
         Cnn = "cnn",
+        /// Fully connected: two hidden layers of 512 and 256 on the pixels.
+        Mlp = "mlp",
     }
 );
 
@@ -36,6 +38,8 @@ choice!(
         Step = "step",
         /// Half a cosine from `--lr` to 0 over the run.
         Cosine = "cosine",
+        /// `--lr` throughout.
+        Constant = "constant",
     }
 );
 

@@ -116,7 +116,7 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_PIXEL_STD", default_value_t = 0.3084, help_heading = "Data")]
     pub pixel_std: f64,
 
-    /// The network
+    /// The network before the features
     #[arg(long, env = "CONCENTRIC_NETWORK", default_value_t = Network::Cnn, help_heading = "Training")]
     pub network: Network,
     /// Passes over the training set

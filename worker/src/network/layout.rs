@@ -168,12 +168,17 @@ mod tests {
 
     #[test]
     fn every_number_has_one_place() {
-        let layout = Layout::new(Network::Cnn, 2);
+        check_places(Network::Cnn, 797_638.0);
+        check_places(Network::Mlp, 533_794.0);
+    }
+
+    fn check_places(network: Network, numbers: f64) {
+        let layout = Layout::new(network, 2);
         let flat = Tensor::zeros([layout.total as i64], (Kind::Float, Device::Cpu));
         for index in 0..layout.entries.len() {
             let _ = layout.view(&flat, index).g_add_scalar_(1.0);
         }
-        assert_eq!(flat.sum(Kind::Double).double_value(&[]), 797_638.0);
+        assert_eq!(flat.sum(Kind::Double).double_value(&[]), numbers);
         assert_eq!(flat.max().double_value(&[]), 1.0);
     }
 
@@ -190,5 +195,11 @@ mod tests {
         let others = (0..28).filter(|index| !bucketed.clone().any(|other| other == index));
         assert!(others.clone().all(|index| layout.entries[index].offset >= next));
         assert_eq!(others.count(), 18);
+    }
+
+    #[test]
+    fn all_of_a_network_without_convolutions_is_one_bucket_behind_the_head() {
+        let layout = Layout::new(Network::Mlp, 2);
+        assert_eq!(layout.buckets, [(0, 0..layout.total)]);
     }
 }

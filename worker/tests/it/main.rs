@@ -5,6 +5,7 @@
 mod broken;
 mod chaos;
 mod endings;
+mod fully_connected;
 mod harness;
 mod hashes;
 mod invariance;
