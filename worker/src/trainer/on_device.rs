@@ -62,6 +62,8 @@ impl<T: Float> Trainer<T> {
                 self.settle()?;
                 self.run().accelerator.drop_samples();
                 self.end_epoch()?;
+                // The pace is that of training.
+                self.run().last_commit = Instant::now();
                 continue;
             }
             if position.step.0 >= self.total_steps {
