@@ -5,6 +5,7 @@
 #   DEMO_FLAGS='…'            trains something else than the demo's recipe
 #   BENCH_FLAGS='…'           e.g. --rounds 1 or --epoch, see worker/benches/compare.py --help;
 #                             for bench-coordinator e.g. --workers 1000, for bench-recovery e.g. --kills 5
+#   RESULTS_FLAGS='…'         e.g. --epochs 2 --seeds 1, see worker/benches/results.py --help
 #   FUZZ_SECONDS=3600         how long `make fuzz` stays with each reader
 #   SOAK_FLAGS='…'            e.g. --faults 20 --seed 3, see worker/benches/soak.py --help
 #   CONCENTRIC_MNIST_DIR=DIR  a folder that holds MNIST already: nothing is downloaded then
@@ -24,8 +25,8 @@ BENCH_READY := .venv-bench/ready
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz cluster cluster-test lint bench bench-coordinator bench-recovery soak build libtorch \
-	libtorch-cuda cuda clean
+.PHONY: help demo test chaos fuzz cluster cluster-test lint bench bench-coordinator bench-gpu bench-recovery \
+	results soak build libtorch libtorch-cuda cuda clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -59,6 +60,12 @@ bench: build $(BENCH_READY) ## measure side by side with PyTorch; the table of d
 
 bench-coordinator: build ## measure one coordinator with up to 10,000 workers that only talk (1 minute)
 	cargo bench --workspace --bench control_plane -- --programs $(PROGRAMS) $(BENCH_FLAGS)
+
+bench-gpu: build ## measure side by side with PyTorch on one GPU; BENCH_FLAGS='--python python3' if that has torch
+	python3 worker/benches/gpu.py --programs $(PROGRAMS) $(BENCH_FLAGS)
+
+results: build $(BENCH_READY) ## the full run and five claims about its recipe, three seeds each; docs/results.md (hours)
+	.venv-bench/bin/python worker/benches/results.py --programs $(PROGRAMS) $(RESULTS_FLAGS)
 
 bench-recovery: build ## measure how fast a run goes on after a loss, over 140 losses (10 minutes)
 	python3 worker/benches/recovery.py --programs $(PROGRAMS) $(BENCH_FLAGS)

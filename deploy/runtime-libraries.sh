@@ -24,8 +24,6 @@ if [[ $flavor == cuda ]]; then
     while IFS= read -r library; do
         [[ -e $to/$library ]] || take "$library"
     done < <(cd "$packages" && find torch/lib nvidia -name '*.so*' -type f ! -name '*python*' ! -name 'libshm*')
-    # cudarc looks for NCCL under its plain name.
-    ln -sf ../../../nvidia/nccl/lib/libnccl.so.2 "$to/torch/lib/libnccl.so"
 fi
 
 # What is missing shows here, not at the first start.

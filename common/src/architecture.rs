@@ -1,6 +1,8 @@
-//! Names and shapes of the network's tensors, in the order of a PyTorch `state_dict`.
+//! The networks as data: their layers, and names and shapes of their tensors in the order of a PyTorch `state_dict`.
 //!
 //! The coordinator checks files against this before any worker starts; the worker builds its network from it.
+
+use crate::config::Network;
 
 /// Classes of the classifier.
 pub const CLASSES: usize = 10;
@@ -10,10 +12,20 @@ pub const IMAGE_SIDE: usize = 28;
 pub const IMAGE_PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
 /// Height and width of a convolution's kernel.
 pub const KERNEL_SIDE: usize = 5;
-/// Features after the last pool: 128 channels of 3 × 3.
-pub const FLATTENED: usize = 128 * 3 * 3;
 /// Name of the class centers beside the state dict.
 pub const CENTER: &str = "center";
+
+/// A network as data: convolutional layers, then hidden linear ones, then the two linear layers `features` and
+/// `output` that every network ends in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// Convolutional layers, each with a BatchNorm over the global batch.
+    pub convolutions: &'static [ConvolutionLayer],
+    /// Linear layers before `features`, without normalisation.
+    pub hidden: &'static [HiddenLayer],
+    /// Inputs of `features`.
+    pub flattened: usize,
+}
 
 /// One convolution, batch normalisation and PReLU, and what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,17 +42,53 @@ pub struct ConvolutionLayer {
     pub pooled: bool,
 }
 
-/// The six convolutional layers.
-pub const LAYERS: [ConvolutionLayer; 6] = [
-    layer(0, 1, 32, 28, false),
-    layer(1, 32, 32, 28, true),
-    layer(3, 32, 64, 14, false),
-    layer(4, 64, 64, 14, true),
-    layer(6, 64, 128, 7, false),
-    layer(7, 128, 128, 7, true),
-];
+/// One linear layer and PReLU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HiddenLayer {
+    /// Index of the linear layer in the state dict's `hidden` sequence; its PReLU has the next one.
+    pub index: usize,
+    /// Numbers of its input.
+    pub inputs: usize,
+    /// Numbers of its output.
+    pub outputs: usize,
+}
 
-const fn layer(
+/// Six convolutional layers.
+const CONVOLUTIONAL: Architecture = Architecture {
+    convolutions: &[
+        convolution(0, 1, 32, 28, false),
+        convolution(1, 32, 32, 28, true),
+        convolution(3, 32, 64, 14, false),
+        convolution(4, 64, 64, 14, true),
+        convolution(6, 64, 128, 7, false),
+        convolution(7, 128, 128, 7, true),
+    ],
+    hidden: &[],
+    // The last pool leaves 128 channels of 3 × 3.
+    flattened: 128 * 3 * 3,
+};
+
+/// Two hidden layers on the pixels themselves.
+const FULLY_CONNECTED: Architecture = Architecture {
+    convolutions: &[],
+    hidden: &[
+        HiddenLayer { index: 0, inputs: IMAGE_PIXELS, outputs: 512 },
+        HiddenLayer { index: 2, inputs: 512, outputs: 256 },
+    ],
+    flattened: 256,
+};
+
+impl Network {
+    /// What it is made of.
+    pub fn architecture(self) -> &'static Architecture {
+        match self {
+            Self::Cnn => &CONVOLUTIONAL,
+            Self::Mlp => &FULLY_CONNECTED,
+        }
+    }
+}
+
+const fn convolution(
     index: usize,
     inputs: usize,
     outputs: usize,
@@ -54,6 +102,23 @@ impl ConvolutionLayer {
     /// State-dict name of one of this layer's tensors, e.g. `conv_layer.3.cnn_layer.1.running_mean`.
     pub fn tensor(&self, part: &str) -> String {
         format!("conv_layer.{}.cnn_layer.{part}", self.index)
+    }
+}
+
+impl HiddenLayer {
+    /// State-dict name of its weight, `[outputs, inputs]`.
+    pub fn weight(&self) -> String {
+        format!("hidden.{}.weight", self.index)
+    }
+
+    /// State-dict name of its bias, `[outputs]`.
+    pub fn bias(&self) -> String {
+        format!("hidden.{}.bias", self.index)
+    }
+
+    /// State-dict name of its PReLU's slope, `[1]`.
+    pub fn slope(&self) -> String {
+        format!("hidden.{}.weight", self.index + 1)
     }
 }
 
@@ -85,6 +150,24 @@ pub enum TensorKind {
     Center,
 }
 
+/// What a tensor holds before training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Zeros.
+    Zeros,
+    /// Ones.
+    Ones,
+    /// PReLU's first slope, 0.25.
+    Slope,
+    /// Uniform in ±1/√`fan_in`.
+    Uniform {
+        /// Inputs of one output: a bias has those of its weight.
+        fan_in: usize,
+    },
+    /// Standard normal.
+    Normal,
+}
+
 /// One named tensor of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
@@ -94,36 +177,67 @@ pub struct TensorSpec {
     pub shape: Vec<usize>,
     /// What it is.
     pub kind: TensorKind,
+    /// What it holds before training.
+    pub start: Start,
 }
 
-/// Every tensor of a model file for `feature_dim` features: the 46 entries of the state dict, then `center`.
-pub fn tensors(feature_dim: usize) -> Vec<TensorSpec> {
+/// Every tensor of a model file for `feature_dim` features: the state dict's entries, then `center`.
+pub fn tensors(network: Network, feature_dim: usize) -> Vec<TensorSpec> {
+    let Architecture { convolutions, hidden, flattened } = *network.architecture();
     let mut list = Vec::new();
-    let mut add = |name: String, shape: &[usize], kind| {
-        list.push(TensorSpec { name, shape: shape.to_vec(), kind });
-    };
-    for layer in LAYERS {
-        let channels = &[layer.outputs];
-        let kernel = &[layer.outputs, layer.inputs, KERNEL_SIDE, KERNEL_SIDE];
-        add(layer.tensor(CONVOLUTION_WEIGHT), kernel, TensorKind::Parameter);
-        add(layer.tensor(NORM_WEIGHT), channels, TensorKind::Parameter);
-        add(layer.tensor(NORM_BIAS), channels, TensorKind::Parameter);
-        add(layer.tensor(RUNNING_MEAN), channels, TensorKind::Statistic);
-        add(layer.tensor(RUNNING_VARIANCE), channels, TensorKind::Statistic);
-        add(layer.tensor(BATCHES_TRACKED), &[], TensorKind::Counter);
-        add(layer.tensor(SLOPE), &[1], TensorKind::Parameter);
+    convolutions.iter().for_each(|layer| list.extend(convolution_tensors(layer)));
+    for layer in hidden {
+        list.extend(linear_tensors(layer.weight(), layer.bias(), (layer.inputs, layer.outputs)));
+        list.push(parameter(layer.slope(), &[1], Start::Slope));
     }
-    add("features.weight".into(), &[feature_dim, FLATTENED], TensorKind::Parameter);
-    add("features.bias".into(), &[feature_dim], TensorKind::Parameter);
-    add("output.weight".into(), &[CLASSES, feature_dim], TensorKind::Parameter);
-    add("output.bias".into(), &[CLASSES], TensorKind::Parameter);
-    add(CENTER.into(), &[CLASSES, feature_dim], TensorKind::Center);
+    let linear =
+        |name: &str, sizes| linear_tensors(format!("{name}.weight"), format!("{name}.bias"), sizes);
+    list.extend(linear("features", (flattened, feature_dim)));
+    list.extend(linear("output", (feature_dim, CLASSES)));
+    list.push(TensorSpec {
+        kind: TensorKind::Center,
+        ..parameter(CENTER.into(), &[CLASSES, feature_dim], Start::Normal)
+    });
     list
 }
 
-/// The trained tensors of the network, in order: 28 of them, 797,638 numbers for two features.
-pub fn parameters(feature_dim: usize) -> Vec<TensorSpec> {
-    tensors(feature_dim).into_iter().filter(|t| t.kind == TensorKind::Parameter).collect()
+/// The trained tensors of the network, in order; of the convolutional one 28, 797,638 numbers for two features.
+pub fn parameters(network: Network, feature_dim: usize) -> Vec<TensorSpec> {
+    let all = tensors(network, feature_dim).into_iter();
+    all.filter(|tensor| tensor.kind == TensorKind::Parameter).collect()
+}
+
+fn parameter(name: String, shape: &[usize], start: Start) -> TensorSpec {
+    TensorSpec { name, shape: shape.to_vec(), kind: TensorKind::Parameter, start }
+}
+
+fn convolution_tensors(layer: &ConvolutionLayer) -> [TensorSpec; 7] {
+    let channels = &[layer.outputs];
+    let kernel = &[layer.outputs, layer.inputs, KERNEL_SIDE, KERNEL_SIDE];
+    let fan_in = layer.inputs * KERNEL_SIDE * KERNEL_SIDE;
+    let spec = |part, shape: &[usize], kind, start| TensorSpec {
+        kind,
+        ..parameter(layer.tensor(part), shape, start)
+    };
+    let (trained, statistic) = (TensorKind::Parameter, TensorKind::Statistic);
+    [
+        spec(CONVOLUTION_WEIGHT, kernel, trained, Start::Uniform { fan_in }),
+        spec(NORM_WEIGHT, channels, trained, Start::Ones),
+        spec(NORM_BIAS, channels, trained, Start::Zeros),
+        spec(RUNNING_MEAN, channels, statistic, Start::Zeros),
+        spec(RUNNING_VARIANCE, channels, statistic, Start::Ones),
+        spec(BATCHES_TRACKED, &[], TensorKind::Counter, Start::Zeros),
+        spec(SLOPE, &[1], trained, Start::Slope),
+    ]
+}
+
+fn linear_tensors(
+    weight: String,
+    bias: String,
+    (inputs, outputs): (usize, usize),
+) -> [TensorSpec; 2] {
+    let start = Start::Uniform { fan_in: inputs };
+    [parameter(weight, &[outputs, inputs], start), parameter(bias, &[outputs], start)]
 }
 
 #[cfg(test)]
@@ -132,14 +246,26 @@ mod tests {
 
     #[test]
     fn the_state_dict_is_the_one_a_pytorch_user_has() {
-        let all = tensors(2);
+        let all = tensors(Network::Cnn, 2);
         assert_eq!(all.len(), 47);
-        let parameters = parameters(2);
+        let parameters = parameters(Network::Cnn, 2);
         assert_eq!(parameters.len(), 28);
         let numbers: usize = parameters.iter().map(|t| t.shape.iter().product::<usize>()).sum();
         assert_eq!(numbers, 797_638);
         assert_eq!(all[0].name, "conv_layer.0.cnn_layer.0.weight");
         assert_eq!(all[0].shape, [32, 1, 5, 5]);
         assert_eq!(all[41].name, "conv_layer.7.cnn_layer.2.weight");
+    }
+
+    #[test]
+    fn the_fully_connected_one_is_a_sequence_of_linear_layers_and_prelus() {
+        let all = tensors(Network::Mlp, 3);
+        let names: Vec<&str> = all.iter().map(|tensor| tensor.name.as_str()).collect();
+        let hidden = ["0.weight", "0.bias", "1.weight", "2.weight", "2.bias", "3.weight"];
+        assert_eq!(names[..6], hidden.map(|name| format!("hidden.{name}")));
+        let heads = ["features.weight", "features.bias", "output.weight", "output.bias", "center"];
+        assert_eq!(names[6..], heads);
+        assert_eq!((&all[0].shape[..], &all[6].shape[..]), (&[512, 784][..], &[3, 256][..]));
+        assert_eq!((all[1].start, all[2].start), (Start::Uniform { fan_in: 784 }, Start::Slope));
     }
 }

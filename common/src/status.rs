@@ -2,6 +2,8 @@
 
 use tonic::{Code, Status};
 
+use crate::access;
+
 /// Why the coordinator refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceError {
@@ -32,7 +34,7 @@ pub enum ServiceError {
     /// The coordinator is ending; do not come back.
     #[error("{0}")]
     Ending(String),
-    /// The connection broke; trying again may help.
+    /// The connection broke, or the coordinator has too much to do just now; trying again may help.
     #[error("{0}")]
     Unreachable(String),
     /// A defect.
@@ -68,6 +70,9 @@ impl From<ServiceError> for Status {
 
 impl From<Status> for ServiceError {
     fn from(status: Status) -> Self {
+        if let Some(alert) = access::alert(&status) {
+            return alert;
+        }
         let message = status.message().to_string();
         match status.code() {
             Code::Unimplemented => Self::IncompatibleVersion(message),

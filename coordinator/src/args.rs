@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
-use common::access::Access;
 use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError};
 use common::dataset::{DatasetError, DatasetSource};
@@ -16,6 +15,7 @@ use common::dataset::{DatasetError, DatasetSource};
 use crate::certs::CertsPlan;
 use crate::door::DoorSettings;
 use crate::run_directory::{CONFIG, resume};
+use crate::running_coordinator::{DrainPlan, ScalePlan, StatusPlan};
 use crate::verify::{VerifyArgs, VerifyPlan};
 
 /// Where runs are kept that were not given a directory.
@@ -55,55 +55,6 @@ pub struct RunPlan {
     pub resume: bool,
 }
 
-/// A coordinator to be asked.
-#[derive(Clone, Debug, clap::Args)]
-pub struct RunningCoordinator {
-    /// Address of the coordinator
-    #[arg(
-        long = "coordinator",
-        env = "CONCENTRIC_COORDINATOR",
-        default_value = "http://127.0.0.1:29400",
-        value_name = "URL"
-    )]
-    pub url: String,
-    /// How it is let in.
-    #[command(flatten)]
-    pub access: Access,
-}
-
-/// A validated wish to know.
-#[derive(Clone, Debug, clap::Args)]
-pub struct StatusPlan {
-    /// Which one.
-    #[command(flatten)]
-    pub coordinator: RunningCoordinator,
-    /// Print everything as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// A validated wish for more workers, or fewer.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ScalePlan {
-    /// How many workers the run shall have
-    #[arg(value_name = "N")]
-    pub workers: u32,
-    /// Which one.
-    #[command(flatten)]
-    pub coordinator: RunningCoordinator,
-}
-
-/// A validated wish to let a worker go.
-#[derive(Clone, Debug, clap::Args)]
-pub struct DrainPlan {
-    /// The worker's --rank
-    #[arg(value_name = "RANK")]
-    pub rank: u32,
-    /// Which one.
-    #[command(flatten)]
-    pub coordinator: RunningCoordinator,
-}
-
 /// A validated wish for proof.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AuditPlan {
@@ -139,6 +90,10 @@ struct Raw {
     /// Go on with the run in RUN_DIR (without it: in --run-dir, or the newest below runs/)
     #[arg(long, value_name = "RUN_DIR", num_args = 0..=1, help_heading = "Run")]
     resume: Option<Option<PathBuf>>,
+    /// Go on with the run in --run-dir if there is one, else begin it there
+    #[arg(long, env = "CONCENTRIC_RESUME_IF_ANY", num_args = 0..=1, default_missing_value = "true",
+          default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Run")]
+    resume_if_any: bool,
     #[command(flatten)]
     _settings: Config,
     #[command(flatten)]
@@ -191,8 +146,12 @@ pub fn parse(
     let mut file = raw.config_file.as_deref().map(FileLayer::read).transpose()?;
     let of_door = file.as_mut().map(FileLayer::split_off::<DoorSettings>);
     let door = layers::merge(&matches, of_door.as_ref())?;
-    let resume = raw.resume.is_some();
-    let config = match raw.resume {
+    let given = match (raw.resume, raw.resume_if_any) {
+        (None, true) => run_in_place(&matches, file.as_ref())?.map(Some),
+        (given, _) => given,
+    };
+    let resume = given.is_some();
+    let config = match given {
         None => merge(&matches, file, None, environment)?,
         Some(directory) => resumed(&matches, file, directory, environment)?,
     };
@@ -200,6 +159,15 @@ pub fn parse(
         config.dataset.parse().map_err(|error: DatasetError| anyhow!("--dataset: {error}"))?;
     let mnist_dir = environment.mnist_dir.clone();
     Ok(Command::Run(Box::new(RunPlan { config, door, dataset, mnist_dir, resume })))
+}
+
+/// The run directory that is given, where it holds a run.
+fn run_in_place(matches: &ArgMatches, file: Option<&FileLayer>) -> Result<Option<PathBuf>> {
+    let settings: Config = layers::merge(matches, file)?;
+    let directory = settings.run_dir.context(
+        "--resume-if-any needs --run-dir DIR: the folder that the run is in, or will be in",
+    )?;
+    Ok(directory.join(CONFIG).is_file().then_some(directory))
 }
 
 /// The settings of a resumed run: as saved, but for what is given now and may change.
@@ -298,7 +266,7 @@ mod tests {
             panic!()
         };
         assert!(plan.json);
-        assert_eq!(plan.coordinator.url, "http://127.0.0.1:29400");
+        assert_eq!(plan.coordinator.address(), "http://127.0.0.1:29400");
     }
 
     #[test]
@@ -334,6 +302,22 @@ mod tests {
         std::fs::write(&file, "seed = 9").unwrap();
         let file = file.to_str().unwrap();
         assert!(error(&["--resume", root, "--config", file]).contains("--seed is 9 here but 0"));
+    }
+
+    #[test]
+    fn a_run_is_resumed_if_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_str().unwrap();
+        let flags = ["--resume-if-any", "--run-dir", root, "--batch-size", "20"];
+        let begun = plan(&flags, None);
+        assert!(!begun.resume);
+        std::fs::write(folder.path().join(CONFIG), begun.config.to_toml()).unwrap();
+        let resumed = plan(&flags[..3], None);
+        assert!(resumed.resume);
+        assert_eq!((resumed.config.batch_size, resumed.config.run_dir), (20, begun.config.run_dir));
+        assert!(!plan(&["--resume-if-any", "false", "--run-dir", root], None).resume);
+        assert!(error(&["--resume-if-any"]).contains("needs --run-dir"));
+        assert!(error(&["--resume-if-any", "--resume", "/nowhere"]).contains("/nowhere"));
     }
 
     #[test]

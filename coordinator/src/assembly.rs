@@ -18,6 +18,8 @@ use crate::board::Board;
 use crate::books::{Books, Shape};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Parts};
+use crate::intake::Intake;
+use crate::intake::joins::Joins;
 use crate::ledger::Summary;
 use crate::membership::{Event, HardwareRule, Past, Rules, Spawning, Timing};
 use crate::prepare::Prepared;
@@ -85,12 +87,15 @@ pub fn share(
     let milliseconds = |seconds: f64| (1e3 * seconds).ceil() as u64;
     let shape = Shape::new(&config, data.identity.train_samples);
     let last = (history.generation, history.done);
+    let samples = (data.identity.train_samples, data.identity.test_samples);
+    let intake = Intake::new(&config, samples, record.first_step.max(history.done));
     let cluster = Cluster::new(Parts {
         rules: rules(&config, run, timing),
         past: Past { generation: history.generation, survivors: history.survivors },
         welcome: Welcome {
             heartbeat_interval_ms: milliseconds(config.heartbeat_interval),
             heartbeat_timeout_ms: milliseconds(config.heartbeat_timeout),
+            slot: 0,
         },
         start,
         books: Books::new(Arc::clone(&directory), beginning, shape, last),
@@ -104,6 +109,8 @@ pub fn share(
         cluster: Arc::new(cluster),
         samples: SampleServer::new(Arc::clone(&data), &config),
         data: data.identity.clone(),
+        intake,
+        joins: Joins::new(config.most_workers()),
         config,
         directory,
         board: Board::new(record),

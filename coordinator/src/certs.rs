@@ -17,7 +17,9 @@ use time::{Duration, OffsetDateTime};
 
 /// Clocks differ: a new certificate is valid a little earlier.
 const LEEWAY: Duration = Duration::minutes(5);
-const AUTHORITY: &str = "Concentric cluster authority";
+const TOKEN: &str = "join-token";
+/// What an authority calls itself in its certificate.
+pub const AUTHORITY: &str = "Concentric cluster authority";
 /// Random bytes of a token, which has two characters for each.
 const TOKEN_BYTES: usize = 32;
 
@@ -37,6 +39,9 @@ pub struct CertsPlan {
     /// Make new certificates from the authority in DIR, which everybody trusts already; token and authority stay
     #[arg(long)]
     pub renew: bool,
+    /// Leave those that are in DIR already as they are
+    #[arg(long, conflicts_with = "renew")]
+    pub if_missing: bool,
 }
 
 /// Makes them, and returns what to do next.
@@ -45,6 +50,11 @@ pub struct CertsPlan {
 /// The folder holds some already, a name cannot be in a certificate, or a file cannot be written.
 pub fn command(plan: &CertsPlan) -> Result<String> {
     let folder = &plan.folder;
+    let token = folder.join(TOKEN);
+    // It is made last.
+    if plan.if_missing && token.exists() {
+        return Ok(format!("certificates and join token are in {} already", folder.display()));
+    }
     let until = OffsetDateTime::now_utc() + Duration::days(plan.days.into());
     let authority =
         if plan.renew { read_authority(folder)? } else { make_authority(folder, until)? };
@@ -61,7 +71,6 @@ pub fn command(plan: &CertsPlan) -> Result<String> {
         replace(&folder.join(format!("{name}.pem")), &certificate, 0o644)?;
         replace(&folder.join(format!("{name}.key")), &key, 0o600)?;
     }
-    let token = folder.join("join-token");
     if !plan.renew || !token.exists() {
         replace(&token, &format!("{}\n", random_token()?), 0o600)?;
     }
@@ -75,7 +84,7 @@ struct Pair {
 
 fn make_authority(folder: &Path, until: OffsetDateTime) -> Result<Issuer<'static, KeyPair>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for name in ["ca.pem", "ca.key", "coordinator.pem", "worker.pem", "join-token"] {
+    for name in ["ca.pem", "ca.key", "coordinator.pem", "worker.pem", TOKEN] {
         if folder.join(name).exists() {
             bail!(
                 "{} exists already: --renew makes new certificates from its authority, or give another folder",
@@ -189,7 +198,7 @@ fn next_steps(folder: &Path, names: &[String], plan: &CertsPlan) -> String {
          coordinator --listen 0.0.0.0:29400 --tls-cert {dir}/coordinator.pem --tls-key {dir}/coordinator.key \
          --tls-ca {dir}/ca.pem --join-token-file {dir}/join-token\n\
          on each worker's, with ca.pem, worker.pem, worker.key and join-token copied there:\n  \
-         worker --rank I --coordinator https://{host}:29400 --tls-ca {dir}/ca.pem --tls-cert {dir}/worker.pem \
+         worker --coordinator https://{host}:29400 --tls-ca {dir}/ca.pem --tls-cert {dir}/worker.pem \
          --tls-key {dir}/worker.key --join-token-file {dir}/join-token\n\
          keep {dir}/ca.key away from all of them: it makes new certificates (--renew)"
     )
@@ -212,7 +221,7 @@ pub fn renew_for_testing(made: &Path) {
 #[cfg(test)]
 fn make(folder: &Path, renew: bool) {
     let folder = folder.to_path_buf();
-    command(&CertsPlan { folder, names: Vec::new(), days: 1, renew }).unwrap();
+    command(&CertsPlan { folder, names: Vec::new(), days: 1, renew, if_missing: false }).unwrap();
 }
 
 #[cfg(test)]
@@ -228,9 +237,13 @@ mod tests {
         let read = |name: &str| fs::read_to_string(made.join(name)).unwrap();
         let files = ["ca.pem", "ca.key", "join-token", "coordinator.pem", "worker.key"];
         let before = files.map(read);
-        let again = CertsPlan { folder: made.clone(), names: Vec::new(), days: 1, renew: false };
-        let message = command(&again).unwrap_err().to_string();
+        let again = |if_missing| {
+            let folder = made.clone();
+            command(&CertsPlan { folder, names: Vec::new(), days: 1, renew: false, if_missing })
+        };
+        let message = again(false).unwrap_err().to_string();
         assert!(message.contains("--renew"), "{message}");
+        assert!(again(true).unwrap().contains("already"));
         assert_eq!(files.map(read), before);
         renew_for_testing(&made);
         let after = files.map(read);

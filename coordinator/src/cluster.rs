@@ -13,6 +13,7 @@ use proto::coordinator_message::Message;
 use proto::{
     Abort, CoordinatorMessage, Evict, Goodbye, Halt, Heard, Hello, Ping, Start, Stop, Welcome,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,10 @@ use crate::translation::{held, identity, start_of};
 
 /// How often waits are checked against their deadlines.
 const TICK: Duration = Duration::from_millis(100);
+/// Orders that a worker may leave unread: beside the stations of a run's life, as many answered heartbeats.
+pub const UNREAD_ORDERS: usize = 256;
+/// What becomes of one that leaves more.
+const DOES_NOT_READ: &str = "does not read its orders";
 
 /// The members and their connections.
 #[derive(Debug)]
@@ -52,19 +57,22 @@ struct State {
     sessions: u64,
     pings: u64,
     training_since: Option<Duration>,
+    /// Sessions whose workers have left too many orders unread.
+    clogged: Vec<SessionId>,
 }
 
 /// The coordinator's end of a session.
 #[derive(Debug)]
 struct Link {
-    slot: Slot,
+    /// Which it asks for, and from its admission on which it has.
+    slot: Option<Slot>,
     identity: Identity,
     /// Steps done in the state that the worker says to hold.
     holds: Option<u64>,
     /// Answers the worker's Hello; gone once that is done.
     admission: Option<oneshot::Sender<Result<(), ServiceError>>>,
     /// Few and small: pings and the stations of a run's life.
-    orders: mpsc::UnboundedSender<CoordinatorMessage>,
+    orders: mpsc::Sender<CoordinatorMessage>,
     /// Cancelled when the session is over for the coordinator.
     closing: CancellationToken,
 }
@@ -99,6 +107,7 @@ impl Cluster {
             sessions: 0,
             pings: 0,
             training_since: None,
+            clogged: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -118,11 +127,11 @@ impl Cluster {
     pub async fn join(
         self: &Arc<Self>,
         hello: Hello,
-    ) -> Result<(Seat, mpsc::UnboundedReceiver<CoordinatorMessage>), ServiceError> {
+    ) -> Result<(Seat, mpsc::Receiver<CoordinatorMessage>), ServiceError> {
         let (admission, answer) = oneshot::channel();
-        let (orders, received) = mpsc::unbounded_channel();
+        let (orders, received) = mpsc::channel(UNREAD_ORDERS);
         let closing = CancellationToken::new();
-        let slot = Slot(hello.slot);
+        let slot = hello.slot.map(Slot);
         let (held, identity) = (held(&hello), identity(&hello));
         let protocol_version = hello.protocol_version;
         let link = Link {
@@ -158,12 +167,20 @@ impl Cluster {
                     events.push_back(Event::StorageFailed { reason: error.to_string() });
                 }
             }
+            for session in std::mem::take(&mut state.clogged) {
+                events.push_back(Event::SessionEnded { session, how: DOES_NOT_READ.to_string() });
+            }
         }
     }
 
     /// Tells a worker that its heartbeat was heard.
     pub fn confirm(&self, session: SessionId) {
-        send(&self.lock(), session, Message::Heard(Heard {}));
+        let mut state = self.lock();
+        send(&mut state, session, Message::Heard(Heard {}));
+        if !std::mem::take(&mut state.clogged).is_empty() {
+            drop(state);
+            self.forget(session, DOES_NOT_READ.to_string());
+        }
     }
 
     /// A session is over, and how.
@@ -237,8 +254,11 @@ impl Cluster {
         match decision {
             Decision::Admit { session, slot } => return self.admit(state, session, slot),
             Decision::Refuse { session, error } => {
-                let slot = state.links.get(&session).map(|link| link.slot).unwrap_or_default();
-                tracing::warn!(%slot, "worker refused: {error}");
+                let slot = state.links.get(&session).and_then(|link| link.slot);
+                match slot {
+                    Some(slot) => tracing::warn!(%slot, "worker refused: {error}"),
+                    None => tracing::warn!("worker refused: {error}"),
+                }
                 answer(state, session, Err(error));
                 close(state, session);
             }
@@ -268,7 +288,7 @@ impl Cluster {
             }
             Decision::Goodbye { session } => {
                 send(state, session, Message::Goodbye(Goodbye {}));
-                let slot = state.links.get(&session).map(|link| link.slot);
+                let slot = state.links.get(&session).and_then(|link| link.slot);
                 close(state, session);
                 return slot.map_or(Ok(()), |slot| state.books.let_go(slot));
             }
@@ -283,10 +303,13 @@ impl Cluster {
 
     fn admit(&self, state: &mut State, session: SessionId, slot: Slot) -> Result<(), ServiceError> {
         answer(state, session, Ok(()));
-        send(state, session, Message::Welcome(self.welcome));
+        send(state, session, Message::Welcome(Welcome { slot: slot.0, ..self.welcome }));
         tracing::info!(%slot, "worker joined: {}", state.membership.reason());
-        match state.links.get(&session) {
-            Some(link) => state.books.joined(slot, &link.identity, link.holds),
+        match state.links.get_mut(&session) {
+            Some(link) => {
+                link.slot = Some(slot);
+                state.books.joined(slot, &link.identity, link.holds)
+            }
             None => Ok(()),
         }
     }
@@ -345,10 +368,13 @@ fn note(state: &mut State, now: Duration, event: &Event) -> Result<(), ServiceEr
     Ok(())
 }
 
-fn send(state: &State, session: SessionId, message: Message) {
+fn send(state: &mut State, session: SessionId, message: Message) {
     // A worker that is gone is noticed where its session is read.
-    if let Some(link) = state.links.get(&session) {
-        link.orders.send(CoordinatorMessage { message: Some(message) }).ok();
+    let Some(link) = state.links.get(&session) else { return };
+    let sent = link.orders.try_send(CoordinatorMessage { message: Some(message) });
+    if let Err(TrySendError::Full(_)) = sent {
+        close(state, session);
+        state.clogged.push(session);
     }
 }
 

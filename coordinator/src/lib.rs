@@ -8,9 +8,10 @@
 //!     [`translation`], between its words and those of the messages;
 //!   - [`books`], which keeps the [`ledger`] of what happened;
 //!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
-//! - [`door`]: who may come in; [`certs`]: makes certificates and a join token;
+//! - [`intake`]: what workers may say and send; [`door`]: who may come in; [`certs`]: makes certificates and a join token;
 //! - [`spawn`]: workers on this machine;
-//! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for;
+//! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for
+//!   of a [`running_coordinator`];
 //! - [`audit`]: proves from the ledger that every sample was used once;
 //! - [`verify`]: proves by runs of its own that the result does not depend on the workers.
 //!
@@ -28,6 +29,7 @@ pub mod cluster;
 pub mod data;
 pub mod door;
 pub mod initial_state;
+pub mod intake;
 pub mod interrupts;
 pub mod ledger;
 pub mod log;
@@ -38,6 +40,7 @@ pub mod progress;
 pub mod rendezvous;
 pub mod run;
 pub mod run_directory;
+pub mod running_coordinator;
 pub mod samples;
 pub mod seat;
 pub mod server;

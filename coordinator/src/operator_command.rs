@@ -4,8 +4,7 @@ use anyhow::{Result, anyhow};
 use proto::{DrainRequest, ScaleRequest};
 use tonic::Status;
 
-use crate::args::{DrainPlan, ScalePlan};
-use crate::status_command::connect;
+use crate::running_coordinator::{DrainPlan, ScalePlan};
 
 /// Asks for another number of workers.
 ///
@@ -13,7 +12,7 @@ use crate::status_command::connect;
 /// Nobody answers at that address, or the run cannot have so many.
 pub async fn scale(plan: &ScalePlan) -> Result<String> {
     let request = ScaleRequest { workers: plan.workers };
-    let reply = connect(&plan.coordinator).await?.scale(request).await;
+    let reply = plan.coordinator.connect().await?.scale(request).await;
     Ok(reply.map_err(|status| refused(&status))?.into_inner().message)
 }
 
@@ -23,7 +22,7 @@ pub async fn scale(plan: &ScalePlan) -> Result<String> {
 /// Nobody answers at that address, or there is no such worker.
 pub async fn drain(plan: &DrainPlan) -> Result<String> {
     let request = DrainRequest { slot: plan.rank };
-    let reply = connect(&plan.coordinator).await?.drain(request).await;
+    let reply = plan.coordinator.connect().await?.drain(request).await;
     Ok(reply.map_err(|status| refused(&status))?.into_inner().message)
 }
 

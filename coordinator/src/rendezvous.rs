@@ -16,8 +16,19 @@ use tonic::codegen::Bytes;
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Largest value, bytes: addresses and identifiers are far smaller.
 pub const LARGEST_VALUE: usize = 1 << 20;
+/// Longest key, bytes.
+pub const LONGEST_KEY: usize = 256;
 /// Most keys of one generation.
 pub const MOST_KEYS: usize = 1 << 20;
+/// Bytes of all keys and values of one generation.
+pub const MOST_BYTES: usize = 64 << 20;
+/// Most keys that one call may ask for.
+pub const MOST_ASKED: usize = 1 << 16;
+/// Bytes of all values in one answer: what a worker takes in one message.
+pub const LARGEST_ANSWER: usize = 15 << 20;
+
+/// Missing keys that a message names before it only counts them.
+const NAMED: usize = 16;
 
 /// A key-value store scoped to the current generation, with waiting reads.
 #[derive(Debug, Default)]
@@ -29,6 +40,8 @@ pub struct Rendezvous {
 struct Store {
     generation: Generation,
     entries: HashMap<String, Bytes>,
+    /// Of all keys and values.
+    bytes: usize,
     /// Why nothing may be asked any more.
     closed: Option<String>,
 }
@@ -88,6 +101,12 @@ impl Rendezvous {
         keys: &[String],
         wait: Duration,
     ) -> Result<Vec<Bytes>, ServiceError> {
+        if keys.len() > MOST_ASKED || keys.iter().any(|key| key.len() > LONGEST_KEY) {
+            return Err(ServiceError::Invalid(format!(
+                "a call may ask for {MOST_ASKED} keys of at most {LONGEST_KEY} bytes, this one asks for {}",
+                keys.len()
+            )));
+        }
         let mut updates = self.store.subscribe();
         let answered = |store: &Store| store.check(generation).is_err() || store.has_all(keys);
         let waited = timeout(wait.min(LONGEST_WAIT), updates.wait_for(answered)).await;
@@ -97,14 +116,10 @@ impl Rendezvous {
         drop(waited);
         let store = self.store.borrow();
         store.check(generation)?;
-        keys.iter().map(|key| store.entries.get(key).cloned()).collect::<Option<_>>().ok_or_else(
-            || {
-                ServiceError::TimedOut(format!(
-                    "keys missing after {wait:?}: {}",
-                    store.missing(keys)
-                ))
-            },
-        )
+        store.values(keys).unwrap_or_else(|| {
+            let missing = store.missing(keys);
+            Err(ServiceError::TimedOut(format!("keys missing after {wait:?}: {missing}")))
+        })
     }
 
     fn change<T>(
@@ -136,13 +151,37 @@ impl Store {
     }
 
     fn insert(&mut self, key: String, value: Bytes) -> Result<(), ServiceError> {
-        if value.len() > LARGEST_VALUE || self.entries.len() >= MOST_KEYS {
+        if key.len() > LONGEST_KEY || value.len() > LARGEST_VALUE {
             return Err(ServiceError::Invalid(format!(
-                "key `{key}` does not fit: a value has at most {LARGEST_VALUE} bytes, a generation {MOST_KEYS} keys"
+                "a key of {} bytes with a value of {} does not fit: {LONGEST_KEY} and {LARGEST_VALUE} are the most",
+                key.len(),
+                value.len()
             )));
         }
+        let earlier = self.entries.get(&key).map(|earlier| key.len() + earlier.len());
+        let bytes = self.bytes - earlier.unwrap_or(0) + key.len() + value.len();
+        if bytes > MOST_BYTES || (earlier.is_none() && self.entries.len() >= MOST_KEYS) {
+            return Err(ServiceError::Invalid(format!(
+                "key `{key}` does not fit: a generation has at most {MOST_KEYS} keys and {MOST_BYTES} bytes of them and \
+                 their values"
+            )));
+        }
+        self.bytes = bytes;
         self.entries.insert(key, value);
         Ok(())
+    }
+
+    /// The values of all `keys`, if all are there and fit an answer.
+    fn values(&self, keys: &[String]) -> Option<Result<Vec<Bytes>, ServiceError>> {
+        let values: Vec<&Bytes> =
+            keys.iter().map(|key| self.entries.get(key)).collect::<Option<_>>()?;
+        let bytes: usize = values.iter().map(|value| value.len()).sum();
+        if bytes > LARGEST_ANSWER {
+            return Some(Err(ServiceError::Invalid(format!(
+                "the values of these keys have {bytes} bytes, an answer at most {LARGEST_ANSWER}"
+            ))));
+        }
+        Some(Ok(values.into_iter().cloned().collect()))
     }
 
     fn number(&self, key: &str) -> Result<i64, ServiceError> {
@@ -159,12 +198,12 @@ impl Store {
     }
 
     fn missing(&self, keys: &[String]) -> String {
-        let missing: Vec<_> = keys
-            .iter()
-            .filter(|key| !self.entries.contains_key(*key))
-            .map(String::as_str)
-            .collect();
-        missing.join(", ")
+        let mut missing = keys.iter().filter(|key| !self.entries.contains_key(*key));
+        let named: Vec<&str> = missing.by_ref().take(NAMED).map(String::as_str).collect();
+        match missing.count() {
+            0 => named.join(", "),
+            more => format!("{} and {more} more", named.join(", ")),
+        }
     }
 }
 
@@ -217,6 +256,34 @@ mod tests {
         assert_eq!(rendezvous.get(FIRST, &keys(&["n"]), Duration::ZERO).await.unwrap(), ["-3"]);
         rendezvous.set(FIRST, "n".into(), "x".into()).unwrap();
         assert!(matches!(rendezvous.add(FIRST, "n".into(), 1), Err(ServiceError::Invalid(_))));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_refused_and_changes_nothing() {
+        let rendezvous = opened();
+        let set = |key: String, length: usize| rendezvous.set(FIRST, key, vec![0; length].into());
+        let refused = |result: Result<(), ServiceError>, expected: &str| {
+            let Err(ServiceError::Invalid(message)) = result else { panic!("{result:?}") };
+            assert!(message.contains(expected), "{message}");
+        };
+        refused(set("k".repeat(LONGEST_KEY + 1), 0), "does not fit");
+        refused(set("k".into(), LARGEST_VALUE + 1), "does not fit");
+        let fitting = MOST_BYTES / LARGEST_VALUE - 1;
+        for number in 0..fitting {
+            set(format!("{number:02}"), LARGEST_VALUE).unwrap();
+            set(format!("{number:02}"), LARGEST_VALUE).unwrap();
+        }
+        set("last".into(), LARGEST_VALUE - 1000).unwrap();
+        refused(set("more".into(), 1000), "of them and their values");
+        set("last".into(), 10).unwrap();
+        set("more".into(), 1000).unwrap();
+
+        let all: Vec<String> = (0..fitting).map(|number| format!("{number:02}")).collect();
+        let answer = rendezvous.get(FIRST, &all, Duration::ZERO).await.map(drop);
+        refused(answer, "an answer at most");
+        let many = vec!["more".to_string(); MOST_ASKED + 1];
+        refused(rendezvous.get(FIRST, &many, Duration::ZERO).await.map(drop), "may ask for");
+        assert_eq!(rendezvous.get(FIRST, &all[..9], Duration::ZERO).await.unwrap().len(), 9);
     }
 
     #[tokio::test]

@@ -219,7 +219,7 @@ pub fn find_program(own: &Path, search_path: Option<&std::ffi::OsStr>) -> Result
     let Some(found) = found else {
         bail!(
             "--spawn needs the program `{PROGRAM}`, which is neither beside {} nor on PATH: build it with \
-             `cargo build --release -p worker`, or start workers yourself with `worker --rank I`",
+             `cargo build --release -p worker`, or start workers yourself with `worker`",
             own.display()
         );
     };

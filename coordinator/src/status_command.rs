@@ -1,55 +1,27 @@
 //! `coordinator status`: asks a running coordinator and prints a table, or JSON.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use common::access::Line;
 use common::metrics::{EpochMetrics, StepMetrics};
-use common::status::ServiceError;
-use proto::coordinator_client::CoordinatorClient;
 use proto::{StatusReply, StatusRequest, WorkerStatus};
 use serde::Serialize;
-use tonic::transport::Endpoint;
 
-use crate::args::{RunningCoordinator, StatusPlan};
 use crate::progress::duration;
-
-/// A coordinator answers at once, or something is wrong.
-const DEADLINE: Duration = Duration::from_secs(5);
+use crate::running_coordinator::StatusPlan;
 
 /// Asks, and returns what is to be printed.
 ///
 /// # Errors
 /// Nobody answers at that address.
 pub async fn status(plan: &StatusPlan) -> Result<String> {
-    let url = &plan.coordinator.url;
-    let reply = connect(&plan.coordinator).await?.get_status(StatusRequest {}).await;
-    let reply = reply.with_context(|| format!("asking {url} for its status"))?.into_inner();
+    let reply = plan.coordinator.connect().await?.get_status(StatusRequest {}).await;
+    let asking = || format!("asking {} for its status", plan.coordinator.address());
+    let reply = reply.with_context(asking)?.into_inner();
     if plan.json {
         Ok(serde_json::to_string_pretty(&Report::from(reply))?)
     } else {
         Ok(table(&reply))
-    }
-}
-
-/// A connection to a running coordinator.
-///
-/// # Errors
-/// Nobody answers there.
-pub async fn connect(coordinator: &RunningCoordinator) -> Result<CoordinatorClient<Line>> {
-    let RunningCoordinator { url, access } = coordinator;
-    let endpoint = Endpoint::from_shared(url.to_string()).with_context(|| {
-        format!("`{url}` is no address of a coordinator: give --coordinator http://HOST:PORT")
-    })?;
-    let endpoint = endpoint.connect_timeout(DEADLINE).timeout(DEADLINE);
-    match access.connect(endpoint).await {
-        Ok(line) => Ok(CoordinatorClient::new(line)),
-        Err(error @ ServiceError::Unauthenticated(_)) => Err(error.into()),
-        Err(error) => Err(error).with_context(|| {
-            format!("no coordinator answers at {url}: is it running? give --coordinator URL")
-        }),
     }
 }
 

@@ -18,6 +18,7 @@ pub fn identity(hello: &Hello) -> Identity {
         libtorch_version: hello.libtorch_version.clone(),
         program_version: hello.program_version.clone(),
         process_id: hello.process_id,
+        incarnation: hello.incarnation,
     }
 }
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Proves the images and deploy/compose.yaml: a cluster of containers ends with the bytes of one worker without any.
 
-    python3 deploy/tests/cluster.py             build, then train undisturbed and under faults
-    python3 deploy/tests/cluster.py --no-build  with the images as they are
+    python3 deploy/tests/cluster.py                build, then train undisturbed, with more workers, and under faults
+    python3 deploy/tests/cluster.py --no-build     with the images as they are
+    python3 deploy/tests/cluster.py --throughput   and compare how fast four containers and four processes train, by turns
 
 Where there is no Docker it says so and passes. Every wait has a deadline, and nothing it started is left behind.
 """
@@ -21,12 +22,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = f"concentric-test-{os.getpid()}"
 WORKERS = 4
+MORE_WORKERS = 6
+# For a figure of speed: longer epochs, of which the first does not count.
+THROUGHPUT = {"CONCENTRIC_TRAIN_SAMPLES": "3000", "CONCENTRIC_EPOCHS": "4"}
+ROUNDS = 3
 SETTINGS = {
     "CONCENTRIC_TRAIN_SAMPLES": "800",
     "CONCENTRIC_TEST_SAMPLES": "200",
     "CONCENTRIC_BATCH_SIZE": "20",
     "CONCENTRIC_EPOCHS": "6",
-    "CONCENTRIC_LOGICAL_SHARDS": "4",
+    "CONCENTRIC_LOGICAL_SHARDS": "8",
     "CONCENTRIC_THREADS": "1",
     "CONCENTRIC_WARMUP_STEPS": "40",
     "CONCENTRIC_LR": "0.002",
@@ -57,15 +62,18 @@ def compose_command():
 class Cluster:
     """The compose file's containers, with a folder of their own for runs."""
 
-    def __init__(self, compose, scratch, name):
+    def __init__(self, compose, scratch, name, workers=WORKERS, settings=None):
         self.compose = [*compose, "-f", str(ROOT / "deploy/compose.yaml"), "-p", PROJECT]
         self.folder = scratch / name
         self.folder.mkdir()
-        self.environment = {**os.environ, **SETTINGS, "CONCENTRIC_RUNS": str(self.folder)}
+        self.environment = {**os.environ, **SETTINGS, **(settings or {}), "CONCENTRIC_RUNS": str(self.folder)}
+        self.workers = workers
+        # Four is what the file says by itself.
+        self.scale = [] if workers == WORKERS else ["--scale", f"worker={workers}"]
 
     def __enter__(self):
         self.started = time.monotonic()
-        run(*self.compose, "up", "-d", "--no-build", timeout=240, env=self.environment)
+        run(*self.compose, "up", "-d", "--no-build", *self.scale, timeout=240, env=self.environment)
         return self
 
     def __exit__(self, kind, *_):
@@ -73,10 +81,11 @@ class Cluster:
             print(run(*self.compose, "logs", "--no-color", "--tail", "40", check=False, env=self.environment))
         run(*self.compose, "down", "-v", "-t", "1", timeout=180, env=self.environment)
 
-    def container(self, service):
-        listed = run("docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}",
-                     "--filter", f"label=com.docker.compose.service={service}")
-        return listed.split()[0]
+    def container(self, service, number=1):
+        labels = {"project": PROJECT, "service": service, "container-number": number}
+        filters = [part for name, value in labels.items()
+                   for part in ("--filter", f"label=com.docker.compose.{name}={value}")]
+        return run("docker", "ps", "-aq", *filters).split()[0]
 
     def inspect(self, service, what):
         return run("docker", "inspect", "-f", f"{{{{.{what}}}}}", self.container(service)).strip()
@@ -108,10 +117,24 @@ class Cluster:
     def all_train(self):
         def holds(status):
             training = [worker for worker in status["workers"] if worker["rank"] is not None]
-            return status["phase"] == "training" and len(training) == WORKERS
-        return self.wait(f"{WORKERS} workers train", holds)
+            return status["phase"] == "training" and len(training) == self.workers
+        return self.wait(f"{self.workers} workers train", holds)
 
-    def finish(self, seconds=300):
+    def check_locked(self):
+        """TLS and token, and no worker has the key that makes certificates."""
+        if "INSECURE" in run("docker", "logs", self.container("coordinator")):
+            raise SystemExit("the coordinator stands open")
+        listed = run("docker", "exec", self.container("worker"), "ls", "-A", "/access").split()
+        if sorted(listed) != ["ca.pem", "join-token", "worker.key", "worker.pem"]:
+            raise SystemExit(f"a worker has {listed}")
+        plain = ["env", "-u", "CONCENTRIC_TLS_CA", "-u", "CONCENTRIC_TLS_CERT", "-u", "CONCENTRIC_TLS_KEY"]
+        address = "http://127.0.0.1:29400"
+        asked = subprocess.run(["docker", "exec", self.container("coordinator"), *plain, "coordinator", "status",
+                                "--coordinator", address], timeout=30, capture_output=True, text=True)
+        if asked.returncode == 0:
+            raise SystemExit(f"it answers without TLS: {asked.stdout}")
+
+    def finish(self, seconds=300, pictures=PICTURES):
         """Until the run's end, which is a good one; the SHA-256 of the last checkpoint."""
         deadline = time.monotonic() + seconds
         while self.inspect("coordinator", "State.Status") != "exited":
@@ -121,7 +144,7 @@ class Cluster:
         code = self.inspect("coordinator", "State.ExitCode")
         if code != "0":
             raise SystemExit(f"the coordinator ended with {code}")
-        for picture in PICTURES:
+        for picture in pictures:
             path = self.folder / "run/pictures" / picture
             if not path.is_file() or not path.stat().st_size:
                 raise SystemExit(f"{picture} did not arrive on the host")
@@ -146,7 +169,7 @@ def build():
             raise SystemExit("the coordinator's image is larger than 120 MB")
 
 
-def without_containers(scratch, workers):
+def without_containers(scratch, workers, name="processes", settings=None):
     """The same programs and settings as processes of this machine; the checkpoint's SHA-256."""
     programs = scratch / "programs"
     if not programs.exists():
@@ -156,8 +179,9 @@ def without_containers(scratch, workers):
             made = run("docker", "create", f"concentric-{image}").strip()
             run("docker", "cp", f"{made}:{path}", str(programs))
             run("docker", "rm", "-v", made)
-    directory = scratch / f"processes-{workers}"
-    environment = {**os.environ, **SETTINGS, "LD_LIBRARY_PATH": str(programs / "libtorch/torch/lib")}
+    directory = scratch / f"{name}-{workers}"
+    environment = {**os.environ, **SETTINGS, **(settings or {}),
+                   "LD_LIBRARY_PATH": str(programs / "libtorch/torch/lib")}
     run(str(programs / "coordinator"), "--workers", str(workers), "--spawn", "--listen", "127.0.0.1:0", "--run-dir",
         str(directory), "--data-dir", str(scratch / "data"), timeout=300, env=environment)
     return checkpoint(directory), speed(directory)
@@ -173,41 +197,52 @@ def speed(directory):
 def undisturbed(cluster):
     first = cluster.wait("the first step is done", lambda status: status["step"] >= 1)
     say(f"from `up` to step {first['step']}: {time.monotonic() - cluster.started:.1f} s")
+    cluster.check_locked()
+    return cluster.finish()
+
+
+def scaled(cluster):
+    """All of them train, not only those that the run waits for."""
+    status = cluster.all_train()
+    ranks = sorted(worker["rank"] for worker in status["workers"])
+    if ranks != list(range(MORE_WORKERS)):
+        raise SystemExit(f"ranks {ranks} in place of {MORE_WORKERS} different ones")
+    say(f"{MORE_WORKERS} workers train from step {status['step']} on")
     return cluster.finish()
 
 
 def disturbed(cluster):
     """Every worker killed, one paused, one cut off, the coordinator killed and restarted."""
     cluster.all_train()
-    for rank in range(WORKERS):
-        service = f"worker-{rank}"
+    for number in range(1, WORKERS + 1):
+        container = cluster.container("worker", number)
         cluster.train_on()
-        if rank % 2:
+        if number % 2:
             # By a crash, which the restart policy answers.
-            run("docker", "exec", cluster.container(service), "sh", "-c", "kill -KILL $(pidof worker)")
+            run("docker", "exec", container, "sh", "-c", "kill -KILL $(pidof worker)")
         else:
-            run("docker", "kill", cluster.container(service))
+            run("docker", "kill", container)
             cluster.train_on()
-            run("docker", "start", cluster.container(service))
+            run("docker", "start", container)
         cluster.all_train()
-        say(f"killed {service}: it is back")
+        say(f"killed worker {number}: it is back")
 
-    paused = cluster.container("worker-1")
+    paused = cluster.container("worker", 2)
     run("docker", "pause", paused)
     cluster.wait("the paused worker is evicted", lambda status: len(status["workers"]) == WORKERS - 1)
     cluster.train_on()
     run("docker", "unpause", paused)
     cluster.all_train()
-    say("paused worker-1 and woke it: it is back")
+    say("paused worker 2 and woke it: it is back")
 
-    cut = cluster.container("worker-2")
+    cut = cluster.container("worker", 3)
     network = f"{PROJECT}_control"
     run("docker", "network", "disconnect", network, cut)
     cluster.wait("the cut-off worker is evicted", lambda status: len(status["workers"]) == WORKERS - 1)
     cluster.train_on()
     run("docker", "network", "connect", network, cut)
     cluster.all_train()
-    say("cut worker-2 off and connected it: it is back")
+    say("cut worker 3 off and connected it: it is back")
 
     for how in (["kill"], ["restart"]):
         cluster.train_on()
@@ -220,9 +255,24 @@ def disturbed(cluster):
     return cluster.finish()
 
 
+def throughput(compose, scratch):
+    """Images a second of four containers and of four processes, by turns; prints their ratio."""
+    ratios = []
+    for number in range(1, ROUNDS + 1):
+        _, processes = without_containers(scratch, WORKERS, f"throughput-{number}", THROUGHPUT)
+        with Cluster(compose, scratch, f"throughput-containers-{number}", settings=THROUGHPUT) as cluster:
+            cluster.finish(pictures=["curves.png"])
+            containers = speed(cluster.folder / "run")
+        ratios.append(containers / processes)
+        say(f"images/s, round {number} of {ROUNDS}: {containers:.1f} in containers, {processes:.1f} as processes")
+    ratios.sort()
+    say(f"containers against processes: {ratios[ROUNDS // 2]:.3f} (from {ratios[0]:.3f} to {ratios[-1]:.3f})")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-build", action="store_true", help="use the images that are there")
+    parser.add_argument("--throughput", action="store_true", help="measure containers against processes, too")
     options = parser.parse_args()
     compose = compose_command()
     if not compose or subprocess.run(["docker", "info"], capture_output=True).returncode:
@@ -233,14 +283,16 @@ def main():
     scratch = Path(tempfile.mkdtemp(prefix="concentric-cluster-"))
     try:
         expected, _ = without_containers(scratch, 1)
-        again, processes = without_containers(scratch, WORKERS)
+        again, _ = without_containers(scratch, WORKERS)
         checks = [("four processes", again)]
         with Cluster(compose, scratch, "undisturbed") as cluster:
             checks.append(("four containers", undisturbed(cluster)))
-            containers = speed(cluster.folder / "run")
-        say(f"images/s: {containers:.1f} in containers, {processes:.1f} as processes: {containers / processes:.3f}")
+        with Cluster(compose, scratch, "scaled", MORE_WORKERS) as cluster:
+            checks.append((f"{MORE_WORKERS} containers", scaled(cluster)))
         with Cluster(compose, scratch, "disturbed") as cluster:
             checks.append(("four containers under faults", disturbed(cluster)))
+        if options.throughput:
+            throughput(compose, scratch)
     finally:
         # Files of the containers belong to another user.
         shutil.rmtree(scratch, ignore_errors=True)

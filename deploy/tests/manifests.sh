@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Renders the Kubernetes overlays and checks them against Kubernetes' own schemas, unknown fields refused; checks the
-# compose file and the systemd units. What cannot be checked here is said to be skipped.
+# Renders the Kubernetes overlays, with placeholders for certificates and token, and checks them against Kubernetes' own
+# schemas, unknown fields refused; checks the compose files and the systemd units. What cannot be checked here is said to be skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,20 +13,38 @@ elif ! { python3 -m venv "$scratch/venv" \
     && "$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check kubernetes-validate==1.37.0; }; then
     echo "skipped: kubernetes-validate cannot be installed here"
 else
+    cp -r kubernetes "$scratch"
+    mkdir -p "$scratch/kubernetes/base/access"
+    for file in ca.pem ca.key {coordinator,worker}.{pem,key} join-token; do
+        echo "placeholder for $file" >"$scratch/kubernetes/base/access/$file"
+    done
     for overlay in cpu gpu; do
-        kubectl kustomize "kubernetes/overlays/$overlay" >"$scratch/$overlay.yaml"
+        kubectl kustomize "$scratch/kubernetes/overlays/$overlay" >"$scratch/$overlay.yaml"
         "$scratch/venv/bin/kubernetes-validate" --strict --quiet "$scratch/$overlay.yaml"
         echo "kubernetes/overlays/$overlay: $(grep -c '^kind:' "$scratch/$overlay.yaml") objects, valid"
     done
     grep -q 'nvidia.com/gpu: 1' "$scratch/gpu.yaml"
+    # Behind TLS and a token, and without the key that makes certificates.
+    for line in '  coordinator.key: ' '  worker.key: ' '  join-token: ' 'value: https://coordinator:29400'; do
+        grep -q -- "$line" "$scratch/cpu.yaml" || { echo "the manifests lack '$line'" >&2; exit 1; }
+    done
+    if grep -E 'ca\.key|CONCENTRIC_INSECURE' "$scratch/cpu.yaml"; then
+        echo "the manifests give away what they must not" >&2
+        exit 1
+    fi
 fi
 
+compose=
 if docker compose version >/dev/null 2>&1; then
-    docker compose -f compose.yaml config --quiet
+    compose="docker compose"
 elif command -v docker-compose >/dev/null; then
-    docker-compose -f compose.yaml config --quiet
+    compose=docker-compose
 else
     echo "skipped: no Compose here"
 fi
+for files in "-f compose.yaml" "-f compose.yaml -f compose.gpu.yaml"; do
+    # shellcheck disable=SC2086 # words of a command
+    [[ -z $compose ]] || $compose $files config --quiet
+done
 
 if command -v systemd-analyze >/dev/null; then systemd-analyze verify systemd/*.service; fi

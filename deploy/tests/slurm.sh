@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs deploy/slurm/concentric.sbatch on this machine, with an `srun` that starts the tasks here, and looks for what a run
-# leaves.
+# leaves: pictures, and certificates and a token that only their owner reads.
 #
 #   deploy/tests/slurm.sh [PROGRAMS]      the folder of both programs, target/debug unless given
 set -euo pipefail
@@ -29,4 +29,11 @@ run --epochs 1
 # A job that is requeued goes on.
 run --epochs 2
 [[ -s $scratch/run/pictures/epoch=1.png ]]
-echo "slurm: two jobs, one run"
+for file in ca.key coordinator.key worker.key join-token; do
+    [[ $(stat -c %a "$scratch/run/access/$file") == 600 ]]
+done
+if grep -q INSECURE "$scratch/run/coordinator.log"; then
+    echo "slurm: the coordinator stands open" >&2
+    exit 1
+fi
+echo "slurm: two jobs, one run, behind TLS and a token"

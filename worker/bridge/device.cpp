@@ -47,6 +47,13 @@ char* bridge_device_enter(int index) noexcept {
   });
 }
 
+char* bridge_device_stream(int index, void** stream) noexcept {
+  return concentric::guarded([&] {
+    const c10::impl::VirtualGuardImpl guard(kCuda);
+    *stream = guard.getStreamNativeHandle(guard.getStream(gpu(index)));
+  });
+}
+
 char* bridge_event_record(int index, BridgeEvent** event) noexcept {
   return concentric::guarded([&] {
     const c10::impl::VirtualGuardImpl guard(kCuda);

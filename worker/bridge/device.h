@@ -21,6 +21,9 @@ char* bridge_device_configure(bool tf32) noexcept;
 // Gives the calling thread GPU `index` and a stream of its own there.
 char* bridge_device_enter(int index) noexcept;
 
+// The calling thread's current stream of GPU `index`, as CUDA's own libraries take it.
+char* bridge_device_stream(int index, void** stream) noexcept;
+
 // An event in the calling thread's current stream of GPU `index`.
 char* bridge_event_record(int index, BridgeEvent** event) noexcept;
 

@@ -1,15 +1,19 @@
 //! The worker's command line. Everything about training comes from the coordinator.
 
-use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use common::access::Access;
 use common::ids::Slot;
+use tch::Device;
 use tonic::transport::Uri;
 
-use crate::device::{self, DeviceChoice, EngineChoice, Place};
+use crate::collective::agreement::{CollectiveChoice, CollectiveOptions};
+use crate::collective::nccl;
+use crate::device::{self, DeviceChoice, EngineChoice, Placement};
 use crate::graphs::{self, GraphChoice, Graphs};
 
 /// Port of a coordinator that nobody gave another.
@@ -19,7 +23,8 @@ const DEFAULT_PORT: u16 = 29400;
 #[derive(Debug, Parser)]
 #[command(name = "worker", version)]
 struct RawArgs {
-    /// This worker's number, from 0 [env: RANK where a launcher sets it]
+    /// This worker's number, from 0 [default: RANK, SLURM_PROCID or OMPI_COMM_WORLD_RANK where a launcher sets one, else
+    /// the coordinator gives it a free one]
     #[arg(long, env = "CONCENTRIC_RANK", value_name = "N")]
     rank: Option<u32>,
     /// Where the coordinator is [default: http://127.0.0.1:29400, or MASTER_ADDR and MASTER_PORT]
@@ -34,6 +39,12 @@ struct RawArgs {
     /// Whether a GPU replays its steps as recorded graphs; the bits are the same
     #[arg(long, env = "CONCENTRIC_CUDA_GRAPH", value_enum, default_value_t = GraphChoice::Auto)]
     cuda_graph: GraphChoice,
+    /// What carries the sums; auto: NCCL where every worker has a GPU of its own, else Gloo
+    #[arg(long, env = "CONCENTRIC_COLLECTIVE", value_enum, default_value_t = CollectiveChoice::Auto)]
+    collective: CollectiveChoice,
+    /// NCCL's file [default: libnccl.so.2 of libtorch's packages, or on the loader's path]
+    #[arg(long, env = "CONCENTRIC_NCCL_LIBRARY", value_name = "FILE")]
+    nccl_library: Option<PathBuf>,
     /// Host or address at which the other workers reach this one [default: the one that faces the coordinator]
     #[arg(long, env = "CONCENTRIC_ADVERTISE", value_name = "HOST")]
     advertise: Option<String>,
@@ -63,16 +74,18 @@ struct RawArgs {
 /// A checked command line.
 #[derive(Clone, Debug)]
 pub struct WorkerArgs {
-    /// This worker's slot.
-    pub slot: Slot,
+    /// This worker's slot; the coordinator gives it one where there is none.
+    pub slot: Option<Slot>,
     /// The coordinator's URL.
     pub coordinator: Uri,
     /// Where and how to compute.
-    pub place: Place,
+    pub placement: Placement,
     /// What records steps.
     pub graphs: Graphs,
-    /// Address for the collectives.
-    pub advertise: String,
+    /// What carries the sums.
+    pub collective: CollectiveOptions,
+    /// Address for the collectives, if given.
+    pub advertise: Option<String>,
     /// Longest time without a coordinator at the start.
     pub connect_timeout: Duration,
     /// Longest time without a coordinator after a stay.
@@ -86,9 +99,9 @@ pub struct WorkerArgs {
 /// What a launcher (torchrun, Slurm, Kubernetes) has set in the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Launcher {
-    /// `RANK`.
+    /// `RANK` (torchrun), `SLURM_PROCID` or `OMPI_COMM_WORLD_RANK`.
     pub rank: Option<String>,
-    /// `LOCAL_RANK` (torchrun) or `SLURM_LOCALID`.
+    /// `LOCAL_RANK` (torchrun), `SLURM_LOCALID` or `OMPI_COMM_WORLD_LOCAL_RANK`.
     pub local_rank: Option<String>,
     /// `MASTER_ADDR`.
     pub master_addr: Option<String>,
@@ -99,10 +112,22 @@ pub struct Launcher {
 impl Launcher {
     /// The variables of this process.
     pub fn from_environment() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(value: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |name: &str| value(name).filter(|value| !value.is_empty());
+        let first = |names: [&str; 3]| names.into_iter().find_map(variable);
+        // A shell that Slurm has started as its only task is no launcher: whatever is started in it has that number.
+        let is_alone = variable("SLURM_NTASKS").is_some_and(|tasks| tasks == "1");
+        let of_slurm = |name| if is_alone { "" } else { name };
         Self {
-            rank: variable("RANK"),
-            local_rank: variable("LOCAL_RANK").or_else(|| variable("SLURM_LOCALID")),
+            rank: first(["RANK", of_slurm("SLURM_PROCID"), "OMPI_COMM_WORLD_RANK"]),
+            local_rank: first([
+                "LOCAL_RANK",
+                of_slurm("SLURM_LOCALID"),
+                "OMPI_COMM_WORLD_LOCAL_RANK",
+            ]),
             master_addr: variable("MASTER_ADDR"),
             master_port: variable("MASTER_PORT"),
         }
@@ -127,25 +152,43 @@ impl WorkerArgs {
         if raw.parallel == Some(0) {
             bail!("--parallel must be at least 1");
         }
-        let place = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
+        let placement = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
             .map_err(anyhow::Error::msg)?;
-        let graphs = graphs::choose(raw.cuda_graph, place.device).map_err(anyhow::Error::msg)?;
-        let advertise = match raw.advertise {
-            Some(host) => host,
-            None => facing_address(&coordinator)?,
-        };
+        // A GPU or the CPU; which GPU does not matter here.
+        let device = placement.of(Slot(0)).device;
+        let graphs = graphs::choose(raw.cuda_graph, device).map_err(anyhow::Error::msg)?;
+        let collective = CollectiveOptions { choice: raw.collective, library: raw.nccl_library };
+        check_collective(&collective, device)?;
         Ok(Self {
             slot,
             coordinator,
-            place,
+            placement,
             graphs,
-            advertise,
+            collective,
+            advertise: raw.advertise.filter(|host| !host.is_empty()),
             connect_timeout,
             coordinator_timeout,
             parallel: raw.parallel,
             access: raw.access,
         })
     }
+}
+
+/// Whether NCCL can be had where it is insisted on; what the others have is not known yet.
+fn check_collective(options: &CollectiveOptions, device: Device) -> anyhow::Result<()> {
+    if options.choice != CollectiveChoice::Nccl {
+        return Ok(());
+    }
+    if device == Device::Cpu && std::env::var_os(nccl::ON_CPU_VARIABLE).is_none() {
+        bail!(
+            "--collective nccl: NCCL connects GPUs, and this worker computes on the CPU; use --collective gloo or auto, \
+             or --device cuda:I"
+        );
+    }
+    nccl::find(options.library.as_deref())
+        .map_err(anyhow::Error::msg)
+        .context("--collective nccl")?;
+    Ok(())
 }
 
 fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
@@ -156,18 +199,20 @@ fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs_f64(value))
 }
 
-fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Slot> {
-    if let Some(rank) = raw.rank {
-        return Ok(Slot(rank));
-    }
-    let Some(text) = &launcher.rank else {
-        bail!(
-            "--rank is missing: give each worker its own number, from 0 to the coordinator's --workers minus 1"
-        );
+fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Option<Slot>> {
+    let given = raw.rank.map(Slot);
+    let of_launcher = || number(launcher.rank.as_deref(), "rank");
+    given.map_or_else(of_launcher, |slot| Ok(Some(slot)))
+}
+
+/// A number that the launcher has set.
+fn number<T: FromStr>(text: Option<&str>, what: &str) -> anyhow::Result<Option<T>> {
+    let parse = |text: &str| {
+        text.parse().ok().with_context(|| {
+            format!("the launcher's {what} is `{text}`, not a number: correct its variable or give --rank")
+        })
     };
-    let rank =
-        text.parse().with_context(|| format!("the variable RANK is `{text}`, not a number"))?;
-    Ok(Slot(rank))
+    text.map(parse).transpose()
 }
 
 fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
@@ -196,27 +241,10 @@ fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
     }
 }
 
-/// This process's number on its machine: the launcher's word, or the slot where all workers are on one machine.
-fn local_rank(launcher: &Launcher, slot: Slot) -> anyhow::Result<usize> {
-    match &launcher.local_rank {
-        None => Ok(slot.0 as usize),
-        Some(text) => text
-            .parse()
-            .with_context(|| format!("the launcher's local rank is `{text}`, not a number")),
-    }
-}
-
-/// The address of this machine that packets to the coordinator leave from. Nothing is sent.
-fn facing_address(coordinator: &Uri) -> anyhow::Result<String> {
-    let host = coordinator.host().unwrap_or("127.0.0.1").trim_matches(['[', ']']);
-    let port = coordinator.port_u16().unwrap_or(DEFAULT_PORT);
-    let any = if host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
-    let socket = UdpSocket::bind(any).context("open a socket")?;
-    // A host whose name is not known yet may be so later: the connection is what is retried.
-    match socket.connect((host, port)).and_then(|()| socket.local_addr()) {
-        Ok(address) => Ok(address.ip().to_string()),
-        Err(_) => Ok("127.0.0.1".to_string()),
-    }
+/// This process's number on its machine: the launcher's word, or the slot, as if all workers were on one machine.
+fn local_rank(launcher: &Launcher, slot: Option<Slot>) -> anyhow::Result<Option<usize>> {
+    let of_launcher = number(launcher.local_rank.as_deref(), "local rank")?;
+    Ok(of_launcher.or(slot.map(Slot::index)))
 }
 
 #[cfg(test)]
@@ -236,7 +264,7 @@ mod tests {
     #[test]
     fn defaults_and_launchers() {
         let args = parse(&["--rank", "2"], &Launcher::default()).unwrap();
-        assert_eq!((args.slot, args.advertise.as_str()), (Slot(2), "127.0.0.1"));
+        assert_eq!((args.slot, args.advertise), (Some(Slot(2)), None));
         assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:29400/");
         let launcher = Launcher {
             local_rank: Some("3".into()),
@@ -245,17 +273,40 @@ mod tests {
             master_port: Some("1234".into()),
         };
         let args = parse(&[], &launcher).unwrap();
-        assert_eq!(args.slot, Slot(3));
+        assert_eq!(args.slot, Some(Slot(3)));
         assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:1234/");
-        assert_eq!(parse(&["--rank", "0"], &launcher).unwrap().slot, Slot(0));
+        assert_eq!(parse(&["--rank", "0"], &launcher).unwrap().slot, Some(Slot(0)));
+        assert_eq!(parse(&[], &Launcher::default()).unwrap().slot, None);
+    }
+
+    #[test]
+    fn launchers_number_their_processes() {
+        let check = |variables: &[(&str, &str)], rank: Option<&str>, local: Option<&str>| {
+            let launcher = Launcher::from_variables(|name| {
+                variables.iter().find(|(other, _)| *other == name).map(|it| it.1.to_string())
+            });
+            assert_eq!((launcher.rank.as_deref(), launcher.local_rank.as_deref()), (rank, local));
+        };
+        check(&[], None, None);
+        check(&[("RANK", "5"), ("LOCAL_RANK", "1"), ("SLURM_PROCID", "0")], Some("5"), Some("1"));
+        let slurm = [("SLURM_PROCID", "3"), ("SLURM_LOCALID", "1")];
+        check(&[&slurm[..], &[("SLURM_NTASKS", "8")]].concat(), Some("3"), Some("1"));
+        // The shell of an interactive job of one task.
+        check(&[&slurm[..], &[("SLURM_NTASKS", "1")]].concat(), None, None);
+        let open_mpi = [("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_LOCAL_RANK", "0")];
+        check(&open_mpi, Some("2"), Some("0"));
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
-        refused(&[], "--rank is missing");
+        let odd = Launcher { rank: Some("two".to_string()), ..Launcher::default() };
+        let message = parse(&[], &odd).unwrap_err().to_string();
+        assert!(message.contains("`two`, not a number") && message.contains("--rank"), "{message}");
         refused(&["--rank", "0", "--device", "tpu"], "use auto, cpu or cuda:I");
         refused(&["--rank", "0", "--device", "cuda:0"], "use --device cpu");
         refused(&["--rank", "0", "--device", "cpu", "--cuda-graph", "on"], "needs a GPU");
+        refused(&["--rank", "0", "--collective", "nccl"], "this worker computes on the CPU");
+        refused(&["--rank", "0", "--collective", "mpi"], "[possible values: auto, nccl, gloo]");
         refused(&["--rank", "0", "--coordinator", "http://host"], "has no port");
         refused(&["--rank", "0", "--coordinator", "ftp://host:1"], "http://HOST:PORT");
         refused(&["--rank", "0", "--parallel", "0"], "--parallel");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use common::ids::Slot;
 use tch::Device;
 
 use crate::bridge::cuda;
@@ -62,21 +63,70 @@ impl fmt::Display for Place {
     }
 }
 
-/// Chooses; `local_rank` is this process's number on its machine. Opens CUDA's libraries where they may be needed.
+/// Where a worker computes, as far as that is known before its slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Whatever its slot.
+    Fixed(Place),
+    /// On the GPU of its slot, modulo so many.
+    BySlot {
+        /// GPUs that are visible here, 2 or more.
+        gpus: usize,
+    },
+}
+
+impl Placement {
+    /// Where the worker of a slot computes.
+    pub fn of(self, slot: Slot) -> Place {
+        match self {
+            Self::Fixed(place) => place,
+            Self::BySlot { gpus } => {
+                Place { device: Device::Cuda(slot.index() % gpus), tensors: true }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(place) => place.fmt(f),
+            Self::BySlot { gpus } => write!(f, "cuda:(rank mod {gpus})"),
+        }
+    }
+}
+
+/// Chooses; `local_rank` is this process's number on its machine, if it has one already. Opens CUDA's libraries where
+/// they may be needed.
 ///
 /// # Errors
 /// The GPU that was asked for is not there: why, and what to do.
 pub fn choose(
     choice: DeviceChoice,
     engine: EngineChoice,
-    local_rank: usize,
-) -> Result<Place, String> {
+    local_rank: Option<usize>,
+) -> Result<Placement, String> {
     let gpus = match choice {
         DeviceChoice::Cpu => Ok(0),
         _ => cuda::open().map(|()| usize::try_from(tch::Cuda::device_count()).unwrap_or(0)),
     };
+    place((choice, engine), local_rank, gpus)
+}
+
+/// The choice, where CUDA's libraries show so many GPUs or say why they show none.
+fn place(
+    (choice, engine): (DeviceChoice, EngineChoice),
+    local_rank: Option<usize>,
+    gpus: Result<usize, String>,
+) -> Result<Placement, String> {
+    let local_rank = match (choice, &gpus, local_rank) {
+        (DeviceChoice::Auto, &Ok(gpus), None) if gpus > 1 => return Ok(Placement::BySlot { gpus }),
+        // Which of one or none needs no number.
+        (_, _, local_rank) => local_rank.unwrap_or(0),
+    };
     let device = pick(choice, local_rank, gpus)?;
-    Ok(Place { device, tensors: device != Device::Cpu || engine == EngineChoice::Tensors })
+    let tensors = device != Device::Cpu || engine == EngineChoice::Tensors;
+    Ok(Placement::Fixed(Place { device, tensors }))
 }
 
 /// The device, where CUDA's libraries show so many GPUs or say why they show none.
@@ -120,6 +170,20 @@ mod tests {
         ] {
             assert_eq!(pick(choice, local_rank, gpus), Ok(expected), "{choice:?} {local_rank}");
         }
+    }
+
+    #[test]
+    fn several_gpus_wait_for_the_slot_where_nothing_numbers_the_process() {
+        let of = |gpus, local_rank, slot| {
+            let auto = (DeviceChoice::Auto, EngineChoice::Auto);
+            place(auto, local_rank, Ok(gpus)).unwrap().of(Slot(slot)).device
+        };
+        // In a container that sees one GPU it is that one, whatever the slot.
+        assert_eq!(of(1, None, 5), Device::Cuda(0));
+        assert_eq!(of(4, None, 5), Device::Cuda(1));
+        assert_eq!(of(4, Some(3), 5), Device::Cuda(3));
+        assert_eq!(of(0, None, 5), Device::Cpu);
+        assert_eq!(Placement::BySlot { gpus: 4 }.to_string(), "cuda:(rank mod 4)");
     }
 
     #[test]

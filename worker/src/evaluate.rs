@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use common::architecture::{CLASSES, IMAGE_PIXELS, LAYERS};
+use common::architecture::{CLASSES, IMAGE_PIXELS};
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
 
@@ -15,7 +15,7 @@ use crate::bridge::shared::Shared;
 use crate::epoch_features::{FeatureSet, Points};
 use crate::network::kernels::{Activation, Float};
 use crate::network::layers::{activated, convolution, flatten, images, in_64_bits};
-use crate::network::{ComputeError, Weights};
+use crate::network::{ComputeError, Weights, linear};
 use crate::reduction::Reduction;
 use crate::reduction::small::Contribution;
 use crate::shard_pool::ShardPool;
@@ -162,15 +162,15 @@ impl<T: Float> Evaluation<'_, T> {
         }
         let weights = self.weights.get();
         let mut flowing = images(&part.pixels, self.table)?;
-        for (layer, shape) in LAYERS.iter().enumerate() {
+        let layers = weights.layout.architecture().convolutions;
+        for (layer, shape) in layers.iter().enumerate() {
             let kernel = &weights.convolutions[layer];
             let output = convolution::<T>(&flowing.f_to_kind(kernel.kind())?, kernel)?;
             flowing = activated(*shape, &output, &self.activations[layer])?;
         }
-        let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
-        let features = flatten(&flowing)?.f_linear(feature_weight, Some(feature_bias))?;
-        let scores = in_64_bits::<T>(&features.f_linear(output_weight, Some(output_bias))?)?;
-        let features = in_64_bits::<T>(&features)?;
+        let forward = linear::forward(weights, flatten(&flowing)?)?;
+        let scores = in_64_bits::<T>(&forward.scores)?;
+        let features = in_64_bits::<T>(&forward.features)?;
         let samples = features.chunks_exact(self.feature_dim).zip(&part.labels);
         Ok((samples.zip(scores.chunks_exact(CLASSES)))
             .flat_map(|((features, label), scores)| {

@@ -1,4 +1,4 @@
-//! `worker --rank N`: one per GPU, or several on one CPU.
+//! `worker`: one per GPU, or several on one CPU.
 
 use std::process::ExitCode;
 

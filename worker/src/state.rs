@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use common::architecture::LAYERS;
 use common::config::Config;
 use common::ids::{Epoch, Step};
 use proto::Reached;
@@ -72,9 +71,9 @@ impl State {
     /// A new run's state, drawn from the seed.
     pub fn initial(config: &Config, kind: Kind) -> Self {
         let feature_dim = config.feature_dim as usize;
-        let layout = Arc::new(Layout::new(feature_dim));
+        let layout = Arc::new(Layout::new(config.network, feature_dim));
         let flat = Tensor::zeros([layout.total as i64], (kind, Device::Cpu));
-        let mut initialiser = Initialiser::new(config.seed, feature_dim);
+        let mut initialiser = Initialiser::new(config.seed);
         for (index, entry) in layout.entries.iter().enumerate() {
             let shape: Vec<i64> = entry.spec.shape.iter().map(|&size| size as i64).collect();
             let values = Tensor::from_slice(&initialiser.draw(&entry.spec)).view(&shape[..]);
@@ -85,7 +84,9 @@ impl State {
             optimizer: OptimizerState::new(config.optimizer, &flat),
             flat,
             layout,
-            running: LAYERS.iter().map(|layer| RunningStatistics::new(layer.outputs)).collect(),
+            running: (config.network.architecture().convolutions.iter())
+                .map(|layer| RunningStatistics::new(layer.outputs))
+                .collect(),
             batches_tracked: 0,
             centers: centers.into_iter().map(|value| round(value, kind)).collect(),
             position: Position::default(),

@@ -128,12 +128,18 @@ fn failure(error: &tonic::transport::Error) -> ServiceError {
             "the coordinator's certificate is not to be trusted ({why}): give its authority's with --tls-ca, and reach \
              it by a name that its certificate holds"
         )),
-        Some(rustls::Error::AlertReceived(alert)) => ServiceError::Unauthenticated(format!(
-            "the coordinator ended the TLS handshake ({alert:?}): give a certificate of its authority with --tls-cert \
-             and --tls-key"
-        )),
-        _ => ServiceError::Unreachable(cause),
+        _ => alert(error).unwrap_or(ServiceError::Unreachable(cause)),
     }
+}
+
+/// The coordinator's word that it does not accept this side's certificate, if an error is that. Under TLS 1.3 it comes
+/// after the handshake, with the first answer.
+pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<ServiceError> {
+    let Some(rustls::Error::AlertReceived(alert)) = tls_error(error) else { return None };
+    Some(ServiceError::Unauthenticated(format!(
+        "the coordinator ended the TLS handshake ({alert:?}): give a valid certificate of its authority with --tls-cert \
+         and --tls-key"
+    )))
 }
 
 fn chain<'e>(

@@ -22,12 +22,24 @@ macro_rules! choice {
 }
 
 choice!(
+    /// Which network is trained.
+    Network {
+        /// Six convolutional layers with batch normalisation.
+        Cnn = "cnn",
+        /// Fully connected: two hidden layers of 512 and 256 on the pixels.
+        Mlp = "mlp",
+    }
+);
+
+choice!(
     /// How the network's learning rate changes.
     LrSchedule {
         /// Multiplied by `--lr-gamma` every `--lr-step` epochs.
         Step = "step",
         /// Half a cosine from `--lr` to 0 over the run.
         Cosine = "cosine",
+        /// `--lr` throughout.
+        Constant = "constant",
     }
 );
 

@@ -14,7 +14,9 @@ pub mod schedule;
 mod settings;
 pub mod validate;
 
-pub use choices::{CenterRule, Loss, LrSchedule, Optimizer, PictureFormat, Precision, Reduction};
+pub use choices::{
+    CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
+};
 pub use settings::Config;
 
 /// Why a configuration is refused.

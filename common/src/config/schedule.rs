@@ -14,8 +14,9 @@ pub struct StepPosition {
     pub total_steps: u64,
 }
 
-/// The learning rate of one step: `--lr`, multiplied by `--lr-gamma` every `--lr-step` epochs (PyTorch's `StepLR`)
-/// or by ½(1 + cos(π·t/T)) over the steps after the warm-up; during the warm-up by (step + 1)/`--warmup-steps`.
+/// The learning rate of one step: `--lr`, multiplied by `--lr-gamma` every `--lr-step` epochs (PyTorch's `StepLR`),
+/// by ½(1 + cos(π·t/T)) over the steps after the warm-up, or by nothing; during the warm-up by
+/// (step + 1)/`--warmup-steps`.
 pub fn learning_rate(config: &Config, position: StepPosition) -> f64 {
     let StepPosition { epoch, step, total_steps } = position;
     if step.0 < config.warmup_steps {
@@ -26,6 +27,7 @@ pub fn learning_rate(config: &Config, position: StepPosition) -> f64 {
             let changes = i32::try_from(epoch.0 / config.lr_step).unwrap_or(i32::MAX);
             config.lr * config.lr_gamma.powi(changes)
         }
+        LrSchedule::Constant => config.lr,
         LrSchedule::Cosine => {
             let done = (step.0 - config.warmup_steps) as f64;
             let span = total_steps.saturating_sub(config.warmup_steps).max(1) as f64;
@@ -62,6 +64,14 @@ mod tests {
         check(&[], 19, 11_999, 0.001);
         check(&[], 20, 12_000, 0.0008);
         check(&[], 40, 24_000, 0.00064);
+    }
+
+    #[test]
+    fn warm_up_then_constant() {
+        let flags = &["--lr-schedule", "constant", "--warmup-steps", "4"];
+        check(flags, 0, 0, 0.00025);
+        check(flags, 0, 4, 0.001);
+        check(flags, 140, 84_000, 0.001);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::choices::{
-    CenterRule, Loss, LrSchedule, Optimizer, PictureFormat, Precision, Reduction,
+    CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
 };
 
 /// Every setting of a run. A key of the configuration file, a flag and a `CONCENTRIC_…` variable share a name.
@@ -116,6 +116,9 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_PIXEL_STD", default_value_t = 0.3084, help_heading = "Data")]
     pub pixel_std: f64,
 
+    /// The network before the features
+    #[arg(long, env = "CONCENTRIC_NETWORK", default_value_t = Network::Cnn, help_heading = "Training")]
+    pub network: Network,
     /// Passes over the training set
     #[arg(long, env = "CONCENTRIC_EPOCHS", default_value_t = 150, help_heading = "Training")]
     pub epochs: u64,

@@ -2,7 +2,7 @@
 
 use toml::Table;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Network, Precision};
 
 /// Settings that a resumed run may change, because they do not shape the result so far.
 const FREE_ON_RESUME: [&str; 21] = [
@@ -82,6 +82,11 @@ impl Config {
         let valid = self.pixel_std.is_finite() && self.pixel_std > 0.0;
         require(valid, "pixel-std", || format!("is {}, must be above 0", self.pixel_std))?;
         require(self.pixel_mean.is_finite(), "pixel-mean", || "must be finite".to_string())?;
+        let rounds_something = self.precision != Precision::Bf16 || self.network != Network::Mlp;
+        require(rounds_something, "precision", || {
+            "bf16 rounds what convolutions multiply, and --network mlp has none: give f32 or tf32"
+                .to_string()
+        })?;
         self.validate_cluster()?;
         let formats = &self.picture_format;
         require(!formats.is_empty(), "picture-format", || "give at least one format".to_string())
@@ -172,6 +177,7 @@ mod tests {
         check(&["--workers", "2", "--min-workers", "3"], "--min-workers: is 3, more than the 2");
         check(&["--workers", "2", "--max-workers", "1"], "--max-workers: is 1, less than the 2");
         check(&["--min-workers", "0"], "--min-workers");
+        check(&["--network", "mlp", "--precision", "bf16"], "--precision: bf16 rounds");
         check(&["--heartbeat-timeout", "1"], "--heartbeat-timeout: is 1, must be at least 2");
         check(&["--collective-timeout", "0.5"], "--collective-timeout: is 0.5");
     }

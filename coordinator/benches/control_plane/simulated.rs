@@ -186,7 +186,7 @@ impl Session {
 fn hello(slot: u32) -> Hello {
     Hello {
         protocol_version: PROTOCOL_VERSION,
-        slot,
+        slot: Some(slot),
         advertise: format!("sim-{slot}"),
         device: "cpu".to_string(),
         hardware: "Simulated Processor @ 2.00GHz".to_string(),
@@ -194,5 +194,6 @@ fn hello(slot: u32) -> Hello {
         program_version: env!("CARGO_PKG_VERSION").to_string(),
         process_id: slot,
         held: None,
+        incarnation: u64::from(slot),
     }
 }

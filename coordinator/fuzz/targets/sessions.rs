@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
         let event = match WorkerMessage::decode(body).ok().and_then(|words| words.message) {
             Some(Message::Hello(hello)) => Event::Joined(Join {
                 session,
-                slot: Slot(hello.slot),
+                slot: hello.slot.map(Slot),
                 protocol_version: hello.protocol_version,
                 identity: identity(&hello),
                 held: held(&hello),

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,26 +14,36 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::places::Place;
+
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether a connection has made a call that was permitted. Its calls carry it.
-#[derive(Clone, Debug, Default)]
-pub struct Known(Arc<AtomicBool>);
+/// Who is at a connection's other end. Its calls carry it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    address: IpAddr,
+    /// Whether a call of its was permitted.
+    known: Arc<AtomicBool>,
+}
 
-impl Known {
-    /// It has.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+impl Caller {
+    /// Where it calls from.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// A call of its was permitted.
+    pub fn permit(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
     }
 }
 
@@ -51,10 +62,10 @@ pub struct Connection {
     stream: Stream,
     /// Of the preface, which was read already, what is still to be handed on.
     preface: &'static [u8],
-    known: Known,
+    caller: Caller,
     /// Until it is known; then none.
     deadline: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connection {
@@ -63,11 +74,7 @@ impl Connection {
     ///
     /// # Errors
     /// Something else came, or the end.
-    pub async fn begin(
-        mut stream: Stream,
-        probation: Duration,
-        place: OwnedSemaphorePermit,
-    ) -> io::Result<Self> {
+    pub async fn begin(mut stream: Stream, probation: Duration, place: Place) -> io::Result<Self> {
         for expected in PREFACE {
             // From the stream's buffer, or few bytes once: not worth a buffer of its own.
             if stream.read_u8().await? != *expected {
@@ -75,13 +82,14 @@ impl Connection {
             }
         }
         let deadline = Some(Box::pin(sleep(probation)));
-        Ok(Self { stream, preface: PREFACE, known: Known::default(), deadline, _place: place })
+        let caller = Caller { address: place.address(), known: Arc::default() };
+        Ok(Self { stream, preface: PREFACE, caller, deadline, _place: place })
     }
 
     /// Ends the connection of somebody who stays unknown.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(deadline) = &mut self.deadline else { return Ok(()) };
-        if self.known.is_set() {
+        if self.caller.is_known() {
             self.deadline = None;
         } else if deadline.as_mut().poll(context).is_ready() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it made no permitted call"));
@@ -91,10 +99,10 @@ impl Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Known;
+    type ConnectInfo = Caller;
 
-    fn connect_info(&self) -> Known {
-        self.known.clone()
+    fn connect_info(&self) -> Caller {
+        self.caller.clone()
     }
 }
 

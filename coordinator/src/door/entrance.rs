@@ -4,12 +4,11 @@
 //! no more file descriptors makes newcomers wait, and ends nothing.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -17,14 +16,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Stream};
+use super::places::{Place, Places};
 use super::tls::ServerTls;
 
 /// From a connection to the end of its handshakes, and from there to its first permitted call.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Connections at once, as far as the system allows so many.
-const MOST_CONNECTIONS: usize = 16_384;
-/// File descriptors that are left to files and to the program.
-const RESERVED: u64 = 128;
+/// How long a connection that was refused stays for the refusal to be read.
+const PARTING: Duration = Duration::from_secs(1);
 /// Connections ready to be served that the server has not taken yet.
 const READY: usize = 64;
 /// How long the system is left alone when it cannot give a connection.
@@ -37,7 +35,7 @@ pub fn open(
     cancel: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(READY);
-    let places = Arc::new(Semaphore::new(most_connections()));
+    let places = Places::new();
     tokio::spawn(async move {
         let taking = take(listener, tls, places, ready);
         cancel.run_until_cancelled(taking).await;
@@ -48,15 +46,15 @@ pub fn open(
 async fn take(
     listener: TcpListener,
     tls: Option<ServerTls>,
-    places: Arc<Semaphore>,
+    places: Places,
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
     // Dropped with this, it ends the handshakes.
     let mut handshakes = JoinSet::new();
     while !ready.is_closed() {
         while handshakes.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!("cannot take a connection: {error}");
                 sleep(PAUSE).await;
@@ -64,7 +62,7 @@ async fn take(
             }
         };
         // Where there is no place, the connection is closed at once.
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Some(place) = places.take(address.ip()) else { continue };
         let (tls, ready) = (tls.clone(), ready.clone());
         handshakes.spawn(async move {
             match timeout(HANDSHAKE, shake_hands(stream, tls, place)).await {
@@ -79,24 +77,33 @@ async fn take(
 async fn shake_hands(
     stream: TcpStream,
     tls: Option<ServerTls>,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     let stream = match tls {
         None => Stream::Plain(stream),
-        Some(tls) => Stream::Tls(Box::new(TlsAcceptor::from(tls.config()).accept(stream).await?)),
+        Some(tls) => {
+            let accepted = TlsAcceptor::from(tls.config()).accept(stream).into_fallible().await;
+            match accepted {
+                Ok(stream) => Stream::Tls(Box::new(stream)),
+                Err((error, stream)) => {
+                    part(stream).await;
+                    return Err(error);
+                }
+            }
+        }
     };
     Connection::begin(stream, HANDSHAKE, place).await
 }
 
-/// How many connections there may be, after the system's limit on file descriptors is raised as far as it goes.
-fn most_connections() -> usize {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
-        match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-            Ok(()) => hard,
-            Err(_) => soft,
-        }
-    });
-    let free = limit.saturating_sub(RESERVED).max(limit / 2);
-    usize::try_from(free).unwrap_or(MOST_CONNECTIONS).clamp(1, MOST_CONNECTIONS)
+/// After a refusal: lets the other side read why. Closing while bytes of its own are unread would take that from it.
+async fn part(mut stream: TcpStream) {
+    let mut unread = [0; 1024];
+    let reading = async {
+        stream.shutdown().await?;
+        while stream.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Gone already, or it talks on: either way it had its time.
+    timeout(PARTING, reading).await.ok();
 }

@@ -3,6 +3,7 @@
 //! - this file: the settings, and when a door may stand open;
 //! - [`tls`]: certificates, read again when they are replaced;
 //! - [`entrance`]: takes connections, holds them to deadlines and bounds their number;
+//! - `places`: how many there may be, in all and of one caller;
 //! - [`connection`]: one connection, until it has shown that it may call.
 //!
 //! `server` serves what comes through. These are settings of a machine, not of a run: they are neither saved with it nor
@@ -10,6 +11,7 @@
 
 pub mod connection;
 pub mod entrance;
+mod places;
 pub mod tls;
 
 use std::net::SocketAddr;
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use common::access::JoinToken;
 use common::access::token::VARIABLE;
-use connection::Known;
+use connection::Caller;
 use serde::{Deserialize, Serialize};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
@@ -162,8 +164,8 @@ impl Interceptor for Guard {
                  with the coordinator's token",
             ));
         }
-        if let Some(known) = request.extensions().get::<Known>() {
-            known.set();
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            caller.permit();
         }
         Ok(request)
     }

@@ -63,7 +63,7 @@ pub enum InitialStateError {
 pub fn load(path: &Path, config: &Config) -> Result<Bytes, InitialStateError> {
     let name = || path.display().to_string();
     let entries = read(path)?;
-    let specs = architecture::tensors(config.feature_dim as usize);
+    let specs = architecture::tensors(config.network, config.feature_dim as usize);
     let chosen = matching::choose(entries, &specs)
         .map_err(|mismatch| InitialStateError::Mismatch { path: name(), mismatch })?;
     entry::write(&chosen, config.precision)

@@ -12,15 +12,16 @@ use super::{HardwareRule, Member, Membership, Phase, Probe, Standing};
 
 impl Membership {
     pub(super) fn join(&mut self, now: Duration, join: Join) -> Vec<Decision> {
-        if let Err(error) = self.check(&join) {
-            return vec![Decision::Refuse { session: join.session, error }];
-        }
-        let Some(holder) = self.members.get(&join.slot) else {
-            return self.admit(now, join);
+        let slot = match self.check(&join) {
+            Ok(slot) => slot,
+            Err(error) => return vec![Decision::Refuse { session: join.session, error }],
+        };
+        let join = Join { slot: Some(slot), ..join };
+        let Some(holder) = self.members.get(&slot) else {
+            return self.admit(now, slot, join);
         };
         // Its worker has given the old connection up, and its generation with it.
         let is_back = is_same_process(&holder.identity, &join.identity);
-        let slot = join.slot;
         if is_back || self.is_worth_more(&join, holder) {
             let cause = match is_back {
                 true => "has come back over a new connection",
@@ -34,9 +35,9 @@ impl Membership {
             return decisions;
         }
         let ping = Decision::Ping { session: holder.session };
-        self.slot_of.insert(join.session, join.slot);
+        self.slot_of.insert(join.session, slot);
         let deadline = now + self.rules.timing.probe_timeout;
-        self.probes.insert(join.slot, Probe { candidate: join, deadline });
+        self.probes.insert(slot, Probe { candidate: join, deadline });
         vec![ping]
     }
 
@@ -72,8 +73,8 @@ impl Membership {
         Decision::Refuse { session: probe.candidate.session, error }
     }
 
-    fn admit(&mut self, now: Duration, join: Join) -> Vec<Decision> {
-        let Join { session, slot, identity, held, .. } = join;
+    fn admit(&mut self, now: Duration, slot: Slot, join: Join) -> Vec<Decision> {
+        let Join { session, identity, held, .. } = join;
         let holds = held.filter(|held| self.is_current(held)).map(|held| held.reached);
         if holds.is_some() {
             self.absent.remove(&slot);
@@ -119,7 +120,8 @@ impl Membership {
             && self.generation != Generation(0)
     }
 
-    fn check(&self, join: &Join) -> Result<(), ServiceError> {
+    /// The slot that a worker may have, or why it may not join.
+    fn check(&self, join: &Join) -> Result<Slot, ServiceError> {
         if join.protocol_version != PROTOCOL_VERSION {
             return Err(ServiceError::IncompatibleVersion(format!(
                 "this worker speaks protocol version {} (program {}), the coordinator version {PROTOCOL_VERSION} \
@@ -127,15 +129,6 @@ impl Membership {
                 join.protocol_version,
                 join.identity.program_version,
                 env!("CARGO_PKG_VERSION"),
-            )));
-        }
-        let slots = self.rules.max_workers;
-        if join.slot.0 >= slots {
-            let kind = if slots == self.rules.workers { "" } else { "up to " };
-            return Err(ServiceError::Invalid(format!(
-                "--rank {} is out of range: this run has {kind}{slots} workers, so ranks are 0…{}",
-                join.slot,
-                slots - 1
             )));
         }
         if self.has_ended() {
@@ -146,27 +139,28 @@ impl Membership {
         {
             return Err(ServiceError::Ending(format!("the run is stopping: {}", stop.reason)));
         }
-        if self.probes.contains_key(&join.slot) {
+        let slot = self.place(join)?;
+        if self.probes.contains_key(&slot) {
             return Err(ServiceError::SlotTaken(format!(
-                "slot {} is held, and another worker asks for it already",
-                join.slot
+                "slot {slot} is held, and another worker asks for it already"
             )));
         }
-        if !self.members.contains_key(&join.slot) && self.members.len() >= self.limit as usize {
+        if !self.members.contains_key(&slot) && self.members.len() >= self.limit as usize {
             return Err(ServiceError::SlotTaken(format!(
                 "the run has the {} workers that it is scaled to; `coordinator scale` makes room",
                 self.limit
             )));
         }
-        self.check_hardware(join)
+        self.check_hardware(slot, join)?;
+        Ok(slot)
     }
 
-    fn check_hardware(&self, join: &Join) -> Result<(), ServiceError> {
+    fn check_hardware(&self, slot: Slot, join: &Join) -> Result<(), ServiceError> {
         if self.rules.hardware == HardwareRule::Mixed {
             return Ok(());
         }
         // All who are here are alike.
-        let mut others = self.members.iter().filter(|(slot, _)| **slot != join.slot);
+        let mut others = self.members.iter().filter(|(other, _)| **other != slot);
         let Some((slot, member)) = others.next() else {
             return Ok(());
         };
@@ -182,8 +176,10 @@ impl Membership {
     }
 }
 
-fn is_same_process(holder: &Identity, candidate: &Identity) -> bool {
-    holder.host == candidate.host && holder.process_id == candidate.process_id
+/// Containers may share an address and number their processes alike: what a process has drawn counts, too.
+pub(super) fn is_same_process(holder: &Identity, candidate: &Identity) -> bool {
+    let of = |identity: &Identity| (identity.process_id, identity.incarnation);
+    of(holder) == of(candidate) && holder.host == candidate.host
 }
 
 /// What must be equal for equal bits.

@@ -111,13 +111,13 @@ pub enum Event {
     Tick,
 }
 
-/// A worker's request for a slot.
+/// A worker's request for a place.
 #[derive(Clone, Debug)]
 pub struct Join {
     /// The connection it came over.
     pub session: SessionId,
-    /// The slot it asks for.
-    pub slot: Slot,
+    /// The slot it asks for; one that is free where it asks for none.
+    pub slot: Option<Slot>,
     /// Version of the conversation it speaks.
     pub protocol_version: u32,
     /// What it is.
@@ -163,6 +163,8 @@ pub struct Identity {
     pub program_version: String,
     /// On its host.
     pub process_id: u32,
+    /// Drawn by the process when it started.
+    pub incarnation: u64,
 }
 
 /// What a heartbeat says.

@@ -2,6 +2,7 @@
 //!
 //! - `event`: what happens to it ([`Event`]) and what it decides ([`Decision`]);
 //! - `admission`: who may join, and the probe of a slot's holder;
+//! - `placing`: the slot of a worker that asks for none;
 //! - `forming`: how members leave a generation and the next one begins;
 //! - `losing`: members that are gone: by news, by silence, by failing to answer;
 //! - `leaving`: members that are let go: drained, scaled away;
@@ -24,6 +25,7 @@ mod leaving;
 mod losing;
 #[cfg(test)]
 mod model;
+mod placing;
 mod rules;
 #[cfg(test)]
 mod tests;

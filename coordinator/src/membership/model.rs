@@ -13,6 +13,8 @@ use super::*;
 enum Happening {
     /// A worker without a state asks for a slot.
     Join(u32),
+    /// A worker without a state asks for any slot.
+    JoinAnywhere,
     /// A worker dies, and its connection with it.
     Die(u32),
     /// A worker loses its connection, leaves its generation, and comes back with its state.
@@ -35,6 +37,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     let slot = 0u32..5;
     prop_oneof![
         4 => slot.clone().prop_map(Happening::Join),
+        2 => Just(Happening::JoinAnywhere),
         2 => slot.clone().prop_map(Happening::Die),
         1 => slot.clone().prop_map(Happening::ComeBack),
         6 => Just(Happening::Step),
@@ -70,6 +73,8 @@ struct World {
     ended: bool,
     /// Generations that began.
     began: Vec<Generation>,
+    /// A worker that waits for the slot it is given.
+    placeless: Option<Worker>,
     /// What follows from decisions, and whether it is being worked off.
     events: VecDeque<Event>,
     busy: bool,
@@ -86,6 +91,7 @@ impl World {
             generation: Generation(0),
             ended: false,
             began: Vec::new(),
+            placeless: None,
             events: VecDeque::new(),
             busy: false,
         }
@@ -125,12 +131,20 @@ impl World {
                     self.workers.remove(&slot);
                 }
             }
+            Decision::Admit { session, slot } => self.take_in(session, slot),
             Decision::End(_) => self.ended = true,
-            Decision::Admit { .. }
-            | Decision::Ping { .. }
+            Decision::Ping { .. }
             | Decision::Abort { .. }
             | Decision::Lost(_)
             | Decision::Spawn { .. } => {}
+        }
+    }
+
+    /// Who asked for no slot in particular gets one that nobody has.
+    fn take_in(&mut self, session: SessionId, slot: Slot) {
+        if let Some(worker) = self.placeless.take_if(|worker| worker.session == session) {
+            let before = self.workers.insert(slot.0, worker);
+            assert!(before.is_none(), "slot {slot} was given away");
         }
     }
 
@@ -196,13 +210,26 @@ impl World {
         let worker = Worker { session, process, state: held, at_work: None };
         self.workers.insert(slot, worker);
         let mut join = join(self.sessions, slot);
-        join.identity.process_id = process;
+        join.identity = identity(process);
         join.held = held.map(|(generation, step)| Held {
             run: "this run".to_string(),
             generation,
             reached: Reached { step, ..Reached::default() },
         });
         self.apply(Event::Joined(join));
+    }
+
+    fn join_anywhere(&mut self) {
+        self.sessions += 1;
+        // A process that no other worker is.
+        let (session, process) = (SessionId(self.sessions), 100_000 + self.sessions as u32);
+        self.placeless = Some(Worker { session, process, state: None, at_work: None });
+        let mut join = Join { slot: None, ..join(self.sessions, 0) };
+        join.identity = identity(process);
+        self.apply(Event::Joined(join));
+        let is_refused = self.placeless.take().is_some();
+        let Membership { members, limit, .. } = &self.membership;
+        assert!(!is_refused || self.ended || members.len() >= *limit as usize, "there was room");
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -212,6 +239,7 @@ impl World {
                 let process = 1000 + self.sessions as u32;
                 self.join(slot, None, process);
             }
+            Happening::JoinAnywhere => self.join_anywhere(),
             Happening::Die(slot) => {
                 if let Some(worker) = self.workers.remove(&slot) {
                     let how = "died".to_string();
@@ -286,7 +314,8 @@ impl World {
         let Some(holder) = self.workers.get(&slot).cloned() else { return };
         self.sessions += 1;
         let session = SessionId(self.sessions);
-        self.apply(Event::Joined(join(self.sessions, slot)));
+        let identity = identity(self.sessions as u32);
+        self.apply(Event::Joined(Join { identity, ..join(self.sessions, slot) }));
         if answers {
             self.apply(Event::Answered { session: holder.session });
         } else {
@@ -332,6 +361,11 @@ impl World {
             }
         }
     }
+}
+
+/// All on one host, where a process is told by its number.
+fn identity(process_id: u32) -> Identity {
+    Identity { host: "host".to_string(), process_id, ..Identity::default() }
 }
 
 proptest! {

@@ -52,6 +52,16 @@ impl ArtifactPath {
         })
     }
 
+    /// One of [`FOLDERS`].
+    pub fn folder(&self) -> &'static str {
+        self.folder
+    }
+
+    /// The file's name in it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The file below `root`.
     pub fn below(&self, root: &Path) -> PathBuf {
         root.join(self.folder).join(&self.name)

@@ -33,10 +33,17 @@ pub struct CheckpointMetadata {
 /// # Errors
 /// Why it cannot be used, in words.
 pub fn read(path: &Path) -> Result<CheckpointMetadata, String> {
-    let content = fs::read(path).map_err(|error| error.to_string())?;
-    SafeTensors::deserialize(&content).map_err(|error| format!("is damaged: {error}"))?;
+    parse(&fs::read(path).map_err(|error| error.to_string())?)
+}
+
+/// What the bytes of a model file say, if they are whole.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(content: &[u8]) -> Result<CheckpointMetadata, String> {
+    SafeTensors::deserialize(content).map_err(|error| format!("is damaged: {error}"))?;
     let (header_length, header) =
-        SafeTensors::read_metadata(&content).map_err(|error| format!("is damaged: {error}"))?;
+        SafeTensors::read_metadata(content).map_err(|error| format!("is damaged: {error}"))?;
     let entries = header.metadata().as_ref();
     let text = entries.and_then(|entries| entries.get(METADATA_KEY));
     let text =

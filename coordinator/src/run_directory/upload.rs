@@ -50,6 +50,18 @@ impl<'d> Upload<'d> {
         written.map_err(|error| self.directory.storage_error(&self.paths[0].to_string(), &error))
     }
 
+    /// All of it, to be looked at before it is put in place.
+    ///
+    /// # Errors
+    /// Fewer bytes than announced, or [`ServiceError::Storage`].
+    pub fn content(&self) -> Result<Vec<u8>, ServiceError> {
+        if self.received != self.expected {
+            return Err(self.wrong_length());
+        }
+        let read = std::fs::read(self.file.path());
+        read.map_err(|error| self.directory.storage_error(&self.paths[0].to_string(), &error))
+    }
+
     /// Puts the complete artifact in place.
     ///
     /// # Errors

@@ -19,11 +19,14 @@ use tonic::{Status, Streaming};
 
 use super::{Outgoing, Shared};
 use crate::initial_state;
+use crate::intake::Intake;
 use crate::membership::Event;
-use crate::run_directory::{ArtifactPath, CheckpointFile, RunDirectory, model_file};
+use crate::run_directory::{ArtifactPath, CheckpointMetadata, RunDirectory};
 
-/// Longest wait for the next piece of an upload.
+/// Longest wait for the next piece of an upload…
 const PIECE_DEADLINE: Duration = Duration::from_secs(30);
+/// …and for all of them: a worker does not wait for longer either.
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(300);
 /// Pieces received but not yet written.
 const QUEUED_PIECES: usize = 4;
 /// Bytes of a piece on its way out.
@@ -39,11 +42,15 @@ pub async fn put(
     };
     shared.cluster.require_current(header.generation)?;
     let paths =
-        header.paths.iter().map(|path| ArtifactPath::parse(path)).collect::<Result<_, _>>()?;
+        header.paths.iter().map(|path| ArtifactPath::parse(path)).collect::<Result<Vec<_>, _>>()?;
+    shared.intake.check_header(&paths, header.length)?;
     let (content, queue) = mpsc::channel(QUEUED_PIECES);
-    let directory = Arc::clone(&shared.directory);
-    let writing = spawn_blocking(move || write(&directory, paths, &header, queue));
-    let received = forward(&mut pieces, content).await;
+    let upload = (Arc::clone(&shared.directory), shared.intake.clone());
+    let writing = spawn_blocking(move || write(&upload.0, &upload.1, paths, &header, queue));
+    let received = timeout(UPLOAD_DEADLINE, forward(&mut pieces, content)).await;
+    let received = received.unwrap_or_else(|_| {
+        Err(ServiceError::TimedOut(format!("the artifact did not come within {UPLOAD_DEADLINE:?}")))
+    });
     let written = writing.await.map_err(|error| ServiceError::Internal(error.to_string()))?;
     // A broken stream also ends the writing early, with a less telling error.
     let stored = received.and(shared.ending_run_if_storage_failed(written))?;
@@ -83,33 +90,44 @@ struct Stored {
 /// Runs where it may block.
 fn write(
     directory: &RunDirectory,
+    intake: &Intake,
     paths: Vec<ArtifactPath>,
     header: &PutArtifactHeader,
     mut queue: mpsc::Receiver<Bytes>,
 ) -> Result<Stored, ServiceError> {
     let generation = Generation(header.generation);
+    let Some(first) = paths.first().cloned() else {
+        return Err(ServiceError::Invalid("an artifact needs at least one path".to_string()));
+    };
     let mut upload = directory.receive(generation, paths, header.length)?;
     while let Some(content) = queue.blocking_recv() {
         upload.write(&content)?;
     }
-    let paths = upload.finish()?;
-    let is_model =
-        |path: &ArtifactPath| matches!(path.checkpoint(), Some(CheckpointFile::Model(_)));
-    let model = paths.into_iter().find(is_model);
-    let description = model.as_ref().map(|model| describe(directory, model)).unwrap_or_default();
-    Ok(Stored { model, description })
+    let metadata = match intake.has_numbers(&first) {
+        true => intake.check_content(&first, &upload.content()?)?,
+        false => None,
+    };
+    upload.finish()?;
+    Ok(match metadata {
+        Some(metadata) => {
+            Stored { description: description(directory, &first, &metadata), model: Some(first) }
+        }
+        None => Stored { model: None, description: String::new() },
+    })
 }
 
 /// A checkpoint as messages name it.
-pub fn describe(directory: &RunDirectory, model: &ArtifactPath) -> String {
+fn description(
+    directory: &RunDirectory,
+    model: &ArtifactPath,
+    metadata: &CheckpointMetadata,
+) -> String {
     let root = directory.root();
-    let position = match model_file::read(&model.below(root)) {
-        Ok(metadata) => format!(" (epoch {}, step {})", metadata.epoch, metadata.step),
-        Err(_) => String::new(),
-    };
     format!(
-        "the last checkpoint is {}{position}, `--resume {}` goes on from it",
+        "the last checkpoint is {} (epoch {}, step {}), `--resume {}` goes on from it",
         model.below(root).display(),
+        metadata.epoch,
+        metadata.step,
         root.display()
     )
 }

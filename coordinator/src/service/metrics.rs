@@ -22,6 +22,7 @@ pub async fn report(
             return Err(ServiceError::Invalid("the report holds no metrics".to_string()));
         }
     };
+    shared.intake.check_metrics(&record)?;
     let directory = Arc::clone(&shared.directory);
     let writing = spawn_blocking(move || directory.append_metrics(&record).map(|()| record));
     let written = writing.await.map_err(|error| ServiceError::Internal(error.to_string()))?;

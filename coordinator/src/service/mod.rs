@@ -29,6 +29,9 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::board::Board;
 use crate::cluster::Cluster;
 use crate::data::DataIdentity;
+use crate::door::connection::Caller;
+use crate::intake::Intake;
+use crate::intake::joins::Joins;
 use crate::membership::Event;
 use crate::run_directory::RunDirectory;
 use crate::samples::SampleServer;
@@ -52,6 +55,10 @@ pub struct Shared {
     pub cluster: Arc<Cluster>,
     /// Who consumes which samples.
     pub samples: SampleServer,
+    /// What workers may say and send.
+    pub intake: Intake,
+    /// How often they may join.
+    pub joins: Joins,
     /// Where results go.
     pub directory: Arc<RunDirectory>,
     /// What was reported so far.
@@ -93,7 +100,8 @@ impl Coordinator for Service {
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        Ok(Response::new(session::serve(&self.0, request.into_inner()).await?))
+        let caller = request.extensions().get::<Caller>().map(Caller::address);
+        Ok(Response::new(session::serve(&self.0, caller, request.into_inner()).await?))
     }
 
     async fn set_key(

@@ -28,7 +28,7 @@ pub fn scale(shared: &Shared, request: ScaleRequest) -> Result<ScaleReply, Servi
             format!("starts {} workers beside the {here} that are here", workers as usize - here)
         }
         std::cmp::Ordering::Greater => format!(
-            "{} workers are welcome beside the {here} that are here: start each with `worker --rank I`, I below {most}",
+            "{} workers are welcome beside the {here} that are here: start each with `worker`, or `worker --rank I`, I below {most}",
             workers as usize - here
         ),
     };

@@ -1,5 +1,6 @@
 //! A worker's whole stay: its Hello, the wait for its place, then its messages until either side ends it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::status::ServiceError;
@@ -7,10 +8,11 @@ use proto::worker_message::Message;
 use proto::{CoordinatorMessage, Hello, WorkerMessage};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::{Outgoing, Shared};
+use crate::intake::Intake;
 use crate::membership::Event;
 use crate::seat::Seat;
 use crate::translation::event;
@@ -23,13 +25,20 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// Lets the worker in and returns the stream of its orders.
 pub async fn serve(
     shared: &Shared,
+    caller: Option<IpAddr>,
     mut messages: Streaming<WorkerMessage>,
 ) -> Result<Outgoing<CoordinatorMessage>, ServiceError> {
     let hello = hello(&mut messages).await?;
+    shared.intake.check_hello(&hello)?;
+    if let Some(caller) = caller {
+        shared.joins.count(shared.cluster.uptime(), caller, hello.slot)?;
+    }
     let (seat, orders) = shared.cluster.join(hello).await?;
-    let cancel = shared.cancel.clone();
-    shared.tasks.spawn(async move { cancel.run_until_cancelled(listen(seat, messages)).await });
-    Ok(Box::pin(UnboundedReceiverStream::new(orders).map(Ok)))
+    let (cancel, intake) = (shared.cancel.clone(), shared.intake.clone());
+    let listening =
+        async move { cancel.run_until_cancelled(listen(seat, messages, &intake)).await };
+    shared.tasks.spawn(listening);
+    Ok(Box::pin(ReceiverStream::new(orders).map(Ok)))
 }
 
 async fn hello(messages: &mut Streaming<WorkerMessage>) -> Result<Hello, ServiceError> {
@@ -43,9 +52,9 @@ async fn hello(messages: &mut Streaming<WorkerMessage>) -> Result<Hello, Service
 }
 
 /// Passes on what the worker says until its connection or its session ends.
-async fn listen(seat: Seat, mut messages: Streaming<WorkerMessage>) {
+async fn listen(seat: Seat, mut messages: Streaming<WorkerMessage>, intake: &Intake) {
     let closing = seat.closing.clone();
-    let how = closing.run_until_cancelled(pass_on(&seat, &mut messages)).await;
+    let how = closing.run_until_cancelled(pass_on(&seat, &mut messages, intake)).await;
     match how {
         Some(how) => seat.leave(how),
         None => {
@@ -58,12 +67,16 @@ async fn listen(seat: Seat, mut messages: Streaming<WorkerMessage>) {
 }
 
 /// Returns how the connection ended.
-async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>) -> String {
+async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>, intake: &Intake) -> String {
     loop {
         match messages.message().await {
             Ok(Some(message)) => {
-                let Some(event) = message.message.and_then(|message| event(seat.session, message))
-                else {
+                let tidied = message.message.map(|message| intake.tidy(message)).transpose();
+                let message = match tidied {
+                    Ok(message) => message,
+                    Err(what) => return format!("said what cannot be true: {what}"),
+                };
+                let Some(event) = message.and_then(|message| event(seat.session, message)) else {
                     continue;
                 };
                 let is_heartbeat = matches!(event, Event::Heard { .. });

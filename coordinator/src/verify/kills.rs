@@ -15,11 +15,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use tokio::time::sleep;
 
-use crate::args::RunningCoordinator;
 use crate::ledger;
 use crate::run_directory::{EVENTS, events_log};
+use crate::running_coordinator::RunningCoordinator;
 use crate::spawn::living_worker;
-use crate::status_command::connect;
 
 /// Between two looks at how far the run is.
 const POLL: Duration = Duration::from_millis(10);
@@ -66,7 +65,7 @@ async fn find_coordinator(root: &Path) -> CoordinatorClient<Line> {
     loop {
         let lines = events_log::read(&root.join(EVENTS)).unwrap_or_default();
         if let Some(address) = ledger::summarise(&lines).address
-            && let Ok(client) = connect(&run_at(&address)).await
+            && let Ok(client) = run_at(&address).connect().await
         {
             return client;
         }
@@ -76,7 +75,7 @@ async fn find_coordinator(root: &Path) -> CoordinatorClient<Line> {
 
 /// A run of this machine's own, which lets everybody on it in.
 fn run_at(address: &str) -> RunningCoordinator {
-    RunningCoordinator { url: format!("http://{address}"), access: Access::default() }
+    RunningCoordinator { url: Some(format!("http://{address}")), access: Access::default() }
 }
 
 /// Kills, if it is time. A process that was killed may still be listed, so none is killed twice.

@@ -2,7 +2,8 @@
 
 use common::status::ServiceError;
 
-use crate::harness::{FakeWorker, TestRun, checkpoint_files};
+use crate::files::checkpoint_files;
+use crate::harness::{FakeWorker, TestRun};
 
 async fn started(folder: &tempfile::TempDir, arguments: &[&str]) -> (TestRun, FakeWorker) {
     let run = TestRun::start(folder, arguments).await;
@@ -23,7 +24,7 @@ async fn what_is_put_can_be_got_under_every_name() {
     let folder = tempfile::tempdir().unwrap();
     let (run, mut worker) = started(&folder, &[]).await;
     let content: Vec<u8> = (0..700_000u32).map(|i| (i % 251) as u8).collect();
-    let paths = ["features/epoch=0.safetensors", "pictures/a.png"];
+    let paths = ["pictures/epoch=0.png", "pictures/curves.png"];
     worker.put(&paths, &content).await.unwrap();
     for path in paths {
         assert_eq!(worker.get(path).await.unwrap(), content);
@@ -31,24 +32,24 @@ async fn what_is_put_can_be_got_under_every_name() {
     worker.put(&paths[..1], b"new").await.unwrap();
     assert_eq!(run.read(paths[0]), b"new");
     assert_eq!(run.read(paths[1]), content, "another name keeps its content");
-    worker.put(&["pictures/empty.svg"], b"").await.unwrap();
-    assert_eq!(worker.get("pictures/empty.svg").await.unwrap(), b"");
+    worker.put(&["pictures/features.gif"], b"").await.unwrap();
+    assert_eq!(worker.get("pictures/features.gif").await.unwrap(), b"");
 }
 
 #[tokio::test]
 async fn an_incomplete_upload_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
     let (run, mut worker) = started(&folder, &[]).await;
-    worker.put(&["pictures/a.png"], b"whole").await.unwrap();
+    worker.put(&["pictures/curves.png"], b"whole").await.unwrap();
     for length in [3, 5000] {
-        let refused = worker.put_as(1, &["pictures/a.png"], &[7; 4000], length).await;
+        let refused = worker.put_as(1, &["pictures/curves.png"], &[7; 4000], length).await;
         assert!(
             matches!(&refused, Err(ServiceError::Invalid(m)) if m.contains("announced")),
             "{refused:?}"
         );
     }
-    assert_eq!(run.read("pictures/a.png"), b"whole");
-    assert_eq!(names(&run, "pictures"), ["a.png"]);
+    assert_eq!(run.read("pictures/curves.png"), b"whole");
+    assert_eq!(names(&run, "pictures"), ["curves.png"]);
 }
 
 #[tokio::test]
@@ -66,7 +67,7 @@ async fn tricks_with_paths_are_refused() {
     assert!(matches!(worker.put(&[], b"x").await, Err(ServiceError::Invalid(_))));
     assert!(matches!(worker.get("pictures/none.png").await, Err(ServiceError::NotFound(_))));
     assert!(matches!(worker.get("initial.safetensors").await, Err(ServiceError::NotFound(_))));
-    let stale = worker.put_as(2, &["pictures/a.png"], b"x", 1).await;
+    let stale = worker.put_as(2, &["pictures/curves.png"], b"x", 1).await;
     assert!(matches!(stale, Err(ServiceError::Stale(_))));
     assert!(names(&run, "pictures").is_empty());
 }
@@ -90,10 +91,13 @@ async fn the_resume_file_that_the_model_names_is_kept_until_its_successor_is_nam
 #[tokio::test]
 async fn only_the_newest_epochs_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, mut worker) = started(&folder, &["--keep", "2"]).await;
+    let (run, mut worker) = started(&folder, &["--keep", "2", "--epochs", "12"]).await;
     for epoch in 0..12 {
         let stem = format!("epoch={epoch}");
-        worker.checkpoint(&[&stem, "last", "best"], [epoch + 1, 0, 10 * epoch]).await.unwrap();
+        worker
+            .checkpoint(&[&stem, "last", "best"], [epoch + 1, 0, 10 * (epoch + 1)])
+            .await
+            .unwrap();
     }
     let stems = ["best", "epoch=10", "epoch=11", "last"];
     let expected =
@@ -106,7 +110,7 @@ async fn metrics_become_lines() {
     let folder = tempfile::tempdir().unwrap();
     let (run, mut worker) = started(&folder, &[]).await;
     worker.report_step(0, 0).await.unwrap();
-    worker.report_step(0, 10).await.unwrap();
+    worker.report_step(1, 10).await.unwrap();
     let lines = run.metrics_lines();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[1]["kind"], "step");

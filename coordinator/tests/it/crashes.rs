@@ -12,13 +12,22 @@ use proto::report_metrics_request::Metrics;
 use proto::{EpochMetrics, ReportMetricsRequest, StartFrom};
 
 use crate::command_line::PROGRAM;
-use crate::harness::{FakeWorker, checkpoint_files, hello, within};
+use crate::files::{archive, checkpoint_files, features};
+use crate::harness::{FakeWorker, hello, within};
 use crate::program::{Process, address_after, arguments, eventually};
 
 /// Nobody comes back with the run's state, and nobody is to be waited for.
 const ALONE: [&str; 4] = ["--workers", "1", "--rejoin-timeout", "0.1"];
 /// More places than a run comes to.
 const FAR: u64 = 1000;
+
+/// The small settings, but three steps an epoch.
+fn settings(root: &Path) -> Vec<String> {
+    let mut all = arguments(root);
+    let flag = all.iter().position(|argument| argument == "--batch-size").unwrap();
+    all[flag + 1] = "33".to_string();
+    all
+}
 
 /// What the coordinator has acknowledged.
 #[derive(Debug, Default)]
@@ -40,7 +49,12 @@ async fn run(worker: &mut FakeWorker, done: &mut Acknowledged) -> Result<(), Ser
             let request =
                 ReportMetricsRequest { generation: 1, metrics: Some(Metrics::Epoch(epoch)) };
             within(worker.client.report_metrics(request)).await.map_err(ServiceError::from)?;
-            worker.put(&[&format!("features/epoch={finished}.safetensors")], b"features").await?;
+            worker
+                .put(
+                    &[&format!("features/epoch={finished}.safetensors")],
+                    &archive(&features(97), None),
+                )
+                .await?;
             worker.checkpoint(&[&format!("epoch={finished}"), "last"], position).await?;
             worker.put(&[&format!("pictures/epoch={finished}.png")], b"picture").await?;
         } else {
@@ -54,7 +68,7 @@ async fn run(worker: &mut FakeWorker, done: &mut Acknowledged) -> Result<(), Ser
 /// Starts the program and trains with it until it is killed at its `place`; `None` if it never came to that place.
 async fn crash_at(root: &Path, place: u64) -> Option<Acknowledged> {
     let mut command = Command::new(PROGRAM);
-    command.args(arguments(root)).args(ALONE).args(["--keep", "1"]);
+    command.args(settings(root)).args(ALONE).args(["--keep", "1"]);
     command.env(crash::VARIABLE, place.to_string());
     let mut process = Process::start(&mut command);
     let mut done = Acknowledged::default();
@@ -81,7 +95,7 @@ async fn check_resumes(root: &Path, done: &Acknowledged) {
         command.args(["--listen", "127.0.0.1:0", "--resume"]).arg(root);
     } else {
         assert!(done.steps == 0);
-        command.args(arguments(root)).args(ALONE);
+        command.args(settings(root)).args(ALONE);
     }
     // It may listen where the one before did.
     let earlier = usize::from(address_after(root, 0).is_some());

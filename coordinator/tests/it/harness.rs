@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,13 +24,10 @@ use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
 use proto::{
     CoordinatorMessage, Finished, Heartbeat, Hello, Left, PROTOCOL_VERSION, PutArtifactHeader,
-    PutArtifactPiece, Reached, ReportMetricsRequest, Start, StepMetrics, WorkerMessage,
+    PutArtifactPiece, Reached, ReportMetricsRequest, Start, StepMetrics, Welcome, WorkerMessage,
     put_artifact_piece,
 };
 use proto::{GetArtifactRequest, report_metrics_request};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -37,6 +35,8 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
+
+use crate::files::checkpoint_files;
 
 /// Nothing here takes longer.
 const HARD_LIMIT: Duration = Duration::from_secs(30);
@@ -100,10 +100,12 @@ pub fn plan(root: &Path, arguments: &[&str]) -> Result<RunPlan> {
 }
 
 impl TestRun {
-    /// Starts a new run in `folder` with the small settings and `arguments`.
+    /// Starts a new run in `folder` with the small settings, over which `arguments` go.
     pub async fn start(folder: &TempDir, arguments: &[&str]) -> Self {
         let root = folder.path().join("run");
-        let plan = plan(&root, &[&SMALL[..], arguments].concat()).unwrap();
+        let small = SMALL.chunks(2).filter(|pair| !arguments.contains(&pair[0])).flatten();
+        let small: Vec<&str> = small.copied().collect();
+        let plan = plan(&root, &[&small[..], arguments].concat()).unwrap();
         Self::launch(root, plan).await
     }
 
@@ -181,15 +183,35 @@ impl Drop for TestRun {
 #[derive(Debug)]
 pub struct FakeWorker {
     words: mpsc::Sender<WorkerMessage>,
-    orders: Streaming<CoordinatorMessage>,
+    pub orders: Streaming<CoordinatorMessage>,
+    caller: Caller,
+}
+
+/// Somebody who has come in: what a worker does beside its session.
+#[derive(Clone, Debug)]
+pub struct Caller {
     pub client: CoordinatorClient<Line>,
+}
+
+impl Deref for FakeWorker {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl DerefMut for FakeWorker {
+    fn deref_mut(&mut self) -> &mut Caller {
+        &mut self.caller
+    }
 }
 
 /// What an ordinary worker says first.
 pub fn hello(slot: u32) -> Hello {
     Hello {
         protocol_version: PROTOCOL_VERSION,
-        slot,
+        slot: Some(slot),
         advertise: format!("host-{slot}"),
         device: "cpu".to_string(),
         hardware: "Xeon".to_string(),
@@ -197,6 +219,7 @@ pub fn hello(slot: u32) -> Hello {
         program_version: "0.1.0".to_string(),
         process_id: 100 + slot,
         held: None,
+        incarnation: 1000 + u64::from(slot),
     }
 }
 
@@ -223,12 +246,15 @@ impl FakeWorker {
         access: &Access,
         hello: Hello,
     ) -> Result<Self, ServiceError> {
-        let endpoint = Endpoint::from_shared(address.to_string()).unwrap();
-        let mut client = CoordinatorClient::new(within(access.connect(endpoint)).await?);
+        Self::join_over(Caller::connect(address, access).await?, hello).await
+    }
+
+    pub async fn join_over(mut caller: Caller, hello: Hello) -> Result<Self, ServiceError> {
         let (words, outgoing) = mpsc::channel(16);
         words.send(WorkerMessage { message: Some(Word::Hello(hello)) }).await.unwrap();
-        let orders = within(client.session(ReceiverStream::new(outgoing))).await?.into_inner();
-        Ok(Self { words, orders, client })
+        let session = caller.client.session(ReceiverStream::new(outgoing));
+        let orders = within(session).await?.into_inner();
+        Ok(Self { words, orders, caller })
     }
 
     /// `count` workers that have been told to start.
@@ -278,6 +304,14 @@ impl FakeWorker {
         }
     }
 
+    /// The greeting that must come next.
+    pub async fn welcome(&mut self) -> Welcome {
+        match within(self.orders.message()).await.unwrap().and_then(|order| order.message) {
+            Some(Order::Welcome(welcome)) => welcome,
+            other => panic!("{other:?} instead of Welcome"),
+        }
+    }
+
     pub async fn start(&mut self) -> Start {
         match self.order().await {
             Ok(Some(Order::Start(start))) => start,
@@ -300,6 +334,15 @@ impl FakeWorker {
             other => panic!("{other:?} instead of Abort"),
         }
     }
+}
+
+impl Caller {
+    /// Connects, and nothing more.
+    pub async fn connect(address: &str, access: &Access) -> Result<Self, ServiceError> {
+        let endpoint = Endpoint::from_shared(address.to_string()).unwrap();
+        let line = within(access.connect(endpoint)).await?;
+        Ok(Self { client: CoordinatorClient::new(line) })
+    }
 
     pub async fn put(&mut self, paths: &[&str], content: &[u8]) -> Result<(), ServiceError> {
         self.put_as(1, paths, content, content.len() as u64).await
@@ -316,7 +359,9 @@ impl FakeWorker {
         let header = PutArtifactHeader { generation, paths, length };
         let piece = |piece| PutArtifactPiece { piece: Some(piece) };
         let mut pieces = vec![piece(put_artifact_piece::Piece::Header(header))];
-        let contents = content.chunks(1000).map(<[u8]>::to_vec);
+        // Few pieces, so that there are few places to be killed at.
+        let contents =
+            content.chunks(content.len().div_ceil(3).clamp(1000, 1 << 20)).map(<[u8]>::to_vec);
         pieces.extend(contents.map(|c| piece(put_artifact_piece::Piece::Content(c.into()))));
         within(self.client.put_artifact(tokio_stream::iter(pieces))).await?;
         Ok(())
@@ -365,19 +410,6 @@ impl FakeWorker {
         }
         Ok(())
     }
-}
-
-/// Model and resume file at a position `[epoch, step in epoch, step]`.
-pub fn checkpoint_files([epoch, step_in_epoch, step]: [u64; 3]) -> (Vec<u8>, Vec<u8>) {
-    let resume = format!("the resume file of step {step}").into_bytes();
-    let sha256: String = Sha256::digest(&resume).iter().map(|byte| format!("{byte:02x}")).collect();
-    let metadata = serde_json::json!({
-        "resume_sha256": sha256, "epoch": epoch, "step_in_epoch": step_in_epoch, "step": step,
-    });
-    let numbers = [0u8; 16];
-    let tensor = TensorView::new(Dtype::F32, vec![4], &numbers).unwrap();
-    let metadata = Some([("concentric".to_string(), metadata.to_string())].into());
-    (safetensors::serialize([("x", tensor)], metadata).unwrap(), resume)
 }
 
 /// The settings that workers were sent.

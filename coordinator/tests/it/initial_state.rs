@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use common::architecture::{TensorKind, tensors};
+use common::config::Network;
 use coordinator::initial_state::load;
 use flate2::read::GzDecoder;
 use proto::StartFrom;
@@ -54,7 +55,9 @@ fn check(content: &[u8], with_center: bool, float: Dtype) {
     let file = SafeTensors::deserialize(content).unwrap();
     assert_eq!(file.len(), 46 + usize::from(with_center));
     let mut parameter = 0;
-    for spec in tensors(2).into_iter().filter(|spec| with_center || spec.kind != TensorKind::Center)
+    for spec in tensors(Network::Cnn, 2)
+        .into_iter()
+        .filter(|spec| with_center || spec.kind != TensorKind::Center)
     {
         let view = file.tensor(&spec.name).unwrap();
         assert_eq!(view.shape(), spec.shape, "{}", spec.name);

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod artifacts;
+mod attacks;
 mod command_line;
 mod crashes;
 mod endings;
+mod files;
 mod harness;
 mod initial_state;
 mod joining;

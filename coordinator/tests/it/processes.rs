@@ -18,8 +18,8 @@ use crate::program::{Process, address, arguments, eventually};
 async fn a_full_disk_keeps_the_previous_checkpoint_and_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("run");
-    // No file may grow beyond 64 blocks: a write fails with EFBIG as it would with ENOSPC on a full disk.
-    let script = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
+    // No file may grow beyond 12,000 blocks: a write fails with EFBIG as it would with ENOSPC on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 12000; exec \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh", PROGRAM]).args(arguments(&root));
     let process = Process::start(&mut command);
@@ -28,7 +28,7 @@ async fn a_full_disk_keeps_the_previous_checkpoint_and_ends_the_run() {
     worker.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
     let model = std::fs::read(root.join("checkpoints/last.safetensors")).unwrap();
 
-    let refused = worker.put(&["checkpoints/last.safetensors"], &vec![1; 1 << 20]).await;
+    let refused = worker.put(&["checkpoints/last.safetensors"], &vec![1; 13 << 20]).await;
     let Err(ServiceError::Storage(message)) = refused else { panic!("{refused:?}") };
     assert!(message.contains("cannot store checkpoints/last.safetensors"), "{message}");
     assert_eq!(std::fs::read(root.join("checkpoints/last.safetensors")).unwrap(), model);

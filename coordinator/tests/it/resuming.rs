@@ -6,7 +6,8 @@ use proto::report_metrics_request::Metrics;
 use proto::{EpochMetrics, ReportMetricsRequest};
 use tempfile::TempDir;
 
-use crate::harness::{FakeWorker, TestRun, checkpoint_files, config, plan, within};
+use crate::files::checkpoint_files;
+use crate::harness::{FakeWorker, TestRun, config, plan, within};
 
 /// A run of 12 steps whose last checkpoint is at step 11, the first of epoch 1 at step 10.
 async fn interrupted_run(folder: &TempDir) {

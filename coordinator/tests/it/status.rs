@@ -1,13 +1,14 @@
 //! `coordinator status`.
 
 use common::access::Access;
-use coordinator::args::{RunningCoordinator, StatusPlan};
+use coordinator::running_coordinator::{RunningCoordinator, StatusPlan};
 use coordinator::status_command::status;
 
 use crate::harness::{FakeWorker, TestRun, within};
 
 async fn ask(address: &str, json: bool) -> anyhow::Result<String> {
-    let coordinator = RunningCoordinator { url: address.to_string(), access: Access::default() };
+    let coordinator =
+        RunningCoordinator { url: Some(address.to_string()), access: Access::default() };
     let plan = StatusPlan { coordinator, json };
     within(status(&plan)).await
 }

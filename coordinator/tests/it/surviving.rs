@@ -1,7 +1,8 @@
 //! Losses, drains and crashes of the coordinator, seen by workers that only talk.
 
-use coordinator::args::{AuditPlan, DrainPlan, RunningCoordinator, ScalePlan};
+use coordinator::args::AuditPlan;
 use coordinator::membership::Outcome;
+use coordinator::running_coordinator::{DrainPlan, RunningCoordinator, ScalePlan};
 use coordinator::{audit, operator_command};
 use proto::coordinator_message::Message as Order;
 use proto::{HeldState, Hello, StartFrom};
@@ -129,7 +130,8 @@ async fn a_worker_is_drained_and_the_run_scaled() {
         TestRun::start(&folder, &["--workers", "2", "--max-workers", "3", "--min-workers", "1"])
             .await;
     let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
-    let coordinator = RunningCoordinator { url: run.address.clone(), access: run.access.clone() };
+    let coordinator =
+        RunningCoordinator { url: Some(run.address.clone()), access: run.access.clone() };
     let drain = |rank| DrainPlan { rank, coordinator: coordinator.clone() };
     let nobody = within(operator_command::drain(&drain(2))).await.unwrap_err().to_string();
     assert!(nobody.contains("no worker in slot 2; workers are in 0, 1"), "{nobody}");

@@ -1,6 +1,6 @@
 //! One copy of the run's state in a device's memory: what a step reads or writes.
 
-use common::architecture::{CLASSES, LAYERS};
+use common::architecture::CLASSES;
 use tch::{Device, Kind, Tensor};
 
 use crate::batch_norm::RunningStatistics;
@@ -41,7 +41,7 @@ impl StateCopy {
             flat: copied(&state.flat)?,
             first: copied(&state.optimizer.first)?,
             second: state.optimizer.second.as_ref().map(copied).transpose()?,
-            running: numbers(&running)?.f_view([2, -1])?,
+            running: numbers(&running)?.f_view([2, running.len() as i64 / 2])?,
             centers: numbers(&state.centers)?.f_view([CLASSES as i64, -1])?,
             good: Tensor::f_ones([1], (Kind::Double, device))?,
         })
@@ -91,7 +91,8 @@ impl StateCopy {
             (means, variances) = (other_means, other_variances);
             RunningStatistics { mean: mean.to_vec(), variance: variance.to_vec() }
         };
-        state.running = LAYERS.iter().map(|layer| take(layer.outputs)).collect();
+        let layers = state.layout.architecture().convolutions;
+        state.running = layers.iter().map(|layer| take(layer.outputs)).collect();
         state.centers = centers;
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! Classifies test samples on a device with the running statistics.
 
-use common::architecture::LAYERS;
 use tch::{Kind, Tensor};
 
 use super::Accelerator;
@@ -9,7 +8,7 @@ use super::norm::{Activation, NormParameters, Statistics};
 use super::shard::{convolution, evaluated, images};
 use crate::evaluate::Part;
 use crate::network::layers::flatten;
-use crate::network::{ComputeError, Weights};
+use crate::network::{ComputeError, Weights, linear};
 use crate::state::State;
 
 /// The network as it is after the newest committed step.
@@ -43,8 +42,8 @@ impl Accelerator {
         let running = copy.running.f_to_kind(Kind::Double)?;
         let mut first = 0;
         let mut activations = Vec::with_capacity(norms.len());
-        for (layer, norm) in LAYERS.iter().zip(norms) {
-            let channels = layer.outputs as i64;
+        for norm in norms {
+            let channels = norm.weight.size()[0];
             let of_layer = running.f_narrow(1, first, channels)?;
             let statistics =
                 Statistics::running(of_layer.f_select(0, 0)?, of_layer.f_select(0, 1)?);
@@ -67,15 +66,15 @@ impl DeviceEvaluation<'_> {
         let Accelerator { device, table, .. } = self.accelerator;
         let pixels = Tensor::from_slice(&part.pixels).f_to_device(*device)?;
         let mut flowing = images(&pixels, table)?;
-        let layers = LAYERS.iter().zip(&self.weights.convolutions).zip(&self.activations);
-        for ((layer, kernel), activation) in layers {
+        let layers = self.weights.layout.architecture().convolutions.iter();
+        let kernels = self.weights.convolutions.iter().zip(&self.activations);
+        for (layer, (kernel, activation)) in layers.zip(kernels) {
             let input = flowing.f_to_kind(kernel.kind())?;
             let z = convolution(&input, kernel, table.kind())?;
             flowing = evaluated(*layer, &z, activation)?;
         }
-        let [feature_weight, feature_bias, output_weight, output_bias] = &self.weights.heads;
-        let features = flatten(&flowing)?.f_linear(feature_weight, Some(feature_bias))?;
-        let scores = features.f_linear(output_weight, Some(output_bias))?;
+        let linear::Forward { features, scores, .. } =
+            linear::forward(&self.weights, flatten(&flowing)?)?;
         let labels = Tensor::from_slice(&part.labels).f_to_device(*device)?;
         let columns = [labels.f_unsqueeze(1)?, scores.f_argmax(1, true)?];
         let [label, prediction] = columns.map(|column| column.f_to_kind(Kind::Double));

@@ -116,7 +116,6 @@ impl Accelerator {
     ) -> Result<Self, ComputeError> {
         let kind = state.flat.kind();
         let first = StateCopy::of(state, device)?;
-        let gradient = Tensor::f_zeros([state.layout.bucketed() as i64], (kind, device))?;
         let mut copies = vec![first];
         while copies.len() < COPIES {
             copies.push(copies[0].duplicate()?);
@@ -125,7 +124,9 @@ impl Accelerator {
         Ok(Self {
             device,
             products,
-            shards: (0..shards).map(|_| Shard::new(&gradient)).collect::<Result<_, _>>()?,
+            shards: (0..shards)
+                .map(|_| Shard::new(&state.layout, (kind, device)))
+                .collect::<Result<_, _>>()?,
             copies,
             ring: Ring::default(),
             slots: Slots::new(device)?,

@@ -146,6 +146,9 @@ impl Statistics {
 /// # Errors
 /// Memory ran out.
 pub fn updated(running: &Tensor, statistics: &[Statistics]) -> Result<Tensor, ComputeError> {
+    if statistics.is_empty() {
+        return Ok(running.shallow_clone());
+    }
     let new: Vec<(Tensor, Tensor)> =
         statistics.iter().map(Statistics::unbiased).collect::<Result<_, _>>()?;
     let (means, variances): (Vec<_>, Vec<_>) = new.into_iter().unzip();

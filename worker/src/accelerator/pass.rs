@@ -1,7 +1,7 @@
 //! All owned shards through the network and back on a device, meeting at every reduction: `crate::network::pass` without
 //! waiting for a number.
 
-use common::architecture::{CLASSES, LAYERS};
+use common::architecture::{CLASSES, ConvolutionLayer};
 use tch::{Device, Kind, Tensor};
 
 use super::losses::{HeadPart, LossContext};
@@ -50,16 +50,23 @@ pub struct Head {
 }
 
 impl Pass<'_> {
-    /// Runs every layer forward; `classes` are their numbers, `[1, classes]`. The class counts of the global batch ride
-    /// along with the first layer's sums.
+    fn layers(&self) -> &'static [ConvolutionLayer] {
+        self.weights.layout.architecture().convolutions
+    }
+
+    /// Runs every convolutional layer forward; `classes` are the classes' numbers, `[1, classes]`. The class counts of
+    /// the global batch ride along with the first layer's sums, and travel alone where there is none.
     ///
     /// # Errors
     /// A kernel failed or a peer is lost.
     pub fn forward(&mut self, classes: &Tensor) -> Result<Forward, ComputeError> {
-        let mut counts = Tensor::new();
+        let mut counts = match self.layers() {
+            [] => self.count_classes(classes)?,
+            _ => Tensor::new(),
+        };
         let mut statistics = Vec::new();
         let mut activations: Vec<Activation> = Vec::new();
-        for (layer, shape) in LAYERS.iter().enumerate() {
+        for (layer, shape) in self.layers().iter().enumerate() {
             let mut partials = Vec::with_capacity(self.shards.len());
             for shard in self.shards.iter_mut() {
                 if let Some(activation) = activations.last() {
@@ -87,23 +94,33 @@ impl Pass<'_> {
         Ok(Forward { counts, statistics, activations })
     }
 
+    fn count_classes(&mut self, classes: &Tensor) -> Result<Tensor, ComputeError> {
+        let counts = self.shards.iter().map(|shard| class_counts(shard, classes));
+        let partials: Vec<Tensor> = counts.collect::<Result<_, _>>()?;
+        self.faults.point(Phase::Sum);
+        Ok(self.reduction.sum_on_device(&partials, CLASSES, self.device)?)
+    }
+
     /// Runs the linear layers and the losses, forward and backward.
     ///
     /// # Errors
     /// A kernel failed.
     pub fn head(&mut self, forward: &Forward, context: &LossContext) -> Result<Head, ComputeError> {
-        let last = LAYERS.len() - 1;
-        let (activation, mean) = (&forward.activations[last], &forward.statistics[last].mean);
+        let last = self.layers().len().checked_sub(1);
         let mut head = Head { parts: Vec::new(), gradient_sums: Vec::new() };
         for shard in self.shards.iter_mut() {
-            shard.activate(last, activation)?;
+            if let Some(last) = last {
+                shard.activate(last, &forward.activations[last])?;
+            }
             head.parts.push(shard.head(self.weights, context)?);
-            head.gradient_sums.push(shard.sum_gradients(last, activation, mean)?);
+            if let Some(last) = last {
+                head.gradient_sums.push(forward.sum_gradients(shard, last)?);
+            }
         }
         Ok(head)
     }
 
-    /// Runs every layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier layers
+    /// Runs every convolutional layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier layers
     /// are computed.
     ///
     /// # Errors
@@ -111,9 +128,11 @@ impl Pass<'_> {
     pub fn backward(&mut self, forward: &Forward, head: Head) -> Result<Tensor, ComputeError> {
         let layout = &self.weights.layout;
         let mut partials = head.gradient_sums;
-        let mut norms: Vec<Option<[Tensor; 3]>> = LAYERS.iter().map(|_| None).collect();
+        let layers = self.layers();
+        let mut norms: Vec<Option<[Tensor; 3]>> = layers.iter().map(|_| None).collect();
         let mut buckets = Vec::new();
-        for (layer, shape) in LAYERS.iter().enumerate().rev() {
+        self.launch_buckets(layers.len(), &mut buckets)?;
+        for (layer, shape) in layers.iter().enumerate().rev() {
             let length = 2 * shape.outputs + 1;
             let sums = self.reduction.sum_on_device(&partials, length, self.device)?;
             let (gradient, coefficients) =
@@ -123,8 +142,7 @@ impl Pass<'_> {
             for shard in self.shards.iter_mut() {
                 shard.backward(layer, self.weights, &coefficients)?;
                 if let Some(below) = layer.checked_sub(1) {
-                    let mean = &forward.statistics[below].mean;
-                    partials.push(shard.sum_gradients(below, &forward.activations[below], mean)?);
+                    partials.push(forward.sum_gradients(shard, below)?);
                 }
             }
             self.launch_buckets(layer, &mut buckets)?;
@@ -137,14 +155,14 @@ impl Pass<'_> {
         Ok(Tensor::f_cat(&flat, 0)?)
     }
 
-    /// Starts the bucket that `layer` completes, after moving the earlier ones on.
+    /// Starts the bucket that is complete when `left` layers are left to run backward, after moving the earlier ones on.
     fn launch_buckets(
         &mut self,
-        layer: usize,
+        left: usize,
         buckets: &mut Vec<PendingBucket>,
     ) -> Result<(), ComputeError> {
         let layout = &self.weights.layout;
-        for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == layer) {
+        for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == left) {
             *buckets = self.advance(std::mem::take(buckets))?;
             if !buckets.is_empty() {
                 self.faults.point(Phase::Bucket);
@@ -161,6 +179,13 @@ impl Pass<'_> {
     fn advance(&mut self, buckets: Vec<PendingBucket>) -> Result<Vec<PendingBucket>, ComputeError> {
         let advance = |bucket| Ok(self.reduction.advance_bucket(bucket)?);
         buckets.into_iter().map(advance).collect()
+    }
+}
+
+impl Forward {
+    /// A shard's backward sums of `layer`.
+    fn sum_gradients(&self, shard: &mut Shard, layer: usize) -> Result<Tensor, ComputeError> {
+        shard.sum_gradients(layer, &self.activations[layer], &self.statistics[layer].mean)
     }
 }
 

@@ -4,14 +4,15 @@
 //! Every kernel sees this shard's samples and the parameters, so what it computes does not depend on who computes it. A
 //! shard without samples contributes zeros.
 
-use common::architecture::{ConvolutionLayer, IMAGE_SIDE, LAYERS};
-use tch::{Kind, Tensor};
+use common::architecture::{ConvolutionLayer, IMAGE_SIDE};
+use tch::{Device, Kind, Tensor};
 
 use super::losses::{self, HeadPart, LossContext};
 use super::norm::{Activation, InputGradient, per_channel};
 use crate::bridge::{self, convolution_backward};
 use crate::network::layers::{PADDING, flatten, unflatten};
-use crate::network::{ComputeError, Weights};
+use crate::network::layout::Layout;
+use crate::network::{ComputeError, Weights, linear};
 
 /// Height and width, the dimensions besides channels that a layer's sums run over.
 const POSITIONS: [i64; 3] = [0, 2, 3];
@@ -20,6 +21,7 @@ const WINDOW: [i64; 2] = [2, 2];
 
 /// One logical shard.
 pub struct Shard {
+    shapes: &'static [ConvolutionLayer],
     samples: usize,
     /// One a sample, 64-bit integers.
     labels: Tensor,
@@ -40,17 +42,18 @@ struct Trace {
 }
 
 impl Shard {
-    /// A shard without samples, whose gradient has the length, kind and device of `gradient`.
+    /// A shard without samples for the network of `layout`, whose gradient is one of `options`.
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn new(gradient: &Tensor) -> Result<Self, ComputeError> {
+    pub fn new(layout: &Layout, options: (Kind, Device)) -> Result<Self, ComputeError> {
         Ok(Self {
+            shapes: layout.architecture().convolutions,
             samples: 0,
             labels: Tensor::new(),
             layers: Vec::new(),
             flowing: Tensor::new(),
-            gradient: gradient.f_zeros_like()?,
+            gradient: Tensor::f_zeros([layout.bucketed() as i64], options)?,
         })
     }
 
@@ -95,14 +98,14 @@ impl Shard {
     /// # Errors
     /// What libtorch says.
     pub fn convolve(&mut self, layer: usize, weights: &Weights) -> Result<Tensor, ComputeError> {
-        let channels = LAYERS[layer].outputs as i64;
+        let channels = self.shapes[layer].outputs as i64;
         if self.samples == 0 {
             return self.zeros(2 * channels);
         }
         let kernel = &weights.convolutions[layer];
         let input = self.flowing.f_to_kind(kernel.kind())?;
         let z = convolution(&input, kernel, self.gradient.kind())?;
-        let side = LAYERS[layer].side;
+        let side = self.shapes[layer].side;
         let positions = (self.samples * side * side) as f64;
         // Σz² out of the variance: in 32 bits the sum of squares itself would lose what the mean takes away again.
         let (variance, mean) = z.f_var_mean_correction(&POSITIONS[..], 0, false)?;
@@ -125,7 +128,7 @@ impl Shard {
         let trace = &mut self.layers[layer];
         let (u, y) = normalise_and_activate(&trace.z, activation)?;
         trace.u = u;
-        self.flowing = if LAYERS[layer].pooled {
+        self.flowing = if self.shapes[layer].pooled {
             let (pooled, places) = pool(&y)?;
             trace.pool = Some((y, places));
             pooled
@@ -147,28 +150,18 @@ impl Shard {
         if self.samples == 0 {
             return HeadPart::empty(context);
         }
-        let flattened = flatten(&self.flowing)?;
-        let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
-        let features = flattened.f_linear(feature_weight, Some(feature_bias))?;
-        let scores = features.f_linear(output_weight, Some(output_bias))?;
+        let forward = linear::forward(weights, flatten(&self.flowing)?)?;
         let losses::Part { head, score_gradient, feature_gradient } =
-            losses::part(&features, &scores, &self.labels, context)?;
+            losses::part(&forward.features, &forward.scores, &self.labels, context)?;
         let kind = self.gradient.kind();
-        let score_gradient = score_gradient.f_to_kind(kind)?;
-        let mut to_features = score_gradient.f_matmul(output_weight)?;
-        if let Some(gradient) = feature_gradient {
-            to_features = to_features.f_add(&gradient.f_to_kind(kind)?)?;
-        }
-        let gradients = [
-            to_features.tr().f_matmul(&flattened)?,
-            to_features.f_sum_dim_intlist(0i64, false, kind)?,
-            score_gradient.tr().f_matmul(&features)?,
-            score_gradient.f_sum_dim_intlist(0i64, false, kind)?,
-        ];
-        for (index, gradient) in weights.layout.heads.into_iter().zip(gradients) {
-            weights.layout.view(&self.gradient, index).f_copy_(&gradient)?;
-        }
-        self.flowing = unflatten(&to_features.f_matmul(feature_weight)?, &self.flowing)?;
+        let to_scores = score_gradient.f_to_kind(kind)?;
+        let to_features = feature_gradient.map(|gradient| gradient.f_to_kind(kind)).transpose()?;
+        let to_input =
+            forward.backward(weights, (&to_scores, to_features.as_ref()), &self.gradient)?;
+        self.flowing = match to_input {
+            Some(gradient) => unflatten(&gradient, &self.flowing)?,
+            None => Tensor::new(),
+        };
         Ok(head)
     }
 
@@ -183,7 +176,7 @@ impl Shard {
         activation: &Activation,
         mean: &Tensor,
     ) -> Result<Tensor, ComputeError> {
-        let channels = LAYERS[layer].outputs as i64;
+        let channels = self.shapes[layer].outputs as i64;
         if self.samples == 0 {
             return self.zeros(2 * channels + 1);
         }

@@ -8,6 +8,7 @@
 //! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
 //! - [`graphs`]: steps that are recorded and replayed, by a library that is opened where it is there;
 //! - [`memory`]: how the C library keeps what is freed;
+//! - [`nccl`]: NCCL's communicators, out of a library that is opened while the program runs;
 //! - [`scheduling`]: which threads wait for which;
 //! - [`shared`]: tensors that several threads read at once;
 //! - [`error`]: what goes wrong, C++ exceptions included;
@@ -25,6 +26,7 @@ pub mod fused;
 pub mod gloo;
 pub mod graphs;
 pub mod memory;
+pub mod nccl;
 mod raw;
 pub mod scheduling;
 pub mod shared;

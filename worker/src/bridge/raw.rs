@@ -72,6 +72,7 @@ unsafe extern "C" {
 
     pub(super) fn bridge_device_configure(tf32: bool) -> *mut c_char;
     pub(super) fn bridge_device_enter(index: c_int) -> *mut c_char;
+    pub(super) fn bridge_device_stream(index: c_int, stream: *mut *mut c_void) -> *mut c_char;
     pub(super) fn bridge_event_record(index: c_int, event: *mut *mut RawEvent) -> *mut c_char;
     pub(super) fn bridge_event_query(event: *const RawEvent, reached: *mut bool) -> *mut c_char;
     pub(super) fn bridge_event_release(event: *mut RawEvent);

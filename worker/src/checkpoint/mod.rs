@@ -12,9 +12,7 @@ pub mod tensors;
 
 use std::collections::BTreeMap;
 
-use common::architecture::{
-    BATCHES_TRACKED, CENTER, CLASSES, LAYERS, RUNNING_MEAN, RUNNING_VARIANCE,
-};
+use common::architecture::{BATCHES_TRACKED, CENTER, CLASSES, RUNNING_MEAN, RUNNING_VARIANCE};
 use common::config::Config;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -78,7 +76,7 @@ fn model_tensors(state: &State) -> Result<Archive, ArchiveError> {
     let kind = state.flat.kind();
     let mut archive = Archive::default();
     parameters(&mut archive, "", state, &state.flat)?;
-    for (layer, running) in LAYERS.iter().zip(&state.running) {
+    for (layer, running) in state.layout.architecture().convolutions.iter().zip(&state.running) {
         let channels = vec![layer.outputs];
         archive.add_floats(layer.tensor(RUNNING_MEAN), channels.clone(), &running.mean, kind);
         archive.add_floats(layer.tensor(RUNNING_VARIANCE), channels, &running.variance, kind);
@@ -134,14 +132,16 @@ impl State {
     /// The file is damaged, or a tensor is missing or has another shape: all such are named.
     pub fn load_model(&mut self, file: &[u8]) -> Result<(), ArchiveError> {
         let (archive, _) = Archive::decode::<serde::de::IgnoredAny>(file)?;
-        let specs = common::architecture::tensors(self.centers.len() / CLASSES);
+        let specs =
+            common::architecture::tensors(self.layout.network, self.centers.len() / CLASSES);
         archive.require(specs.iter().filter(|spec| spec.name != CENTER))?;
         load_parameters(&archive, "", self, &self.flat)?;
         let kind = self.flat.kind();
         let floats = |name: &str| -> Result<Vec<f64>, ArchiveError> {
             Ok(archive.floats(name)?.into_iter().map(|value| round(value, kind)).collect())
         };
-        self.running = (LAYERS.iter())
+        let layers = self.layout.architecture().convolutions;
+        self.running = (layers.iter())
             .map(|layer| {
                 Ok(RunningStatistics {
                     mean: floats(&layer.tensor(RUNNING_MEAN))?,
@@ -149,7 +149,9 @@ impl State {
                 })
             })
             .collect::<Result<_, ArchiveError>>()?;
-        self.batches_tracked = archive.integer(&LAYERS[0].tensor(BATCHES_TRACKED))?;
+        if let Some(layer) = layers.first() {
+            self.batches_tracked = archive.integer(&layer.tensor(BATCHES_TRACKED))?;
+        }
         if archive.contains(CENTER) {
             archive.require(specs.iter().filter(|spec| spec.name == CENTER))?;
             self.centers = floats(CENTER)?;
@@ -227,6 +229,7 @@ mod tests {
     use clap::{Args, Command, FromArgMatches};
 
     use super::*;
+    use common::config::Network;
     use common::ids::{Epoch, Step};
 
     fn config(flags: &[&str]) -> Config {
@@ -268,8 +271,10 @@ mod tests {
     fn the_model_file_has_the_names_of_the_state_dict() {
         let state = State::initial(&config(&[]), Kind::Float);
         let model = read_model(&Checkpoint::of(&state).unwrap().model).unwrap();
-        let expected: Vec<String> =
-            common::architecture::tensors(2).into_iter().map(|spec| spec.name).collect();
+        let expected: Vec<String> = common::architecture::tensors(Network::Cnn, 2)
+            .into_iter()
+            .map(|spec| spec.name)
+            .collect();
         assert_eq!(model.len(), 47);
         assert!(expected.iter().all(|name| model.contains_key(name)));
     }

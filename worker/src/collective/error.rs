@@ -1,5 +1,6 @@
 //! Why a collective operation failed. After any of these but [`CollectiveError::Unsuitable`] the
-//! group is of no more use: the next generation forms a new one.
+//! group is of no more use: the next generation forms a new one. After
+//! [`CollectiveError::OwnAddress`] that would meet the same.
 
 use std::time::Duration;
 
@@ -45,12 +46,44 @@ pub enum CollectiveError {
         /// What the engine says.
         reason: String,
     },
+    /// NCCL failed: a rank is lost, or something broke on the way. It does not say at which rank.
+    #[error("NCCL failed: {reason}")]
+    Nccl {
+        /// What NCCL says.
+        reason: String,
+    },
+    /// Exchanges were not done in time: some rank hangs, or waits for another.
+    #[error("the other ranks did not answer within {after:?}")]
+    Unanswered {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The engine does not work here, whoever the peers are.
+    #[error("NCCL does not work here: {reason}; `--collective gloo` does without it")]
+    Unusable {
+        /// What it says.
+        reason: String,
+    },
+    /// The workers' command lines ask for what they cannot have together; every rank finds the same.
+    #[error("{0}")]
+    Refused(String),
     /// The ranks did not come together.
     #[error("{world_size} ranks did not connect: {reason}")]
     Connect {
         /// How many should have.
         world_size: u32,
         /// What the engine or the store says.
+        reason: String,
+    },
+    /// This rank cannot listen where its peers are to reach it, whoever they are.
+    #[error(
+        "this worker cannot listen at {address}, where the others are to reach it: {reason}; give --advertise a name or \
+         an address of this machine"
+    )]
+    OwnAddress {
+        /// What it was told to listen at.
+        address: String,
+        /// What the system says.
         reason: String,
     },
     /// The caller asked for something that cannot be: a peer that does not exist or is named

@@ -32,7 +32,8 @@ pub fn run_ranks<T: Send + 'static>(
     on_threads(in_process_group(ranks, timeout), body)
 }
 
-fn on_threads<I: Send + 'static, T: Send + 'static>(
+/// Runs `body` for each input on a thread of its own; what they return, in order. Panics as [`run_ranks`].
+pub fn on_threads<I: Send + 'static, T: Send + 'static>(
     inputs: impl IntoIterator<Item = I>,
     body: impl Fn(I) -> T + Send + Sync + 'static,
 ) -> Vec<T> {

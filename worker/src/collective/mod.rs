@@ -6,17 +6,21 @@
 //! - [`CollectiveError`]: what a rank learns instead of data;
 //! - [`SoloCollective`]: one rank, no peers;
 //! - [`GlooCollective`]: the ranks over TCP, through the Gloo inside libtorch;
+//! - [`NcclCollective`]: the ranks' GPUs, through NCCL;
+//! - [`agreement`]: which of the two it is, the same on every rank;
 //! - [`StagedCollective`]: another engine's exchanges for tensors in a GPU's memory;
 //! - [`KeyValueStore`]: where they find each other's addresses, [`MemoryStore`] within a process.
 //!
 //! Nothing here knows what is exchanged or in which order sums are taken.
 
 mod abort;
+pub mod agreement;
 mod error;
 mod gloo;
 #[cfg(test)]
 pub mod in_process;
 mod memory_store;
+pub mod nccl;
 mod pending;
 mod request;
 mod solo;
@@ -31,6 +35,7 @@ pub use abort::AbortHandle;
 pub use error::CollectiveError;
 pub use gloo::GlooCollective;
 pub use memory_store::MemoryStore;
+pub use nccl::NcclCollective;
 pub use pending::PendingExchange;
 pub use solo::SoloCollective;
 pub use staged::StagedCollective;
@@ -51,8 +56,8 @@ pub trait Collective: Send {
 
     /// Starts every send and receive of one exchange at once and returns without waiting.
     ///
-    /// Tensors are contiguous and where the engine reads them (Gloo: on the CPU), each peer occurs at
-    /// most once in each list, this rank in none. What one rank sends another has as many bytes as
+    /// Tensors are contiguous and where the engine reads them (Gloo: on the CPU; NCCL: there or on its GPU, what one
+    /// rank sends and the other receives on the same kind of either), each peer occurs at most once in each list, this rank in none. What one rank sends another has as many bytes as
     /// what that one receives into; the memory is left alone until the exchange is complete. Any
     /// number may be in flight.
     ///
@@ -65,8 +70,8 @@ pub trait Collective: Send {
         receives: Vec<(Rank, Tensor)>,
     ) -> Result<PendingExchange, CollectiveError>;
 
-    /// Sums a contiguous CPU tensor in place over all ranks, in whatever order the engine likes
-    /// (`--reduction native`). Blocks.
+    /// Sums a contiguous tensor in place over all ranks, in whatever order the engine likes
+    /// (`--reduction native`). Blocks, or is done for what is put into the device's stream afterwards.
     ///
     /// # Errors
     ///

@@ -4,9 +4,7 @@
 //! in ±1/√fan_in, BatchNorm 1 and 0, PReLU 0.25. Centers are standard normal. The numbers are a function of the seed
 //! alone, the same for every precision but for rounding.
 
-use common::architecture::{
-    CLASSES, CONVOLUTION_WEIGHT, FLATTENED, NORM_BIAS, NORM_WEIGHT, SLOPE, TensorSpec,
-};
+use common::architecture::{CLASSES, Start, TensorSpec};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -17,42 +15,29 @@ const CENTERS_STREAM: u64 = u64::MAX - 1;
 const INITIAL_SLOPE: f64 = 0.25;
 
 /// Draws parameters one after the other, in state-dict order.
-pub struct Initialiser {
-    random: ChaCha8Rng,
-    feature_dim: usize,
-}
+pub struct Initialiser(ChaCha8Rng);
 
 impl Initialiser {
     /// The draw of a seed.
-    pub fn new(seed: u64, feature_dim: usize) -> Self {
-        Self { random: stream(seed, PARAMETERS_STREAM), feature_dim }
+    pub fn new(seed: u64) -> Self {
+        Self(stream(seed, PARAMETERS_STREAM))
     }
 
     /// The next parameter's numbers, in its state-dict shape's order.
     pub fn draw(&mut self, spec: &TensorSpec) -> Vec<f64> {
         let length = spec.shape.iter().product();
-        if spec.name.ends_with(&format!(".{NORM_WEIGHT}")) {
-            return vec![1.0; length];
-        }
-        if spec.name.ends_with(&format!(".{NORM_BIAS}")) {
-            return vec![0.0; length];
-        }
-        if spec.name.ends_with(&format!(".{SLOPE}")) {
-            return vec![INITIAL_SLOPE; length];
-        }
-        let bound = 1.0 / (self.fan_in(spec) as f64).sqrt();
-        (0..length).map(|_| bound * (2.0 * unit(&mut self.random) - 1.0)).collect()
-    }
-
-    /// Inputs of one output: a bias has those of its weight.
-    fn fan_in(&self, spec: &TensorSpec) -> usize {
-        match spec.name.as_str() {
-            "features.weight" | "features.bias" => FLATTENED,
-            "output.weight" | "output.bias" => self.feature_dim,
-            name => {
-                debug_assert!(name.ends_with(CONVOLUTION_WEIGHT));
-                spec.shape[1..].iter().product()
+        let mut filled = |value: &dyn Fn(&mut ChaCha8Rng) -> f64| {
+            (0..length).map(|_| value(&mut self.0)).collect()
+        };
+        match spec.start {
+            Start::Zeros => filled(&|_| 0.0),
+            Start::Ones => filled(&|_| 1.0),
+            Start::Slope => filled(&|_| INITIAL_SLOPE),
+            Start::Uniform { fan_in } => {
+                let bound = 1.0 / (fan_in as f64).sqrt();
+                filled(&|random| bound * (2.0 * unit(random) - 1.0))
             }
+            Start::Normal => filled(&normal),
         }
     }
 }
@@ -60,12 +45,12 @@ impl Initialiser {
 /// The centers of a seed, `[classes, feature_dim]`, standard normal (Box and Muller, 1958).
 pub fn centers(seed: u64, feature_dim: usize) -> Vec<f64> {
     let mut random = stream(seed, CENTERS_STREAM);
-    let numbers = CLASSES * feature_dim;
-    let normal = |_| {
-        let radius = (-2.0 * (1.0 - unit(&mut random)).ln()).sqrt();
-        radius * (std::f64::consts::TAU * unit(&mut random)).cos()
-    };
-    (0..numbers).map(normal).collect()
+    (0..CLASSES * feature_dim).map(|_| normal(&mut random)).collect()
+}
+
+fn normal(random: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - unit(random)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(random)).cos()
 }
 
 fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
@@ -82,13 +67,14 @@ fn unit(random: &mut ChaCha8Rng) -> f64 {
 #[cfg(test)]
 mod tests {
     use common::architecture;
+    use common::config::Network;
 
     use super::*;
 
     #[test]
     fn the_distributions_are_pytorchs() {
-        let mut initialiser = Initialiser::new(3, 2);
-        for spec in architecture::parameters(2) {
+        let mut initialiser = Initialiser::new(3);
+        for spec in architecture::parameters(Network::Cnn, 2) {
             let values = initialiser.draw(&spec);
             let largest = values.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
             let expected = match (spec.shape.as_slice(), spec.name.as_str()) {

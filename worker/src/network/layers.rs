@@ -1,9 +1,9 @@
-//! The layers as training and evaluation compute them alike, on the samples of one logical shard.
+//! The convolutional layers as training and evaluation compute them alike, on the samples of one logical shard.
 //!
 //! Tensors are `[images, channels, height, width]` with channels as the fastest dimension in memory, the order that the
 //! fused passes take and the convolutions are fastest with.
 
-use common::architecture::{ConvolutionLayer, FLATTENED, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE};
+use common::architecture::{ConvolutionLayer, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE};
 use tch::{Device, Tensor};
 
 use super::ComputeError;
@@ -59,7 +59,7 @@ pub fn activated<T: Float>(
 
 /// `[images, channels, height, width]` as `[images, channels·height·width]`, the order the linear layer was given.
 pub fn flatten(pooled: &Tensor) -> Result<Tensor, ComputeError> {
-    Ok(pooled.f_contiguous()?.f_view([-1, FLATTENED as i64])?)
+    Ok(pooled.f_contiguous()?.f_flatten(1, -1)?)
 }
 
 /// The gradient of what [`flatten`] made, in the shape and memory order of what it was made of.

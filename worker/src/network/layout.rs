@@ -8,8 +8,10 @@
 use std::ops::Range;
 
 use common::architecture::{
-    self, CONVOLUTION_WEIGHT, LAYERS, NORM_BIAS, NORM_WEIGHT, SLOPE, TensorSpec,
+    self, Architecture, CONVOLUTION_WEIGHT, ConvolutionLayer, HiddenLayer, NORM_BIAS, NORM_WEIGHT,
+    SLOPE, TensorSpec,
 };
+use common::config::Network;
 use tch::Tensor;
 
 /// Every parameter begins at a multiple of this many numbers, for aligned access.
@@ -37,41 +39,65 @@ pub struct NormEntries {
     pub slope: usize,
 }
 
+/// The parameters of a hidden layer.
+#[derive(Clone, Copy, Debug)]
+pub struct HiddenEntries {
+    /// Index of its weight in [`Layout::entries`].
+    pub weight: usize,
+    /// Index of its bias.
+    pub bias: usize,
+    /// Index of PReLU's slope.
+    pub slope: usize,
+}
+
 /// The flat vector's plan.
 #[derive(Clone, Debug)]
 pub struct Layout {
+    /// Whose parameters they are.
+    pub network: Network,
     /// The parameters in state-dict order.
     pub entries: Vec<Entry>,
     /// Index in `entries` of each layer's convolution kernel.
-    pub convolutions: [usize; LAYERS.len()],
+    pub convolutions: Vec<usize>,
     /// Indices in `entries` of what follows each convolution.
-    pub norms: [NormEntries; LAYERS.len()],
+    pub norms: Vec<NormEntries>,
+    /// Indices in `entries` of each hidden layer's parameters.
+    pub hidden: Vec<HiddenEntries>,
     /// Indices in `entries` of `features.weight`, `features.bias`, `output.weight`, `output.bias`.
     pub heads: [usize; 4],
-    /// Gradients reduced together, each once the layer named beside it has run backward.
+    /// Gradients reduced together, each once so many convolutional layers are left to run backward.
     pub buckets: Vec<(usize, Range<usize>)>,
     /// Numbers of the flat vector, padding included.
     pub total: usize,
 }
 
-/// The layers whose backward pass completes a bucket: the last layer's kernel, half of all numbers, travels while the
-/// others are computed.
+/// How many convolutional layers are left to run backward when a bucket is complete: the last one's kernel, half of all
+/// numbers, travels while the others are computed.
 const BUCKET_ENDS: [usize; 3] = [5, 4, 0];
 
 impl Layout {
-    /// The plan for features of this dimension.
-    pub fn new(feature_dim: usize) -> Self {
-        let specs = architecture::parameters(feature_dim);
+    /// The plan for a network with features of this dimension.
+    pub fn new(network: Network, feature_dim: usize) -> Self {
+        let Architecture { convolutions: layers, hidden, .. } = *network.architecture();
+        let specs = architecture::parameters(network, feature_dim);
         let find = |name: &str| {
             let found = specs.iter().position(|spec| spec.name == name);
             found.expect("every part of the network is in its architecture")
         };
-        let convolutions = LAYERS.map(|layer| find(&layer.tensor(CONVOLUTION_WEIGHT)));
-        let norms = LAYERS.map(|layer| NormEntries {
+        let kernel = |layer: &ConvolutionLayer| find(&layer.tensor(CONVOLUTION_WEIGHT));
+        let convolutions: Vec<usize> = layers.iter().map(kernel).collect();
+        let norm = |layer: &ConvolutionLayer| NormEntries {
             weight: find(&layer.tensor(NORM_WEIGHT)),
             bias: find(&layer.tensor(NORM_BIAS)),
             slope: find(&layer.tensor(SLOPE)),
-        });
+        };
+        let norms: Vec<NormEntries> = layers.iter().map(norm).collect();
+        let entries_of = |layer: &HiddenLayer| HiddenEntries {
+            weight: find(&layer.weight()),
+            bias: find(&layer.bias()),
+            slope: find(&layer.slope()),
+        };
+        let hidden: Vec<HiddenEntries> = hidden.iter().map(entries_of).collect();
         let heads = ["features.weight", "features.bias", "output.weight", "output.bias"].map(find);
 
         let mut offsets = vec![0; specs.len()];
@@ -82,16 +108,21 @@ impl Layout {
             *total = (*total + length).next_multiple_of(ALIGNMENT);
         };
         heads.iter().rev().for_each(|&index| place(index, &mut total));
+        for HiddenEntries { weight, bias, slope } in hidden.iter().rev() {
+            [*slope, *bias, *weight].into_iter().for_each(|index| place(index, &mut total));
+        }
         let mut buckets = Vec::new();
         let mut start = 0;
-        for layer in (0..LAYERS.len()).rev() {
-            place(convolutions[layer], &mut total);
-            if BUCKET_ENDS.contains(&layer) {
-                buckets.push((layer, start..total));
+        for left in (0..=convolutions.len()).rev() {
+            if let Some(&kernel) = convolutions.get(left) {
+                place(kernel, &mut total);
+            }
+            if BUCKET_ENDS.contains(&left) {
+                buckets.push((left, start..total));
                 start = total;
             }
         }
-        for norm in norms {
+        for norm in &norms {
             [norm.weight, norm.bias, norm.slope]
                 .into_iter()
                 .for_each(|index| place(index, &mut total));
@@ -101,7 +132,13 @@ impl Layout {
             spec,
             offset,
         });
-        Self { entries: entries.collect(), convolutions, norms, heads, buckets, total }
+        let entries = entries.collect();
+        Self { network, entries, convolutions, norms, hidden, heads, buckets, total }
+    }
+
+    /// What the network is made of.
+    pub fn architecture(&self) -> &'static Architecture {
+        self.network.architecture()
     }
 
     /// Numbers that are reduced in buckets: they come first.
@@ -131,18 +168,23 @@ mod tests {
 
     #[test]
     fn every_number_has_one_place() {
-        let layout = Layout::new(2);
+        check_places(Network::Cnn, 797_638.0);
+        check_places(Network::Mlp, 533_794.0);
+    }
+
+    fn check_places(network: Network, numbers: f64) {
+        let layout = Layout::new(network, 2);
         let flat = Tensor::zeros([layout.total as i64], (Kind::Float, Device::Cpu));
         for index in 0..layout.entries.len() {
             let _ = layout.view(&flat, index).g_add_scalar_(1.0);
         }
-        assert_eq!(flat.sum(Kind::Double).double_value(&[]), 797_638.0);
+        assert_eq!(flat.sum(Kind::Double).double_value(&[]), numbers);
         assert_eq!(flat.max().double_value(&[]), 1.0);
     }
 
     #[test]
     fn buckets_cover_kernels_and_heads_and_nothing_else() {
-        let layout = Layout::new(2);
+        let layout = Layout::new(Network::Cnn, 2);
         let mut next = 0;
         for (_, range) in &layout.buckets {
             assert_eq!(range.start, next);
@@ -153,5 +195,11 @@ mod tests {
         let others = (0..28).filter(|index| !bucketed.clone().any(|other| other == index));
         assert!(others.clone().all(|index| layout.entries[index].offset >= next));
         assert_eq!(others.count(), 18);
+    }
+
+    #[test]
+    fn all_of_a_network_without_convolutions_is_one_bucket_behind_the_head() {
+        let layout = Layout::new(Network::Mlp, 2);
+        assert_eq!(layout.buckets, [(0, 0..layout.total)]);
     }
 }

@@ -3,7 +3,8 @@
 //! - [`layout`]: all parameters in one flat vector;
 //! - [`initial`]: their values before training;
 //! - [`kernels`]: fused passes between two convolutions;
-//! - [`layers`]: the layers as training and evaluation share them;
+//! - [`layers`]: the convolutional layers as training and evaluation share them;
+//! - [`linear`]: the linear ones, forward and back;
 //! - [`shard`]: one logical shard's part of a batch, forward and backward;
 //! - [`pass`]: all owned shards through the network, reduction by reduction.
 
@@ -11,12 +12,12 @@ pub mod initial;
 pub mod kernels;
 pub mod layers;
 pub mod layout;
+pub mod linear;
 pub mod pass;
 pub mod shard;
 
 use std::sync::Arc;
 
-use common::architecture::LAYERS;
 use tch::{Kind, Tensor};
 
 use crate::batch_norm::NormParameters;
@@ -24,6 +25,7 @@ use crate::bridge::BridgeError;
 use crate::collective::CollectiveError;
 use kernels::Float;
 use layout::Layout;
+use linear::HiddenWeights;
 
 /// Why a computation failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,8 @@ pub struct Weights {
     pub layout: Arc<Layout>,
     /// Each layer's convolution kernel, `[outputs, inputs, 5, 5]`, in the numbers that convolutions multiply.
     pub convolutions: Vec<Tensor>,
+    /// Each hidden layer's parameters.
+    pub hidden: Vec<HiddenWeights>,
     /// `features.weight`, `features.bias`, `output.weight`, `output.bias`.
     pub heads: [Tensor; 4],
 }
@@ -70,6 +74,9 @@ impl Weights {
                 .iter()
                 .map(kernel)
                 .collect::<Result<_, ComputeError>>()?,
+            hidden: (layout.hidden.iter())
+                .map(|entries| HiddenWeights::of(layout, flat, entries))
+                .collect(),
             heads: layout.heads.map(|index| layout.view(flat, index)),
         })
     }
@@ -84,9 +91,8 @@ pub fn norm_parameters<T: Float>(
     flat: &Tensor,
 ) -> Result<Vec<NormParameters>, ComputeError> {
     let read = |index: usize| layers::in_64_bits::<T>(&layout.view(flat, index));
-    (0..LAYERS.len())
-        .map(|layer| {
-            let norm = layout.norms[layer];
+    (layout.norms.iter())
+        .map(|norm| {
             Ok(NormParameters {
                 weight: read(norm.weight)?,
                 bias: read(norm.bias)?,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use common::architecture::{CLASSES, LAYERS};
+use common::architecture::{CLASSES, ConvolutionLayer};
 use tch::Tensor;
 
 use super::kernels::Activation;
@@ -56,14 +56,22 @@ pub struct Head {
 }
 
 impl<T: Float> Pass<'_, T> {
-    /// Runs every layer forward. The class counts of the global batch ride along with the first layer's sums.
+    fn layers(&self) -> &'static [ConvolutionLayer] {
+        self.weights.get().layout.architecture().convolutions
+    }
+
+    /// Runs every convolutional layer forward. The class counts of the global batch ride along with the first one's
+    /// sums, and travel alone where there is none.
     ///
     /// # Errors
     /// A kernel failed or a peer is lost.
     pub fn forward(&mut self) -> Result<Forward<T>, ComputeError> {
         let mut forward =
             Forward { counts: [0; CLASSES], statistics: Vec::new(), activations: Vec::new() };
-        for (layer, shape) in LAYERS.iter().enumerate() {
+        if self.layers().is_empty() {
+            forward.counts = self.count_classes()?;
+        }
+        for (layer, shape) in self.layers().iter().enumerate() {
             let previous = forward.activations.last();
             let partials = self.pool.map(self.shards, |shard| {
                 if let Some(activation) = previous {
@@ -79,8 +87,8 @@ impl<T: Float> Pass<'_, T> {
             self.faults.point(Phase::Sum);
             let sums = self.reduction.sum(&partials, 2 * shape.outputs + counted)?;
             let (sums, counts) = sums.split_at(2 * shape.outputs);
-            for (total, count) in forward.counts.iter_mut().zip(counts) {
-                *total = *count as u64;
+            if layer == 0 {
+                forward.counts = integers(counts);
             }
             let positions = self.batch * shape.side * shape.side;
             let statistics = BatchStatistics::from_sums(sums, positions);
@@ -88,6 +96,13 @@ impl<T: Float> Pass<'_, T> {
             forward.statistics.push(statistics);
         }
         Ok(forward)
+    }
+
+    fn count_classes(&mut self) -> Result<[u64; CLASSES], ComputeError> {
+        let counts = self.shards.iter().map(|shard| class_counts(shard.labels()).to_vec());
+        let partials: Vec<Vec<f64>> = counts.collect();
+        self.faults.point(Phase::Sum);
+        Ok(integers(&self.reduction.sum(&partials, CLASSES)?))
     }
 
     /// Runs the linear layers and the losses, forward and backward.
@@ -99,19 +114,19 @@ impl<T: Float> Pass<'_, T> {
         forward: &Forward<T>,
         context: BatchContext<'_>,
     ) -> Result<Head, ComputeError> {
-        let last = LAYERS.len() - 1;
-        let (activation, statistics) = (&forward.activations[last], &forward.statistics[last]);
+        let last = self.layers().len().checked_sub(1);
         let parts = self.pool.map(self.shards, |shard| {
-            shard.activate(last, activation)?;
+            if let Some(last) = last {
+                shard.activate(last, &forward.activations[last])?;
+            }
             let part = shard.head(self.weights.get(), context)?;
-            let sums = shard.sum_gradients(last, activation, &statistics.mean)?;
-            Ok::<_, ComputeError>((part, sums))
+            Ok::<_, ComputeError>((part, forward.sum_gradients(shard, last)?))
         })?;
         let (parts, gradient_sums) = parts.into_iter().unzip();
         Ok(Head { parts, gradient_sums })
     }
 
-    /// Runs every layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier
+    /// Runs every convolutional layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier
     /// layers are computed.
     ///
     /// # Errors
@@ -123,9 +138,11 @@ impl<T: Float> Pass<'_, T> {
     ) -> Result<Tensor, ComputeError> {
         let layout = Arc::clone(&self.weights.get().layout);
         let mut partials = gradient_sums;
-        let mut norms = vec![None; LAYERS.len()];
+        let layers = self.layers();
+        let mut norms = vec![None; layers.len()];
         let mut buckets = Vec::new();
-        for (layer, shape) in LAYERS.iter().enumerate().rev() {
+        self.launch_buckets(layers.len(), &layout, &mut buckets)?;
+        for (layer, shape) in layers.iter().enumerate().rev() {
             let sums = self.reduction.sum(&partials, 2 * shape.outputs + 1)?;
             let (gradient, coefficients) =
                 forward.statistics[layer].backward(&sums, &self.norms[layer]);
@@ -133,13 +150,7 @@ impl<T: Float> Pass<'_, T> {
             partials = self.pool.map(self.shards, |shard| {
                 let activation = &forward.activations[layer];
                 shard.backward(layer, self.weights.get(), activation, &coefficients)?;
-                match layer.checked_sub(1) {
-                    None => Ok(Vec::new()),
-                    Some(below) => {
-                        let mean = &forward.statistics[below].mean;
-                        shard.sum_gradients(below, &forward.activations[below], mean)
-                    }
-                }
+                forward.sum_gradients(shard, layer.checked_sub(1))
             })?;
             self.launch_buckets(layer, &layout, &mut buckets)?;
         }
@@ -151,14 +162,14 @@ impl<T: Float> Pass<'_, T> {
         Ok(Tensor::f_cat(&flat, 0)?)
     }
 
-    /// Starts the bucket that `layer` completes, after moving the earlier ones on.
+    /// Starts the bucket that is complete when `left` layers are left to run backward, after moving the earlier ones on.
     fn launch_buckets(
         &mut self,
-        layer: usize,
+        left: usize,
         layout: &Layout,
         buckets: &mut Vec<PendingBucket>,
     ) -> Result<(), ComputeError> {
-        for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == layer) {
+        for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == left) {
             *buckets = self.advance(std::mem::take(buckets))?;
             if !buckets.is_empty() {
                 self.faults.point(Phase::Bucket);
@@ -176,6 +187,22 @@ impl<T: Float> Pass<'_, T> {
         let advance = |bucket| Ok(self.reduction.advance_bucket(bucket)?);
         buckets.into_iter().map(advance).collect()
     }
+}
+
+impl<T: Float> Forward<T> {
+    /// A shard's backward sums of `layer`; none where there is no such layer.
+    fn sum_gradients(
+        &self,
+        shard: &Shard<T>,
+        layer: Option<usize>,
+    ) -> Result<Vec<f64>, ComputeError> {
+        let Some(layer) = layer else { return Ok(Vec::new()) };
+        shard.sum_gradients(layer, &self.activations[layer], &self.statistics[layer].mean)
+    }
+}
+
+fn integers(counts: &[f64]) -> [u64; CLASSES] {
+    std::array::from_fn(|class| counts[class] as u64)
 }
 
 fn class_counts(labels: &[u8]) -> [f64; CLASSES] {

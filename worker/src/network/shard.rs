@@ -3,7 +3,7 @@
 //! Called side by side for the shards a rank owns. Every kernel sees this shard's samples and the parameters, so what
 //! it computes does not depend on who computes it. A shard without samples contributes zeros.
 
-use common::architecture::{ConvolutionLayer, LAYERS};
+use common::architecture::ConvolutionLayer;
 use common::config::Loss;
 use tch::{Device, Tensor};
 
@@ -14,9 +14,10 @@ use super::layers::{
     PADDING, activated, channels_first_view, channels_last, convolution, flatten, from_64_bits,
     images, in_64_bits, unflatten,
 };
-use super::{ComputeError, Weights};
+use super::layout::Layout;
+use super::{ComputeError, Weights, linear};
 use crate::bridge::{self, convolution_backward, with_slice, with_slice_mut};
-use crate::center_loss::{self, CenterLoss};
+use crate::center_loss::CenterLoss;
 use crate::softmax_loss;
 
 /// What the loss needs to know about the global batch.
@@ -47,6 +48,7 @@ pub struct HeadPart {
 
 /// One logical shard.
 pub struct Shard<T> {
+    layers: &'static [ConvolutionLayer],
     labels: Vec<u8>,
     /// Each layer's input, then nothing once it ran backward.
     inputs: Vec<Tensor>,
@@ -60,14 +62,15 @@ pub struct Shard<T> {
 }
 
 impl<T: Float> Shard<T> {
-    /// A shard without samples, with room for a gradient of `bucketed` numbers.
-    pub fn new(bucketed: usize) -> Self {
+    /// A shard without samples, for the network of `layout`.
+    pub fn new(layout: &Layout) -> Self {
         Self {
+            layers: layout.architecture().convolutions,
             labels: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             flowing: Tensor::new(),
-            gradient: Tensor::zeros([bucketed as i64], (T::KIND, Device::Cpu)),
+            gradient: Tensor::zeros([layout.bucketed() as i64], (T::KIND, Device::Cpu)),
             numbers: std::marker::PhantomData,
         }
     }
@@ -113,7 +116,7 @@ impl<T: Float> Shard<T> {
     /// # Errors
     /// What libtorch says.
     pub fn convolve(&mut self, layer: usize, weights: &Weights) -> Result<Vec<f64>, ComputeError> {
-        let channels = LAYERS[layer].outputs;
+        let channels = self.layers[layer].outputs;
         if self.labels.is_empty() {
             return Ok(vec![0.0; 2 * channels]);
         }
@@ -136,7 +139,7 @@ impl<T: Float> Shard<T> {
         activation: &Activation<T>,
     ) -> Result<(), ComputeError> {
         if !self.labels.is_empty() {
-            self.flowing = activated(LAYERS[layer], &self.outputs[layer], activation)?;
+            self.flowing = activated(self.layers[layer], &self.outputs[layer], activation)?;
         }
         Ok(())
     }
@@ -157,34 +160,25 @@ impl<T: Float> Shard<T> {
                 ..HeadPart::default()
             });
         }
-        let flattened = flatten(&self.flowing)?;
-        let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
-        let features = flattened.f_linear(feature_weight, Some(feature_bias))?;
-        let scores = features.f_linear(output_weight, Some(output_bias))?;
-
-        let feature_values = in_64_bits::<T>(&features)?;
+        let forward = linear::forward(weights, flatten(&self.flowing)?)?;
+        let feature_values = in_64_bits::<T>(&forward.features)?;
         let softmax = softmax_loss::shard(
-            &in_64_bits::<T>(&scores)?,
+            &in_64_bits::<T>(&forward.scores)?,
             &self.labels,
             context.loss,
             context.batch,
         );
         let center = context.center.map(|center| center.shard(&feature_values, &self.labels));
-        let score_gradient = from_64_bits::<T>(&softmax.gradient, &scores)?;
-        let mut feature_gradient = score_gradient.f_matmul(output_weight)?;
-        if let Some(center_loss::ShardPart { gradient, .. }) = &center {
-            feature_gradient = feature_gradient.f_add(&from_64_bits::<T>(gradient, &features)?)?;
-        }
-        let gradients = [
-            feature_gradient.tr().f_matmul(&flattened)?,
-            feature_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?,
-            score_gradient.tr().f_matmul(&features)?,
-            score_gradient.f_sum_dim_intlist(0i64, false, T::KIND)?,
-        ];
-        for (index, gradient) in weights.layout.heads.into_iter().zip(gradients) {
-            weights.layout.view(&self.gradient, index).f_copy_(&gradient)?;
-        }
-        self.flowing = unflatten(&feature_gradient.f_matmul(feature_weight)?, &self.flowing)?;
+        let to_scores = from_64_bits::<T>(&softmax.gradient, &forward.scores)?;
+        let to_features = (center.as_ref())
+            .map(|center| from_64_bits::<T>(&center.gradient, &forward.features))
+            .transpose()?;
+        let to_input =
+            forward.backward(weights, (&to_scores, to_features.as_ref()), &self.gradient)?;
+        self.flowing = match to_input {
+            Some(gradient) => unflatten(&gradient, &self.flowing)?,
+            None => Tensor::new(),
+        };
         let (distance, differences) =
             center.map_or((0.0, Vec::new()), |center| (center.distance, center.differences));
         Ok(HeadPart {
@@ -207,7 +201,7 @@ impl<T: Float> Shard<T> {
         mean: &[f64],
     ) -> Result<Vec<f64>, ComputeError> {
         if self.labels.is_empty() {
-            return Ok(vec![0.0; 2 * LAYERS[layer].outputs + 1]);
+            return Ok(vec![0.0; 2 * self.layers[layer].outputs + 1]);
         }
         Ok(self.with_backward(layer, activation, |backward| gradient_sums(backward, mean))?)
     }
@@ -227,7 +221,7 @@ impl<T: Float> Shard<T> {
         if self.labels.is_empty() {
             return Ok(());
         }
-        let ConvolutionLayer { side, outputs, .. } = LAYERS[layer];
+        let ConvolutionLayer { side, outputs, .. } = self.layers[layer];
         let shape = [self.labels.len() as i64, side as i64, side as i64, outputs as i64];
         let mut gradient = Tensor::f_empty(shape, (T::KIND, Device::Cpu))?;
         self.with_backward(layer, activation, |backward| {
@@ -262,7 +256,7 @@ impl<T: Float> Shard<T> {
         activation: &Activation<T>,
         run: impl FnOnce(Backward<'_, T>) -> R,
     ) -> Result<R, bridge::BridgeError> {
-        let ConvolutionLayer { side, outputs, pooled, .. } = LAYERS[layer];
+        let ConvolutionLayer { side, outputs, pooled, .. } = self.layers[layer];
         let extent = Extent { images: self.labels.len(), side, channels: outputs };
         with_slice(&self.outputs[layer], |z: &[T]| {
             with_slice(&self.flowing, |upstream: &[T]| {

@@ -92,6 +92,11 @@ impl Reduction {
         self.collective.check()
     }
 
+    /// Ends every exchange at once, on the device too.
+    pub fn abandon(&self, reason: &str) {
+        self.collective.abort_handle().abort(reason);
+    }
+
     fn peers(&self) -> impl Iterator<Item = Rank> + use<> {
         let me = self.collective.rank();
         self.collective.world_size().ranks().filter(move |rank| *rank != me)

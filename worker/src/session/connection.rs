@@ -1,16 +1,13 @@
-//! How the coordinator is reached: the channel, and what this worker says of itself first.
+//! The channel to the coordinator.
 
 use std::time::Duration;
 
 use common::access::Line;
 use common::status::ServiceError;
 use proto::coordinator_client::CoordinatorClient;
-use proto::{HeldState, Hello, PROTOCOL_VERSION};
 use tonic::transport::Endpoint;
 
 use crate::args::WorkerArgs;
-use crate::bridge;
-use crate::hardware;
 
 /// Longest message: samples and files travel in smaller pieces.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -33,19 +30,4 @@ pub async fn connect(args: &WorkerArgs) -> Result<Client, ServiceError> {
         .keep_alive_while_idle(true);
     let line = args.access.connect(endpoint).await?;
     Ok(Client::new(line).max_decoding_message_size(MESSAGE_LIMIT))
-}
-
-/// What this worker says first.
-pub fn hello(args: &WorkerArgs, held: Option<HeldState>) -> Hello {
-    Hello {
-        protocol_version: PROTOCOL_VERSION,
-        slot: args.slot.0,
-        advertise: args.advertise.clone(),
-        device: args.place.to_string(),
-        hardware: hardware::describe(args.place),
-        libtorch_version: bridge::LIBTORCH_VERSION.to_string(),
-        program_version: env!("CARGO_PKG_VERSION").to_string(),
-        process_id: std::process::id(),
-        held,
-    }
 }

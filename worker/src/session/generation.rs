@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Kept;
 use super::connection::Client;
-use crate::args::WorkerArgs;
+use super::joining::Post;
 use crate::collective::AbortHandle;
 use crate::fault::Faults;
 use crate::hardware;
@@ -45,7 +45,7 @@ impl RunningGeneration {
     /// The order cannot be understood, or the system gives no thread.
     pub fn start(
         start: Start,
-        (args, client, progress): (&WorkerArgs, &Client, &Progress),
+        (post, client, progress): (&Post, &Client, &Progress),
         kept: Option<Kept>,
     ) -> anyhow::Result<Self> {
         let config = Config::from_toml(&start.config)
@@ -56,7 +56,7 @@ impl RunningGeneration {
         let link = Link::new(Handle::current(), client.clone(), number, ended.clone());
         let threads = config.thread_count() as usize;
         let default_parallel = (hardware::cores() / threads).max(1);
-        let parallel = args.parallel.unwrap_or(default_parallel).min(config.shard_count());
+        let parallel = post.parallel.unwrap_or(default_parallel).min(config.shard_count());
         progress.begin();
         let task = Task {
             facts: RunFacts {
@@ -68,15 +68,16 @@ impl RunningGeneration {
             pictures_from: Epoch(start.pictures_from),
             rank: Rank(start.rank),
             world_size: WorldSize(start.world_size),
-            advertise: args.advertise.clone(),
-            place: args.place,
-            graphs: args.graphs.clone(),
+            advertise: post.advertise.clone(),
+            place: post.place,
+            graphs: post.graphs.clone(),
+            collective: post.collective.clone(),
             parallel,
             link,
             abort: abort.clone(),
             progress: progress.clone(),
             requests: requests.clone(),
-            faults: Faults::from_environment(args.slot, number)?,
+            faults: Faults::from_environment(post.slot, number)?,
             config,
         };
         let (rank, world_size) = (task.rank, task.world_size);

@@ -1,8 +1,9 @@
 //! The worker's stays with the coordinator: joins, obeys, comes back when the connection is lost.
 //!
 //! - this file: from one stay to the next;
-//! - `stay`: one stay, from Hello to its end;
-//! - `connection`: how the coordinator is reached;
+//! - `stay`: one stay, from its Welcome to its end;
+//! - `joining`: how a stay begins; over `connection`, the channel, with `own_address` and `incarnation`, two things that
+//!   the coordinator is told;
 //! - `generation`: the trainer thread of one generation, seen from here.
 //!
 //! Lives on tokio and never touches a tensor; one trainer thread computes. A worker has left its generation for good
@@ -10,6 +11,9 @@
 
 mod connection;
 mod generation;
+mod incarnation;
+mod joining;
+mod own_address;
 mod stay;
 
 pub use connection::Client;
@@ -18,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use common::ids::Generation;
+use common::ids::{Generation, Slot};
 use common::status::ServiceError;
 use proto::HeldState;
 
@@ -59,6 +63,7 @@ pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
     let mut kept = None;
     let mut stay = first_stay(args).await?;
     loop {
+        let slot = stay.slot();
         let reason = match stay.obey(&mut kept).await {
             End::Done => return Ok(()),
             End::Failed(error) => return Err(error),
@@ -70,7 +75,7 @@ pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
             }
         };
         tracing::warn!("{reason}; joining anew");
-        stay = next_stay(args, kept.as_ref(), &reason).await?;
+        stay = next_stay(args, slot, kept.as_ref(), &reason).await?;
     }
 }
 
@@ -78,7 +83,7 @@ async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Stay> {
     let refused = |error| anyhow!("{error}").context("the coordinator refused this worker");
     let mut told = false;
     let limit = args.connect_timeout;
-    let found = join_within(args, None, limit, |_| {
+    let found = join_within(args, (args.slot, None), limit, |_| {
         if !std::mem::replace(&mut told, true) {
             tracing::info!(coordinator = %args.coordinator, "waiting for the coordinator");
         }
@@ -93,11 +98,22 @@ async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Stay> {
     }
 }
 
-/// Joins after a stay that ended for `reason`.
-async fn next_stay(args: &WorkerArgs, kept: Option<&Kept>, reason: &str) -> anyhow::Result<Stay> {
+/// Joins after a stay in `slot` that ended for `reason`. A slot that was given may be another's by now.
+async fn next_stay(
+    args: &WorkerArgs,
+    slot: Slot,
+    kept: Option<&Kept>,
+    reason: &str,
+) -> anyhow::Result<Stay> {
     let limit = args.coordinator_timeout;
-    let held = kept.map(Kept::describe);
-    match join_within(args, held, limit, |error| tracing::debug!(%error, "not yet")).await {
+    let held = || kept.map(Kept::describe);
+    let not_yet = |error: &ServiceError| tracing::debug!(%error, "not yet");
+    let mut found = join_within(args, (Some(slot), held()), limit, not_yet).await;
+    if let (Err(error @ ServiceError::SlotTaken(_)), None) = (&found, args.slot) {
+        tracing::info!("{error}; asking for another slot");
+        found = join_within(args, (None, held()), limit, not_yet).await;
+    }
+    match found {
         Ok(stay) => Ok(stay),
         Err(error @ ServiceError::Unreachable(_)) => bail!(
             "{reason}; no coordinator came back at {} within {limit:?} ({error})",
@@ -110,7 +126,7 @@ async fn next_stay(args: &WorkerArgs, kept: Option<&Kept>, reason: &str) -> anyh
 /// Tries to join until it works, is refused, or `limit` is over.
 async fn join_within(
     args: &WorkerArgs,
-    held: Option<HeldState>,
+    (slot, held): (Option<Slot>, Option<HeldState>),
     limit: Duration,
     mut missed: impl FnMut(&ServiceError),
 ) -> Result<Stay, ServiceError> {
@@ -122,7 +138,7 @@ async fn join_within(
         .with_jitter()
         .build();
     loop {
-        match Stay::join(args, held.clone()).await {
+        match joining::join(args, slot, held.clone()).await.map(Stay::begin) {
             Err(error @ ServiceError::Unreachable(_)) if Instant::now() < deadline => {
                 missed(&error)
             }

@@ -4,27 +4,24 @@
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use common::ids::Slot;
 use common::status::ServiceError;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
-use proto::{
-    CoordinatorMessage, Failed, Finished, Halt, HeldState, Leaving, Left, Pong, WorkerMessage,
-};
+use proto::{CoordinatorMessage, Failed, Finished, Halt, Leaving, Left, Pong, WorkerMessage};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::Kept;
-use super::connection::{Client, connect, hello};
+use super::connection::Client;
 use super::generation::{RunningGeneration, TRAINER_END};
-use crate::args::WorkerArgs;
+use super::joining::{Joined, Post};
 use crate::progress::Progress;
 use crate::trainer::{Ending, Outcome, Request, Verdict};
 
-/// Until the coordinator says otherwise.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long a word may take to go out.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long the coordinator may take to answer a failure.
 const VERDICT: Duration = Duration::from_secs(5);
@@ -43,7 +40,7 @@ pub enum End {
 
 /// One stay.
 pub struct Stay {
-    args: WorkerArgs,
+    post: Post,
     client: Client,
     words: mpsc::Sender<WorkerMessage>,
     orders: Streaming<CoordinatorMessage>,
@@ -58,29 +55,27 @@ pub struct Stay {
 }
 
 impl Stay {
-    /// Joins the coordinator.
-    ///
-    /// # Errors
-    /// It is out of reach, or refuses this worker.
-    pub async fn join(args: &WorkerArgs, held: Option<HeldState>) -> Result<Self, ServiceError> {
-        let mut client = connect(args).await?;
-        let (words, outgoing) = mpsc::channel(16);
-        words.try_send(message(Word::Hello(hello(args, held)))).expect("the channel is new");
-        let orders = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
-        tracing::info!(coordinator = %args.coordinator, slot = %args.slot, "joined");
-        Ok(Self {
-            args: args.clone(),
+    /// Begins with what joining has brought.
+    pub fn begin(joined: Joined) -> Self {
+        let Joined { post, client, words, orders, welcome } = joined;
+        Self {
+            post,
             client,
             words,
             orders,
             progress: Progress::default(),
             generation: None,
-            heartbeat: beat(HEARTBEAT),
+            heartbeat: beat(Duration::from_millis(welcome.heartbeat_interval_ms.max(1))),
             last_heard: Instant::now(),
-            longest_silence: SILENCE,
+            longest_silence: Duration::from_millis(welcome.heartbeat_timeout_ms),
             trainer_deadline: None,
             leaving: false,
-        })
+        }
+    }
+
+    /// The slot that this worker has.
+    pub fn slot(&self) -> Slot {
+        self.post.slot
     }
 
     /// Follows orders until the stay ends. The state is taken from `kept` by a generation and comes back with its end.
@@ -137,14 +132,8 @@ impl Stay {
     /// Carries out one order; the stay's end, if it is one.
     async fn follow(&mut self, order: Order, kept: &mut Option<Kept>) -> Option<End> {
         match order {
-            Order::Welcome(welcome) => {
-                let interval = welcome.heartbeat_interval_ms.max(1);
-                self.heartbeat = beat(Duration::from_millis(interval));
-                self.longest_silence = Duration::from_millis(welcome.heartbeat_timeout_ms);
-                None
-            }
             Order::Start(start) => {
-                let world = (&self.args, &self.client, &self.progress);
+                let world = (&self.post, &self.client, &self.progress);
                 match RunningGeneration::start(start, world, kept.take()) {
                     Ok(generation) => {
                         self.generation = Some(generation);
@@ -172,7 +161,7 @@ impl Stay {
                 self.say(Word::Pong(Pong { nonce: ping.nonce })).await;
                 None
             }
-            Order::Heard(_) => None,
+            Order::Heard(_) | Order::Welcome(_) => None,
             Order::Evict(evict) => {
                 self.end_trainer(&evict.reason, kept).await;
                 Some(End::Evicted(evict.reason))

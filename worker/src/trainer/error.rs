@@ -92,9 +92,11 @@ impl TrainerError {
     /// What a failure on a GPU means for the user.
     pub fn device_fault(&self) -> Option<DeviceFault> {
         match self {
-            Self::Compute(error @ (ComputeError::Torch(_) | ComputeError::Bridge(_))) => {
-                DeviceFault::of(&error.to_string())
-            }
+            Self::Compute(
+                error @ (ComputeError::Torch(_)
+                | ComputeError::Bridge(_)
+                | ComputeError::Collective(CollectiveError::Unusable { .. })),
+            ) => DeviceFault::of(&error.to_string()),
             _ => None,
         }
     }
@@ -102,7 +104,14 @@ impl TrainerError {
     /// What follows from it.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Compute(ComputeError::Collective(CollectiveError::Unsuitable(_)))
+            Self::Compute(ComputeError::Collective(CollectiveError::Refused(_))) => {
+                Verdict::RunFailed
+            }
+            Self::Compute(ComputeError::Collective(
+                CollectiveError::Unsuitable(_)
+                | CollectiveError::Unusable { .. }
+                | CollectiveError::OwnAddress { .. },
+            ))
             | Self::Threads(_)
             | Self::Panicked(_)
             | Self::NoState => Verdict::WorkerFailed,
@@ -130,5 +139,24 @@ impl TrainerError {
 impl From<CollectiveError> for TrainerError {
     fn from(error: CollectiveError) -> Self {
         Self::Compute(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_address_that_is_wrong_is_this_workers_failure() {
+        let verdict = |error: CollectiveError| TrainerError::from(error).verdict();
+        let (address, reason) = ("192.0.2.1".to_string(), "not here".to_string());
+        assert_eq!(
+            verdict(CollectiveError::OwnAddress { address, reason: reason.clone() }),
+            Verdict::WorkerFailed
+        );
+        assert_eq!(
+            verdict(CollectiveError::Connect { world_size: 2, reason }),
+            Verdict::GenerationBroken
+        );
     }
 }

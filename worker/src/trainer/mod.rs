@@ -1,6 +1,7 @@
 //! The trainer thread: owns the state, the step and the collectives of one generation.
 //!
 //! - this file: epochs, and how a generation or a run ends;
+//! - `connecting`: how a rank comes together with the others;
 //! - [`engine`]: what a step computes with;
 //! - [`feed`]: the samples of this epoch and the next;
 //! - [`step`]: one step, from samples to commit;
@@ -11,6 +12,7 @@
 //! Nothing here knows of tokio; the session stops it through a flag and ends it through the collective's abort handle
 //! and the link's token. Whatever ends a generation, the state survives it: see [`Memory`].
 
+mod connecting;
 pub mod engine;
 pub mod epoch_end;
 mod error;

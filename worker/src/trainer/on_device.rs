@@ -62,6 +62,8 @@ impl<T: Float> Trainer<T> {
                 self.settle()?;
                 self.run().accelerator.drop_samples();
                 self.end_epoch()?;
+                // The pace is that of training.
+                self.run().last_commit = Instant::now();
                 continue;
             }
             if position.step.0 >= self.total_steps {
@@ -158,12 +160,19 @@ impl<T: Float> Trainer<T> {
         Ok(run.accelerator.bring_back(state, samples)?)
     }
 
-    /// After a failure: brings the newest committed state here. Steps under way do not count, whatever becomes of them.
+    /// At a generation's end: brings the newest committed state here. Steps under way do not count, whatever becomes of
+    /// them; after a failure they may wait for a peer on the device, which only the end of the exchanges ends.
     ///
     /// # Errors
     /// The device is lost, and the state with it.
-    pub(super) fn recover(&mut self) -> Result<(), TrainerError> {
+    pub(super) fn recover(
+        &mut self,
+        result: &Result<Outcome, TrainerError>,
+    ) -> Result<(), TrainerError> {
         let Some(run) = &mut self.on_device else { return Ok(()) };
+        if let Err(error) = result {
+            self.engine.reduction.abandon(&error.to_string());
+        }
         run.accelerator.ring.give_up();
         self.bring_back()
     }

@@ -1,13 +1,11 @@
 //! From the coordinator's Start to a trainer that can take its first step, and from its last to what it leaves.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use common::config::{Config, Precision, schedule};
 use common::ids::{Epoch, Rank, WorldSize};
 use common::plan;
 use tch::{Device, Kind};
 
+use super::connecting::connect;
 use super::engine::Engine;
 use super::feed::Feed;
 use super::on_device::DeviceRun;
@@ -18,9 +16,8 @@ use crate::accelerator::recorded::Recorded;
 use crate::bridge::cuda;
 use crate::bridge::shared::Shared;
 use crate::checkpoint::Checkpoint;
-use crate::collective::{
-    AbortHandle, Collective, GlooCollective, Seat, SoloCollective, StagedCollective,
-};
+use crate::collective::agreement::CollectiveOptions;
+use crate::collective::{AbortHandle, Collective};
 use crate::device::Place;
 use crate::fault::Faults;
 use crate::graphs::Graphs;
@@ -84,6 +81,8 @@ pub struct Task {
     pub place: Place,
     /// What records steps.
     pub graphs: Graphs,
+    /// What carries the sums.
+    pub collective: CollectiveOptions,
     /// Logical shards computed side by side.
     pub parallel: usize,
     /// The line to the coordinator.
@@ -160,7 +159,7 @@ fn run_in<T: Float>(task: Task) -> Ending {
             tracing::warn!(%error, "what was on its way to the coordinator may be lost");
         }
     }
-    if let Err(error) = trainer.recover() {
+    if let Err(error) = trainer.recover(&result) {
         tracing::warn!(%error, "the device is lost, and the state in its memory with it");
         return Ending { result: result.and(Err(error)), memory: None };
     }
@@ -212,7 +211,7 @@ impl<T: Float> Trainer<T> {
         let Task { config, facts, link, progress, requests, faults, .. } = task;
         let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
         let own = if on_device.is_some() { 0..0 } else { reduction.owned() };
-        let shards = own.map(|_| Shard::new(state.layout.bucketed())).collect();
+        let shards = own.map(|_| Shard::new(&state.layout)).collect();
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
             feed: Feed::new(link, reduction.owned()),
@@ -294,25 +293,6 @@ fn reporter(task: &Task, state: &State, outbox: Outbox) -> Result<Reporter, Trai
     let epochs = Epoch(epoch.0 + u64::from(within));
     let line = (&task.link, &task.config, &task.faults);
     Reporter::sending(outbox, line, (epochs, task.pictures_from))
-}
-
-fn connect(task: &Task) -> Result<Box<dyn Collective>, TrainerError> {
-    if task.world_size == WorldSize(1) {
-        return Ok(Box::new(SoloCollective::new(task.abort.clone())));
-    }
-    let timeout = Duration::from_secs_f64(task.config.collective_timeout);
-    let store = Arc::new(task.link.clone());
-    let seat = Seat {
-        rank: task.rank,
-        world_size: task.world_size,
-        address: task.advertise.clone(),
-        timeout,
-    };
-    let gloo = GlooCollective::connect(store, seat, task.abort.clone())?;
-    Ok(match task.place.device {
-        Device::Cpu => Box::new(gloo),
-        device => Box::new(StagedCollective::new(gloo, device)),
-    })
 }
 
 fn restore(

@@ -27,6 +27,12 @@ fn recorder(folder: &Path) -> PathBuf {
     library
 }
 
+/// Variables for workers whose steps `library` records.
+fn recorded_by(library: &Path) -> [(&'static str, &str); 2] {
+    let library = library.to_str().unwrap();
+    [("CONCENTRIC_CUDA_GRAPH", "on"), ("CONCENTRIC_GRAPHS_LIBRARY", library)]
+}
+
 /// A run with short last batches, several learning rates, and a checkpoint between epochs.
 fn launch(folder: &Path, name: &str, device: &str) -> Launch {
     Launch::new(&folder.join(name))
@@ -52,8 +58,10 @@ fn replayed_steps_leave_the_same_files() {
             .workers(1)
             .complete();
         let replayed = format!("{name}-replayed");
-        let found =
-            launch(folder.path(), &replayed, "cpu").with(flags).workers(1).with_graphs(&library);
+        let found = launch(folder.path(), &replayed, "cpu")
+            .with(flags)
+            .workers(1)
+            .with_variables(&recorded_by(&library));
         check_same(&found.complete(), &asked, name);
         let log = folder.path().join(replayed).join("logs/worker-0.log");
         let log = std::fs::read_to_string(log).unwrap();
@@ -68,7 +76,8 @@ fn a_worker_that_dies_among_replayed_steps_changes_nothing() {
     let library = recorder(folder.path());
     let asked = launch(folder.path(), "asked", "cpu").workers(1).complete();
     let plan = "generation=1,rank=0,step=18,phase=backward,action=kill";
-    let found = launch(folder.path(), "killed", "cpu").workers(1).with_graphs(&library);
+    let found =
+        launch(folder.path(), "killed", "cpu").workers(1).with_variables(&recorded_by(&library));
     let found = found.with_fault(plan);
     check_same(&found.complete(), &asked, plan);
     let log = std::fs::read_to_string(folder.path().join("killed/logs/worker-0.log")).unwrap();
@@ -79,7 +88,7 @@ fn a_worker_that_dies_among_replayed_steps_changes_nothing() {
 fn exchanges_that_a_graph_cannot_hold_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let library = recorder(folder.path());
-    let run = launch(folder.path(), "two", "cpu").with_graphs(&library).workers(2);
+    let run = launch(folder.path(), "two", "cpu").with_variables(&recorded_by(&library)).workers(2);
     let ending = run.start().wait();
     assert_eq!(ending.code, Some(1), "{}", ending.printed);
     let log = std::fs::read_to_string(folder.path().join("two/logs/worker-0.log")).unwrap();
@@ -103,7 +112,7 @@ fn cuda_graphs_leave_the_same_files() {
                 .workers(1)
         };
         let asked = launch("asked").complete();
-        let replayed = launch("replayed").with_graphs(&library).complete();
+        let replayed = launch("replayed").with_variables(&recorded_by(&library)).complete();
         check_same(&replayed, &asked, precision);
     }
 }

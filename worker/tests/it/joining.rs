@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::processes::Mark;
-use crate::harness::{Ending, Launch, Results, Run, Worker, data};
+use crate::harness::{Ending, Island, Launch, Results, Run, Worker, data};
 
 /// A run for workers by hand, long enough to be joined in its midst.
 fn waiting(folder: &tempfile::TempDir, workers: &str) -> Run {
@@ -18,6 +18,8 @@ fn waiting(folder: &tempfile::TempDir, workers: &str) -> Run {
             "1",
             "--log-every",
             "1",
+            "--rejoin-timeout",
+            "2",
         ])
         .start()
 }
@@ -77,4 +79,76 @@ fn a_worker_without_a_coordinator_says_where_it_looked() {
     assert!(started.elapsed() < Duration::from_secs(10));
     check_refused(&ending, "no coordinator at http://127.0.0.1:9/ within 1s");
     assert!(ending.printed.contains("--coordinator"), "{}", ending.printed);
+}
+
+/// The name of the coordinator, and with it the address at which others reach the worker, is known later than the worker
+/// starts.
+#[test]
+fn a_name_that_is_not_known_yet_is_waited_for() {
+    let Some(island) = Island::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Launch::new(&folder.path().join("run"))
+        .listening_at(&island.mainland)
+        .with(&["--workers", "2", "--insecure", "--dataset", "synthetic", "--max-generations", "0"])
+        .with(&["--train-samples", "60", "--test-samples", "0", "--batch-size", "20"])
+        .with(&["--epochs", "1", "--threads", "1"])
+        .start();
+    let address = run.address();
+    island.know("127.0.0.1 localhost\n");
+    let named = address.replace(&island.mainland, "coordinator.test");
+    let early = Worker::look_from_island(&island, &run, &named);
+    run.wait_for("its first attempt", || {
+        early.printed().contains("waiting for the coordinator").then_some(())
+    });
+    island.know(&format!("127.0.0.1 localhost\n{} coordinator.test\n", island.mainland));
+    let other = Worker::join(&mut run, 1);
+    // Had it told the others to look for it at 127.0.0.1, they would not have met.
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    for worker in [early, other] {
+        let ending = worker.wait();
+        assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    }
+}
+
+/// A worker that cannot listen where it says that it can be reached is of no use, and says so; the others go on.
+#[test]
+fn an_advertised_address_that_is_elsewhere_is_this_workers_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = waiting(&folder, "2");
+    let right = Worker::join(&mut run, 0);
+    let address = run.address();
+    let second = ["--rank", "1", "--coordinator", &address, "--parallel", "1"];
+    let elsewhere = [&second[..], &["--advertise", "192.0.2.1"]].concat();
+    let wrong = Worker::start(folder.path(), &run.mark, &elsewhere).wait();
+    check_refused(&wrong, "this worker cannot listen at 192.0.2.1");
+    let another = Worker::start(folder.path(), &run.mark, &second);
+    check_undisturbed(run, vec![right, another]);
+}
+
+#[test]
+fn workers_without_a_rank_share_the_slots() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = waiting(&folder, "3");
+    let address = run.address();
+    let flags = ["--coordinator", &address, "--parallel", "1"];
+    let start = || Worker::start(folder.path(), &run.mark, &flags);
+    let workers: Vec<Worker> = [start(), start(), start()].into();
+    run.wait_for_step(2);
+    check_refused(&start_one_more(&run, &flags), "each of the run's 3 slots has a worker");
+    let mut slots: Vec<String> = workers.iter().map(|worker| given(&worker.printed())).collect();
+    slots.sort_unstable();
+    assert_eq!(slots, ["0", "1", "2"]);
+    check_undisturbed(run, workers);
+}
+
+fn start_one_more(run: &Run, flags: &[&str]) -> Ending {
+    let folder = run.root.parent().expect("a run lies in a test's folder");
+    Worker::start(folder, &run.mark, flags).wait()
+}
+
+/// The slot that a worker says it was given.
+fn given(printed: &str) -> String {
+    let line = printed.lines().find(|line| line.contains("was given this slot")).expect(printed);
+    line.rsplit_once("slot=").expect(line).1.trim().to_string()
 }

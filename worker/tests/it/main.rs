@@ -5,11 +5,14 @@
 mod broken;
 mod chaos;
 mod endings;
+mod fully_connected;
 mod graphs;
 mod harness;
 mod hashes;
 mod invariance;
 mod joining;
+mod locked;
+mod nccl;
 mod reference;
 mod resume;
 mod strict_load;

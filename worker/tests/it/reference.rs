@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use common::config::Network;
+
 use crate::harness::expected::{Case, Difference, EXPECTED};
 use crate::harness::results::norm;
 use crate::harness::{Launch, Results, formulas};
@@ -15,14 +17,14 @@ pub fn train(folder: &Path, case: &Case, workers: u32) -> Results {
 pub fn launch(folder: &Path, case: &Case) -> Launch {
     let dataset = formulas::samples(case.train_samples).write(folder);
     let initial = folder.join("initial.safetensors");
-    std::fs::write(&initial, formulas::initial_state(2)).unwrap();
+    std::fs::write(&initial, formulas::initial_state(case.network, 2)).unwrap();
     Launch::new(&folder.join("run"))
         .with(&["--dataset", &dataset, "--shuffle", "false", "--test-samples", "0"])
         .with(&["--init-from", initial.to_str().unwrap(), "--precision", "f64"])
         .with(&["--batch-size", &case.batch_size.to_string()])
         .with(&["--max-steps", &case.steps.to_string(), "--log-every", "1"])
         .with(&["--loss", &case.loss_kind, "--center-rule", &case.center_rule])
-        .with(&["--optimizer", &case.optimizer])
+        .with(&["--optimizer", &case.optimizer, "--network", &case.network.to_string()])
 }
 
 fn check(name: &str, workers: u32) {
@@ -35,7 +37,7 @@ fn check(name: &str, workers: u32) {
 
 #[test]
 fn the_formulas_are_those_of_the_reference() {
-    let (initial, parameters) = (&EXPECTED.initial, formulas::parameters(2));
+    let (initial, parameters) = (&EXPECTED.initial, formulas::parameters(Network::Cnn, 2));
     assert_eq!(initial.parameters.len() + 1, parameters.len());
     for name in &initial.parameters {
         let found = &parameters[name];
@@ -77,6 +79,16 @@ fn softmax_loss_alone() {
 #[test]
 fn cross_entropy() {
     check("cross-entropy", 1);
+}
+
+#[test]
+fn the_fully_connected_network() {
+    check("mlp", 1);
+}
+
+#[test]
+fn the_fully_connected_network_with_adam_and_the_rule_of_the_paper() {
+    check("mlp-wen-adam", 3);
 }
 
 #[test]

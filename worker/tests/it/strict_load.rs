@@ -23,15 +23,17 @@ fn pytorch_loads_the_last_checkpoint() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/strict_load.py");
-    for (precision, feature_dim) in [("f32", "2"), ("f64", "3")] {
-        let results = Launch::new(&folder.path().join(precision))
+    for (precision, feature_dim, network) in
+        [("f32", "2", "cnn"), ("f64", "3", "cnn"), ("f32", "2", "mlp")]
+    {
+        let results = Launch::new(&folder.path().join(format!("{precision}-{network}")))
             .workers(2)
             .with(&["--dataset", data::mnist(), "--test-samples", "0", "--max-steps", "2"])
             .with(&["--batch-size", "8", "--precision", precision])
-            .with(&["--feature-dim", feature_dim])
+            .with(&["--feature-dim", feature_dim, "--network", network])
             .complete();
         let file = results.path("checkpoints/last.safetensors");
-        let said = Command::new(&python).arg(&script).arg(file).output().unwrap();
+        let said = Command::new(&python).arg(&script).arg(file).arg(network).output().unwrap();
         let (printed, errors) =
             (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
         assert!(said.status.success() && printed.trim() == "OK", "{precision}: {printed}{errors}");

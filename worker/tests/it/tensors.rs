@@ -19,7 +19,7 @@ pub fn gpu() -> Option<&'static str> {
 }
 
 fn check_reference(device: &str) {
-    for name in ["batch-100", "short-last-batch", "wen", "softmax", "adam"] {
+    for name in ["batch-100", "short-last-batch", "wen", "softmax", "adam", "mlp", "mlp-wen-adam"] {
         let (case, folder) = (&EXPECTED.cases[name], tempfile::tempdir().unwrap());
         let launch = reference::launch(folder.path(), case).workers(1).with_tensors_on(device);
         let Difference(difference, place) = case.largest_difference(&launch.complete());

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use common::config::Network;
+
 use crate::harness::{Launch, Results, data, formulas};
 
 /// A short run: 30 samples, two epochs.
@@ -68,7 +70,7 @@ fn a_batch_smaller_than_the_workers_is_trained() {
 fn parameters_of_another_architecture_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("three.safetensors");
-    std::fs::write(&file, formulas::initial_state(3)).unwrap();
+    std::fs::write(&file, formulas::initial_state(Network::Cnn, 3)).unwrap();
     let init_from = ["--init-from", file.to_str().unwrap()];
     let ending = small(&folder.path().join("run"), 2).with(&init_from).start().wait();
     assert_eq!(ending.code, Some(1), "{}", ending.printed);

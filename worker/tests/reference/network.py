@@ -1,6 +1,6 @@
-"""The network, the loss and the parameter names, as a PyTorch user would write them.
+"""The networks, the loss and the parameter names, as a PyTorch user would write them.
 
-Used by the reference values, the checkpoint fixtures and the benchmark, so that all three speak of one network.
+Used by the reference values, the checkpoint fixtures and the benchmark, so that all three speak of the same networks.
 """
 
 import torch
@@ -44,6 +44,28 @@ class Network(nn.Module):
     def forward(self, x):
         features = self.features(self.conv_layer(x).flatten(1))
         return features, self.output(features)
+
+
+class FullyConnected(nn.Module):
+    """`--network mlp`: `[batch, 1, 28, 28]` → features `[batch, feature_dim]` and raw scores `[batch, 10]`."""
+
+    def __init__(self, feature_dim=2):
+        super().__init__()
+        self.hidden = nn.Sequential(
+            nn.Linear(28 * 28, 512),
+            nn.PReLU(),
+            nn.Linear(512, 256),
+            nn.PReLU(),
+        )
+        self.features = nn.Linear(256, feature_dim)
+        self.output = nn.Linear(feature_dim, CLASSES)
+
+    def forward(self, x):
+        features = self.features(self.hidden(x.flatten(1)))
+        return features, self.output(features)
+
+
+NETWORKS = {"cnn": Network, "mlp": FullyConnected}
 
 
 def center_distances(features, labels, centers, counts):

@@ -1,6 +1,7 @@
 """The single-node definition of one training run in PyTorch float64, and the values the Rust tests compare with.
 
     python single_node.py            runs every case and writes expected.json beside this file
+    python single_node.py NAME…      runs these cases only and replaces them in expected.json
     python single_node.py --check    runs every case with each batch's samples in reverse order and compares with
                                      expected.json: the definition does not depend on that order, so what is seen
                                      is how far rounding alone moves the recorded values
@@ -21,7 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
-from network import CLASSES, Network, center_distances, class_counts
+from torch import nn
+
+from network import CLASSES, NETWORKS, center_distances, class_counts
 
 EXPECTED = Path(__file__).with_name("expected.json")
 
@@ -40,6 +43,7 @@ class Case:
     loss: str = "center"  # center | softmax | cross-entropy
     center_rule: str = "autograd"  # autograd | wen
     optimizer: str = "sgd"  # sgd | adam
+    network: str = "cnn"  # cnn | mlp
     broken: str = "none"  # none | local-counts | local-batch-norm | mean-of-means
 
 
@@ -51,6 +55,8 @@ CASES = {
     "softmax": Case(40, 800, loss="softmax"),
     "cross-entropy": Case(40, 800, loss="cross-entropy"),
     "adam": Case(40, 800, optimizer="adam"),
+    "mlp": Case(100, 260, network="mlp"),
+    "mlp-wen-adam": Case(97, 1940, network="mlp", center_rule="wen", optimizer="adam"),
 }
 
 # What plain data parallelism gets wrong, one mistake at a time, everything else right; `right` is their measure.
@@ -80,25 +86,21 @@ def uniform(tensor, count):
     return torch.from_numpy(bits.astype(np.float64) / 2.0**53)
 
 
-def initial_value(tensor, name, parameter, fan_in):
+def initial_value(tensor, module, name, parameter):
     u = uniform(tensor, parameter.numel()).reshape(parameter.shape)
-    if name.endswith("cnn_layer.2.weight"):  # PReLU
+    if isinstance(module, nn.PReLU):
         return torch.full_like(parameter, 0.25)
-    if name.endswith("cnn_layer.1.weight"):  # BatchNorm
-        return 0.75 + 0.5 * u
-    if name.endswith("cnn_layer.1.bias"):
-        return 0.2 * (u - 0.5)
-    return (2.0 * u - 1.0) / math.sqrt(fan_in)  # convolution and linear
+    if isinstance(module, nn.BatchNorm2d):
+        return 0.75 + 0.5 * u if name == "weight" else 0.2 * (u - 0.5)
+    # Convolution and linear: a bias takes its weight's fan-in.
+    return (2.0 * u - 1.0) / math.sqrt(module.weight[0].numel())
 
 
-def initial_network():
-    network = Network().double()
-    state = dict(network.named_parameters())
-    for tensor, (name, parameter) in enumerate(state.items()):
-        # A linear bias takes its weight's fan-in.
-        weight = state[name.removesuffix("bias") + "weight"] if name.endswith("bias") else parameter
-        fan_in = weight[0].numel()
-        parameter.data.copy_(initial_value(tensor, name, parameter, fan_in))
+def initial_network(kind="cnn"):
+    network = NETWORKS[kind]().double()
+    for tensor, (path, parameter) in enumerate(network.named_parameters()):
+        module, name = path.rsplit(".", 1)
+        parameter.data.copy_(initial_value(tensor, network.get_submodule(module), name, parameter))
     return network
 
 
@@ -173,7 +175,7 @@ def optimizers(case, network, centers):
 
 def train(case, reverse=False):
     """The trained network, its centers, the losses of every step and the first step's gradient."""
-    network, centers = initial_network().train(), initial_centers()
+    network, centers = initial_network(case.network).train(), initial_centers()
     network_optimizer, center_optimizer = optimizers(case, network, centers)
     history, first_gradient = [], None
     for images, labels in batches(case, reverse):
@@ -238,6 +240,7 @@ def record(case, network, centers, history):
         "loss_kind": case.loss,
         "center_rule": case.center_rule,
         "optimizer": case.optimizer,
+        "network": case.network,
         "loss": loss,
         "softmax_loss": softmax_loss,
         "center_loss": center_loss,
@@ -310,13 +313,15 @@ def largest_difference(expected, found, path=""):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with expected.json instead of writing it")
-    check = parser.parse_args().check
+    parser.add_argument("names", nargs="*", metavar="NAME", help="cases to run [default: all, and the broken variants]")
+    arguments = parser.parse_args()
+    check, chosen = arguments.check, arguments.names or list(CASES)
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    expected = json.loads(EXPECTED.read_text()) if check else None
+    expected = json.loads(EXPECTED.read_text()) if check or arguments.names else None
 
     cases = {}
-    for name, case in CASES.items():
+    for name, case in ((name, CASES[name]) for name in chosen):
         start = time.perf_counter()
         network, centers, history, _ = train(case, reverse=check)
         cases[name] = record(case, network, centers, history)
@@ -326,14 +331,19 @@ def main():
             print(f"  largest relative difference {difference:.1e} at {where}", flush=True)
     if check:
         return
+    if arguments.names:
+        expected["cases"] |= cases
+        write(expected)
+        return
 
     broken = broken_variants()
     for name, result in broken.items():
         print(name, result["difference"], flush=True)
-    EXPECTED.write_text(
-        json.dumps({"torch": torch.__version__, "initial": initial_values(), "cases": cases, "broken": broken}, indent=1)
-        + "\n"
-    )
+    write({"torch": torch.__version__, "initial": initial_values(), "cases": cases, "broken": broken})
+
+
+def write(values):
+    EXPECTED.write_text(json.dumps(values, indent=1) + "\n")
 
 
 if __name__ == "__main__":

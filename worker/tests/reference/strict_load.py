@@ -1,6 +1,6 @@
 """Loads a checkpoint written by the trainer into the PyTorch network, as a user would.
 
-    python strict_load.py last.safetensors
+    python strict_load.py last.safetensors [cnn|mlp]
 
 `center` belongs to the loss, not to the network, and is taken out first. Every other entry must be there, have the
 network's shape and kind of number, and nothing may be left over (`strict=True`). Prints OK, or exits non-zero.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from network import CLASSES, Network
+from network import CLASSES, NETWORKS
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "I64": torch.int64}
 
@@ -45,7 +45,8 @@ def main():
     centers = state.pop("center")
     feature_dim = centers.shape[1]
     assert centers.shape == (CLASSES, feature_dim), centers.shape
-    network = Network(feature_dim).to(centers.dtype)
+    kind = sys.argv[2] if len(sys.argv) > 2 else "cnn"
+    network = NETWORKS[kind](feature_dim).to(centers.dtype)
     for name, tensor in network.state_dict().items():
         if name in state:
             assert state[name].dtype == tensor.dtype, f"{name}: {state[name].dtype} instead of {tensor.dtype}"

@@ -8,6 +8,7 @@ mod ending;
 mod joining;
 mod leaving;
 mod losing;
+mod placing;
 mod spawning;
 
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ pub fn join(session: u64, slot: u32) -> Join {
     let identity = Identity { host, process_id: session as u32, ..Identity::default() };
     Join {
         session: SessionId(session),
-        slot: Slot(slot),
+        slot: Some(Slot(slot)),
         protocol_version: proto::PROTOCOL_VERSION,
         identity,
         held: None,

@@ -1,6 +1,7 @@
 //! How the ranks come together: on a thread of its own, because Gloo cannot be interrupted while it
 //! waits for a rank that does not come.
 
+use std::net::TcpListener;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
@@ -35,13 +36,15 @@ impl GlooCollective {
     ///
     /// # Errors
     ///
-    /// [`CollectiveError::Connect`] if a rank is missing, the store fails or `seat.address` is not
-    /// this machine's; [`CollectiveError::Aborted`].
+    /// [`CollectiveError::OwnAddress`] if `seat.address` is not this machine's;
+    /// [`CollectiveError::Connect`] if a rank is missing or the store fails;
+    /// [`CollectiveError::Aborted`].
     pub fn connect(
         store: Arc<dyn KeyValueStore>,
         seat: Seat,
         abort: AbortHandle,
     ) -> Result<Self, CollectiveError> {
+        check_own_address(&seat.address)?;
         let group = wait_for_group(store, &seat, &abort)?;
         let shared = Arc::new(Shared {
             group: Mutex::new(Some(group)),
@@ -51,6 +54,17 @@ impl GlooCollective {
         });
         abort.register(Arc::downgrade(&shared) as Weak<dyn Cancel>);
         Ok(Self { shared, seat, exchanges: 0 })
+    }
+}
+
+/// Gloo would say of it no more than that the ranks did not connect.
+fn check_own_address(address: &str) -> Result<(), CollectiveError> {
+    match TcpListener::bind((address, 0)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CollectiveError::OwnAddress {
+            address: address.to_string(),
+            reason: error.to_string(),
+        }),
     }
 }
 

@@ -39,6 +39,13 @@ impl Worker {
         Self::join_from(island.program(programs::WORKER), run, rank, &address)
     }
 
+    /// A worker in a network of its own that finds the run at this address, with any rank.
+    pub fn look_from_island(island: &Island, run: &Run, address: &str) -> Self {
+        let folder = run.root.parent().expect("a run lies in a test's folder");
+        let flags = ["--coordinator", address, "--parallel", "1"];
+        Self::launch(island.program(programs::WORKER), folder, &run.mark, &flags)
+    }
+
     fn join_from(program: Command, run: &Run, rank: u32, address: &str) -> Self {
         let folder = run.root.parent().expect("a run lies in a test's folder");
         let flags = ["--rank", &rank.to_string(), "--coordinator", address, "--parallel", "1"];

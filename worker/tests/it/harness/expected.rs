@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use common::architecture::CENTER;
+use common::config::Network;
 use serde::Deserialize;
 
 use super::Results;
@@ -44,6 +45,7 @@ pub struct Case {
     pub loss_kind: String,
     pub center_rule: String,
     pub optimizer: String,
+    pub network: Network,
     pub loss: Vec<f64>,
     pub softmax_loss: Vec<f64>,
     pub center_loss: Vec<f64>,

@@ -1,6 +1,7 @@
 //! The closed formulas of `tests/reference/single_node.py`: samples and initial parameters without a file.
 
-use common::architecture::{self, CENTER, CLASSES, TensorKind, TensorSpec};
+use common::architecture::{self, CENTER, CLASSES, Start, TensorKind, TensorSpec};
+use common::config::Network;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -40,39 +41,33 @@ pub fn samples(count: usize) -> Samples {
 }
 
 /// Initial parameters and centers.
-pub fn parameters(feature_dim: usize) -> Tensors {
-    let specs = architecture::parameters(feature_dim);
-    let value = |(tensor, spec): (usize, &TensorSpec)| {
-        (spec.name.clone(), initial(tensor as u64, spec, &specs))
-    };
+pub fn parameters(network: Network, feature_dim: usize) -> Tensors {
+    let specs = architecture::parameters(network, feature_dim);
+    let value =
+        |(tensor, spec): (usize, &TensorSpec)| (spec.name.clone(), initial(tensor as u64, spec));
     let mut tensors: Tensors = specs.iter().enumerate().map(value).collect();
     let centers = uniform(CENTER_TENSOR, CLASSES * feature_dim).map(|u| 4.0 * u - 2.0);
     tensors.insert(CENTER.to_string(), centers.collect());
     tensors
 }
 
-fn initial(tensor: u64, spec: &TensorSpec, specs: &[TensorSpec]) -> Vec<f64> {
+fn initial(tensor: u64, spec: &TensorSpec) -> Vec<f64> {
     let uniform = uniform(tensor, spec.shape.iter().product());
-    if spec.name.ends_with("cnn_layer.2.weight") {
-        return uniform.map(|_| 0.25).collect();
+    match spec.start {
+        Start::Slope => uniform.map(|_| 0.25).collect(),
+        Start::Ones => uniform.map(|u| 0.75 + 0.5 * u).collect(),
+        Start::Zeros => uniform.map(|u| 0.2 * (u - 0.5)).collect(),
+        Start::Uniform { fan_in } => {
+            uniform.map(|u| (2.0 * u - 1.0) / (fan_in as f64).sqrt()).collect()
+        }
+        Start::Normal => unreachable!("the centers have a formula of their own"),
     }
-    if spec.name.ends_with("cnn_layer.1.weight") {
-        return uniform.map(|u| 0.75 + 0.5 * u).collect();
-    }
-    if spec.name.ends_with("cnn_layer.1.bias") {
-        return uniform.map(|u| 0.2 * (u - 0.5)).collect();
-    }
-    // A linear bias takes its weight's fan-in.
-    let weight = spec.name.replace("bias", "weight");
-    let weight = specs.iter().find(|spec| spec.name == weight).unwrap();
-    let fan_in = weight.shape[1..].iter().product::<usize>() as f64;
-    uniform.map(|u| (2.0 * u - 1.0) / fan_in.sqrt()).collect()
 }
 
 /// A file for `--init-from`, in float64, nothing tracked yet.
-pub fn initial_state(feature_dim: usize) -> Vec<u8> {
-    let parameters = parameters(feature_dim);
-    let tensors = architecture::tensors(feature_dim).into_iter().map(|spec| {
+pub fn initial_state(network: Network, feature_dim: usize) -> Vec<u8> {
+    let parameters = parameters(network, feature_dim);
+    let tensors = architecture::tensors(network, feature_dim).into_iter().map(|spec| {
         let count = spec.shape.iter().product();
         let (dtype, values) = match spec.kind {
             TensorKind::Counter => return (spec, Dtype::I64, vec![0; 8]),

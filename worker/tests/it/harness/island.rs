@@ -1,5 +1,7 @@
 //! A network of its own for a worker, joined to this machine's by one cable. Needs root and `ip`.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -54,6 +56,19 @@ impl Island {
         Some(island)
     }
 
+    /// The names that programs here know, in the words of `/etc/hosts`; they can be given again at any time.
+    pub fn know(&self, hosts: &str) {
+        let folder = self.own_files();
+        fs::create_dir_all(&folder).unwrap();
+        // `ip netns exec` shows these files in place of the machine's.
+        fs::write(folder.join("hosts"), hosts).unwrap();
+        fs::write(folder.join("resolv.conf"), "").unwrap();
+    }
+
+    fn own_files(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.name)
+    }
+
     /// A program that sees this network alone.
     pub fn program(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
@@ -76,6 +91,7 @@ impl Drop for Island {
     fn drop(&mut self) {
         ip(&["link", "del", &self.cable]);
         ip(&["netns", "del", &self.name]);
+        fs::remove_dir_all(self.own_files()).ok();
     }
 }
 

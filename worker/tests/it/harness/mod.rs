@@ -5,6 +5,7 @@
 //! - [`run`]: a coordinator with the workers it starts, one run at a time;
 //! - [`by_hand`]: workers that a test starts itself;
 //! - [`island`]: a worker's own network, whose cable can be pulled;
+//! - [`stand_in`]: a library in NCCL's place;
 //! - [`wire`]: a way to the coordinator that can be cut;
 //! - [`results`]: a run directory's files, as numbers and hashes;
 //! - [`data`]: IDX files, MNIST where it is;
@@ -20,6 +21,7 @@ pub mod processes;
 pub mod programs;
 pub mod results;
 pub mod run;
+pub mod stand_in;
 pub mod wire;
 
 pub use by_hand::Worker;

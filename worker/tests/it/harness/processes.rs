@@ -32,7 +32,14 @@ impl Mark {
     pub fn put_on(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            let launcher = ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"];
+            let launcher = [
+                "RANK",
+                "SLURM_PROCID",
+                "OMPI_COMM_WORLD_RANK",
+                "WORLD_SIZE",
+                "MASTER_ADDR",
+                "MASTER_PORT",
+            ];
             if name.starts_with("CONCENTRIC_") && name != super::data::MNIST_DIR
                 || launcher.contains(&name.as_str())
             {

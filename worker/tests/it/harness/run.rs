@@ -85,13 +85,9 @@ impl Launch {
         self
     }
 
-    /// With steps that `library` records.
-    pub fn with_graphs(mut self, library: &Path) -> Self {
-        let graphs = [
-            ("CONCENTRIC_CUDA_GRAPH", "on".to_string()),
-            ("CONCENTRIC_GRAPHS_LIBRARY", library.display().to_string()),
-        ];
-        self.variables.extend(graphs);
+    /// With variables for the workers that the coordinator starts.
+    pub fn with_variables(mut self, variables: &[(&'static str, &str)]) -> Self {
+        self.variables.extend(variables.iter().map(|(name, value)| (*name, (*value).to_string())));
         self
     }
 

@@ -1,0 +1,92 @@
+//! The messages of a session: short texts, steps that the run has, finite numbers.
+//!
+//! What can be shortened is shortened; a member that says what cannot be true is lost like any other.
+
+use common::status::ServiceError;
+use proto::worker_message::Message;
+use proto::{Heartbeat, Hello, Reached};
+
+use super::{Intake, refused};
+
+/// Longest name of a host, device, processor or version, bytes.
+const LONGEST_NAME: usize = 256;
+/// Longest reason that is kept, bytes: a message of libtorch's, with its trace.
+const LONGEST_REASON: usize = 16 << 10;
+
+impl Intake {
+    /// Whether a worker may introduce itself like this.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_hello(&self, hello: &Hello) -> Result<(), ServiceError> {
+        let Hello { advertise, device, hardware, libtorch_version, program_version, held, .. } =
+            hello;
+        let run = held.as_ref().map_or("", |held| &held.run);
+        for name in [advertise, device, hardware, libtorch_version, program_version, run] {
+            check_name(name).map_err(|why| refused("a worker's Hello", why))?;
+        }
+        Ok(())
+    }
+
+    /// Shortens a message to what is kept of it.
+    ///
+    /// # Errors
+    /// What in it cannot be true.
+    pub fn tidy(&self, mut message: Message) -> Result<Message, String> {
+        match &mut message {
+            Message::Heartbeat(heartbeat) => self.check_heartbeat(heartbeat)?,
+            Message::Finished(finished) => self.check_reached(finished.reached.as_ref())?,
+            Message::Left(left) => {
+                self.check_reached(left.reached.as_ref())?;
+                shorten(&mut left.reason);
+            }
+            Message::Failed(failed) => shorten(&mut failed.reason),
+            Message::Leaving(leaving) => shorten(&mut leaving.reason),
+            Message::Hello(_) | Message::Pong(_) => {}
+        }
+        Ok(message)
+    }
+
+    fn check_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), String> {
+        check_name(&heartbeat.phase)?;
+        self.check_done(heartbeat.step)?;
+        self.check_epochs_done(heartbeat.epoch)?;
+        let Heartbeat { images_per_second, collective_share, .. } = *heartbeat;
+        for (name, number) in [
+            ("images a second", images_per_second),
+            ("share of time in collectives", collective_share),
+        ] {
+            if !number.is_finite() || number < 0.0 {
+                return Err(format!("{number} as its {name}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_reached(&self, reached: Option<&Reached>) -> Result<(), String> {
+        let Some(reached) = reached else { return Ok(()) };
+        self.check_done(reached.step)?;
+        self.check_epochs_done(reached.epochs)
+    }
+
+    fn check_epochs_done(&self, done: u64) -> Result<(), String> {
+        let epochs = self.epochs();
+        (done <= epochs).then_some(()).ok_or_else(|| format!("epoch {done} of a run of {epochs}"))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let length = name.len();
+    let is_plain = length <= LONGEST_NAME && !name.chars().any(char::is_control);
+    is_plain.then_some(()).ok_or_else(|| {
+        format!("a name of {length} bytes; names are one line of at most {LONGEST_NAME} bytes")
+    })
+}
+
+fn shorten(reason: &mut String) {
+    if reason.len() > LONGEST_REASON {
+        let end = (0..=LONGEST_REASON).rev().find(|&end| reason.is_char_boundary(end));
+        reason.truncate(end.unwrap_or(0));
+        reason.push('…');
+    }
+}

@@ -1,0 +1,122 @@
+//! Attacks at the door: connections that say nothing or nonsense, expired certificates, joins without end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::access::Access;
+use common::status::ServiceError;
+use coordinator::certs::AUTHORITY;
+use proto::{Hello, StatusRequest};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use time::OffsetDateTime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{FLAGS, Honest};
+use crate::harness::{FakeWorker, hello, within};
+use crate::tls;
+
+/// A client certificate of the cluster's own authority that was valid until yesterday.
+fn expire(made: &Path) -> Access {
+    let authority = KeyPair::from_pem(&std::fs::read_to_string(made.join("ca.key")).unwrap());
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, AUTHORITY);
+    let issuer = Issuer::new(params, authority.unwrap());
+    let mut params = CertificateParams::default();
+    params.not_before = OffsetDateTime::now_utc() - time::Duration::days(9);
+    params.not_after = OffsetDateTime::now_utc() - time::Duration::days(1);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    std::fs::write(made.join("expired.pem"), certificate.pem()).unwrap();
+    std::fs::write(made.join("expired.key"), key.serialize_pem()).unwrap();
+    Access {
+        tls_cert: Some(made.join("expired.pem")),
+        tls_key: Some(made.join("expired.key")),
+        ..tls::worker_access(made)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = tls::certificates(&folder, "certs");
+    let honest = Honest::train(tls::start(&folder, &made, &FLAGS).await).await;
+    let expired = expire(&made);
+    for _ in 0..20 {
+        let begin = Instant::now();
+        let refused = FakeWorker::join_with(&honest.run.address, &expired, hello(2)).await;
+        // What a client reads when a server ends the connection depends on what it was writing just then.
+        match refused {
+            Err(ServiceError::Unauthenticated(message)) => {
+                assert!(message.contains("CertificateExpired"), "{message}");
+            }
+            Err(ServiceError::Unreachable(_)) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+    honest.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_connections_of_garbage_and_silence_disturb_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let honest = Honest::begin(&folder).await;
+    let address: SocketAddr = honest.run.address.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut open = Vec::new();
+    for number in 0..1000 {
+        let mut stream = within(TcpStream::connect(address)).await.unwrap();
+        let says: &[u8] = match number % 4 {
+            0 => b"",
+            1 => b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+            2 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            _ => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x04\xff\xff\xff\xff\xff\xffxxxxxxxxxxxxxxxxxxx",
+        };
+        stream.write_all(says).await.unwrap();
+        open.push(stream);
+    }
+    // Whoever comes now is served.
+    within(honest.intruder().await.client.get_status(StatusRequest {})).await.unwrap();
+    // What is no HTTP/2 is not kept.
+    let mut rest = Vec::new();
+    within(open[1].read_to_end(&mut rest)).await.ok();
+    assert_eq!(rest, b"");
+    honest.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_rank_0_does_not_get_in_however_often_it_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let honest = Honest::begin(&folder).await;
+    let impostor = || Hello { process_id: 999, held: None, ..hello(0) };
+    let mut refusals = Vec::new();
+    for _ in 0..30 {
+        refusals.push(FakeWorker::join_as(&honest.run, impostor()).await.unwrap_err());
+    }
+    assert!(matches!(refusals[0], ServiceError::SlotTaken(_)), "{:?}", refusals[0]);
+    assert!(refusals.iter().all(ServiceError::is_retryable), "{refusals:?}");
+    // So often its holder is not even asked.
+    let rate = |error: &&ServiceError| matches!(error, ServiceError::Unreachable(_));
+    let Some(message) = refusals.iter().find(rate) else { panic!("{refusals:?}") };
+    assert!(message.to_string().contains("too many joins"), "{message}");
+    honest.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joining_and_leaving_without_end_is_slowed_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let honest = Honest::begin(&folder).await;
+    let mut joined = 0;
+    for _ in 0..100 {
+        joined += usize::from(FakeWorker::join_as(&honest.run, hello(2)).await.is_ok());
+    }
+    // Ten at once, and one a second.
+    assert!((10..20).contains(&joined), "{joined}");
+    let out_of_range = FakeWorker::join_as(&honest.run, hello(3)).await.unwrap_err();
+    assert!(matches!(out_of_range, ServiceError::Invalid(_)), "{out_of_range:?}");
+    let events = honest.ends_well().await;
+    let lines = events.iter().filter(|event| event["kind"] == "join").count();
+    assert_eq!(lines, joined + 2);
+}

@@ -1,0 +1,151 @@
+//! How a stay begins: the worker connects, says what it is and which slot it asks for, and is told which one it has.
+
+use std::time::Duration;
+
+use common::ids::Slot;
+use common::status::ServiceError;
+use proto::coordinator_message::Message as Order;
+use proto::worker_message::Message as Word;
+use proto::{CoordinatorMessage, HeldState, Hello, PROTOCOL_VERSION, Welcome, WorkerMessage};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use super::connection::{Client, connect};
+use super::incarnation::incarnation;
+use super::own_address;
+use crate::args::WorkerArgs;
+use crate::bridge;
+use crate::collective::agreement::CollectiveOptions;
+use crate::device::Place;
+use crate::graphs::Graphs;
+use crate::hardware;
+
+/// How long the coordinator may take to welcome a worker that it has let in.
+const WELCOME: Duration = Duration::from_secs(5);
+
+/// What a worker is in a stay, for every generation of it.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Its slot.
+    pub slot: Slot,
+    /// Where and how it computes.
+    pub place: Place,
+    /// What records steps.
+    pub graphs: Graphs,
+    /// What carries the sums.
+    pub collective: CollectiveOptions,
+    /// Address for the collectives.
+    pub advertise: String,
+    /// Logical shards side by side, if given.
+    pub parallel: Option<usize>,
+}
+
+/// A worker that was let in.
+pub struct Joined {
+    /// What it is.
+    pub post: Post,
+    /// Its connection.
+    pub client: Client,
+    /// What it says.
+    pub words: mpsc::Sender<WorkerMessage>,
+    /// What it is told.
+    pub orders: Streaming<CoordinatorMessage>,
+    /// The first thing that it was told.
+    pub welcome: Welcome,
+}
+
+/// Joins the coordinator, in this slot or in any.
+///
+/// # Errors
+/// It is out of reach, or refuses this worker.
+pub async fn join(
+    args: &WorkerArgs,
+    slot: Option<Slot>,
+    held: Option<HeldState>,
+) -> Result<Joined, ServiceError> {
+    let mut client = connect(args).await?;
+    let advertise = advertised(args).await?;
+    let (words, outgoing) = mpsc::channel(16);
+    let hello = Word::Hello(hello(args, slot, advertise.clone(), held));
+    words.try_send(WorkerMessage { message: Some(hello) }).expect("the channel is new");
+    let mut orders = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+    let welcome = welcome(&mut orders).await?;
+    let own = Slot(welcome.slot);
+    let how = if slot.is_some() { "joined" } else { "joined, and was given this slot" };
+    tracing::info!(coordinator = %args.coordinator, slot = %own, "{how}");
+    let place = args.placement.of(own);
+    if hardware_told(args, slot) != hardware::describe(place) {
+        return Err(ServiceError::Invalid(format!(
+            "the GPUs of this machine are not alike, and slot {own} would compute on {place}: give --device or --rank"
+        )));
+    }
+    let post = Post {
+        slot: own,
+        place,
+        graphs: args.graphs.clone(),
+        collective: args.collective.clone(),
+        advertise,
+        parallel: args.parallel,
+    };
+    Ok(Joined { post, client, words, orders, welcome })
+}
+
+/// The first order of a coordinator that has let this worker in.
+async fn welcome(orders: &mut Streaming<CoordinatorMessage>) -> Result<Welcome, ServiceError> {
+    let unreachable = |what: &str| ServiceError::Unreachable(format!("the coordinator {what}"));
+    let late = |_| unreachable(&format!("did not welcome this worker within {WELCOME:?}"));
+    let first = timeout(WELCOME, orders.message()).await.map_err(late)??;
+    match first.and_then(|order| order.message) {
+        Some(Order::Welcome(welcome)) => Ok(welcome),
+        _ => Err(unreachable("ended the session before it had begun")),
+    }
+}
+
+/// What computes, as far as it is known before the slot is: all GPUs of a machine are taken to be alike.
+fn hardware_told(args: &WorkerArgs, slot: Option<Slot>) -> String {
+    hardware::describe(args.placement.of(slot.unwrap_or_default()))
+}
+
+/// The address at which other workers reach this one.
+///
+/// # Errors
+/// Nobody says it, and none of this machine's faces the coordinator.
+async fn advertised(args: &WorkerArgs) -> Result<String, ServiceError> {
+    if let Some(host) = &args.advertise {
+        return Ok(host.clone());
+    }
+    let own = own_address::facing(&args.coordinator).await.map_err(|error| {
+        ServiceError::Unreachable(format!(
+            "cannot tell which address of this machine faces {}: {error}; give it with --advertise",
+            args.coordinator
+        ))
+    })?;
+    Ok(own.to_string())
+}
+
+/// What this worker says first: which slot it asks for, and where others reach it.
+fn hello(
+    args: &WorkerArgs,
+    slot: Option<Slot>,
+    advertise: String,
+    held: Option<HeldState>,
+) -> Hello {
+    let device = match slot {
+        Some(slot) => args.placement.of(slot).to_string(),
+        None => args.placement.to_string(),
+    };
+    Hello {
+        protocol_version: PROTOCOL_VERSION,
+        slot: slot.map(|slot| slot.0),
+        advertise,
+        device,
+        hardware: hardware_told(args, slot),
+        libtorch_version: bridge::LIBTORCH_VERSION.to_string(),
+        program_version: env!("CARGO_PKG_VERSION").to_string(),
+        process_id: std::process::id(),
+        held,
+        incarnation: incarnation(),
+    }
+}

@@ -1,0 +1,83 @@
+//! The network without convolutions keeps every promise that the other one keeps, with either engine.
+
+use std::path::Path;
+
+use crate::harness::{Launch, Results, data};
+
+const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
+
+/// Eleven steps an epoch, two epochs, the last batch of each short.
+fn launch(root: &Path, tensors: bool) -> Launch {
+    let launch = Launch::new(root)
+        .with(&["--network", "mlp", "--dataset", data::mnist(), "--train-samples", "205"])
+        .with(&["--test-samples", "50", "--batch-size", "20", "--epochs", "2", "--lr", "0.01"])
+        .with(&["--log-every", "1", "--checkpoint-every", "3", "--logical-shards", "4"]);
+    if tensors { launch.with_tensors_on("cpu") } else { launch }
+}
+
+fn check_same(found: &Results, expected: &Results, what: &str) {
+    assert!(!expected.hashes(&FOLDERS).is_empty());
+    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
+    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
+}
+
+fn check_workers_losses_and_resuming(tensors: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = |name: &str| folder.path().join(name);
+    let one = launch(&root("one"), tensors).workers(1).complete();
+    let losses: Vec<f64> =
+        one.steps().iter().map(|line| line["softmax_loss"].as_f64().unwrap()).collect();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(mean(&losses[17..]) < 0.95 * mean(&losses[..5]), "it learns: {losses:?}");
+    for workers in [2, 4, 5] {
+        let found = launch(&root(&format!("{workers}")), tensors).workers(workers).complete();
+        check_same(&found, &one, &format!("{workers} workers"));
+    }
+    for (rank, step, phase) in [(1, 7, "backward"), (0, 13, "sum")] {
+        let plan = format!("generation=1,rank={rank},step={step},phase={phase},action=kill");
+        let lost = launch(&root(phase), tensors).workers(2).with_fault(&plan).complete();
+        let log = root(phase).join(format!("logs/worker-{rank}.log"));
+        assert!(std::fs::read_to_string(log).unwrap().contains("a planned fault"), "{plan}");
+        check_same(&lost, &one, &plan);
+    }
+    let begun = launch(&root("resumed"), tensors).workers(2).with(&["--max-steps", "14"]);
+    assert_eq!(begun.complete().steps().len(), 14);
+    let resumed = Launch::resume(&root("resumed")).with(&["--max-steps", "22"]);
+    let resumed = if tensors { resumed.with_tensors_on("cpu") } else { resumed };
+    check_same(&resumed.workers(3).complete(), &one, "resumed within an epoch");
+}
+
+#[test]
+fn workers_losses_and_resuming_change_nothing() {
+    check_workers_losses_and_resuming(false);
+}
+
+#[test]
+fn workers_losses_and_resuming_change_nothing_of_a_cpus_tensors() {
+    check_workers_losses_and_resuming(true);
+}
+
+/// A few steps of a network without evaluation.
+fn short(root: &Path, network: &str) -> Launch {
+    Launch::new(root)
+        .with(&["--network", network, "--dataset", data::mnist(), "--train-samples", "40"])
+        .with(&["--test-samples", "0", "--batch-size", "20", "--epochs", "1"])
+}
+
+#[test]
+fn a_run_starts_from_its_own_checkpoint_but_not_from_the_other_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = |name: &str| folder.path().join(name);
+    let first = short(&root("first"), "mlp").workers(1).complete();
+    let file = first.path("checkpoints/last.safetensors");
+    let init_from = ["--init-from", file.to_str().unwrap()];
+    let still = ["--lr", "0", "--center-lr", "0"];
+    let second = short(&root("second"), "mlp").workers(2).with(&init_from).with(&still).complete();
+    assert_eq!(second.model("last"), first.model("last"), "steps of length 0");
+    let ending = short(&root("other"), "cnn").workers(1).with(&init_from).start().wait();
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    for expected in ["hidden.0.weight [512, 784]", "conv_layer.0.cnn_layer.0.weight [32, 1, 5, 5]"]
+    {
+        assert!(ending.printed.contains(expected), "{expected}: {}", ending.printed);
+    }
+}
