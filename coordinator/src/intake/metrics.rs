@@ -29,13 +29,7 @@ impl Intake {
             return Err(format!("step {step} is not of epoch {epoch}"));
         }
         let StepMetrics { loss, softmax_loss, center_loss, lr, images_per_second, .. } = *metrics;
-        check_numbers(&[
-            ("loss", loss),
-            ("softmax_loss", softmax_loss),
-            ("center_loss", center_loss),
-            ("lr", lr),
-            ("images_per_second", images_per_second),
-        ])
+        check_training([loss, softmax_loss, center_loss, lr, images_per_second])
     }
 
     fn check_epoch(&self, metrics: &EpochMetrics) -> Result<(), String> {
@@ -44,16 +38,17 @@ impl Intake {
             return Err(format!("epoch {epoch} of a run of {epochs}"));
         }
         let EpochMetrics { loss, softmax_loss, center_loss, lr, images_per_second, .. } = *metrics;
-        check_numbers(&[
-            ("loss", loss),
-            ("softmax_loss", softmax_loss),
-            ("center_loss", center_loss),
-            ("lr", lr),
-            ("images_per_second", images_per_second),
-        ])?;
+        check_training([loss, softmax_loss, center_loss, lr, images_per_second])?;
         check_share("train_accuracy", metrics.train_accuracy)?;
         check_test(&metrics.test)
     }
+}
+
+/// What a step and an epoch tell alike, in this order.
+fn check_training(numbers: [f64; 5]) -> Result<(), String> {
+    let names = ["loss", "softmax_loss", "center_loss", "lr", "images_per_second"];
+    let named: Vec<_> = names.into_iter().zip(numbers).collect();
+    check_numbers(&named)
 }
 
 fn check_test(test: &TestMetrics) -> Result<(), String> {

@@ -34,6 +34,7 @@ use common::plan;
 use tch::{Device, Kind, Tensor};
 
 use crate::bridge::device::Event;
+use crate::bridge::graphs::GraphLibrary;
 use crate::fault::{Faults, Phase};
 use crate::network::layers::channels_last;
 use crate::network::{ComputeError, Weights};
@@ -178,7 +179,7 @@ impl Accelerator {
         self.slots.send(slot, request.orders)?;
         let report = match self.recorded.way(slot, batch) {
             Way::Ask => self.step(state, slot, request)?,
-            Way::Record => self.record(state, slot, request)?,
+            Way::Record(library) => self.record(library, (state, slot), request)?,
             Way::Replay => {
                 request.faults.pass_a_whole_step();
                 self.recorded.replay(slot)?
@@ -193,13 +194,10 @@ impl Accelerator {
     /// Records a step and runs what was recorded.
     fn record(
         &mut self,
-        state: &State,
-        slot: usize,
+        library: &'static GraphLibrary,
+        (state, slot): (&State, usize),
         request: StepRequest<'_>,
     ) -> Result<Tensor, ComputeError> {
-        let Some(library) = self.recorded.library() else {
-            return self.step(state, slot, request);
-        };
         let StepRequest { config, reduction, faults, batch, orders } = request;
         let recording = library.record(|| {
             let request = StepRequest { config, reduction: &mut *reduction, faults, batch, orders };

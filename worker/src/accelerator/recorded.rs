@@ -18,12 +18,12 @@ use crate::network::ComputeError;
 const WARM_UP: usize = COPIES;
 
 /// How the device is asked for a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Way {
     /// Operation by operation.
     Ask,
-    /// Recorded, then replayed.
-    Record,
+    /// Recorded by this library, then replayed.
+    Record(&'static GraphLibrary),
     /// Replayed.
     Replay,
 }
@@ -65,16 +65,9 @@ impl Recorded {
         Ok(Self { library, required: graphs.required, batch, asked: 0, steps })
     }
 
-    /// What records, if anything.
-    pub fn library(&self) -> Option<&'static GraphLibrary> {
-        self.library
-    }
-
     /// How to ask for a step of `batch` samples in `slot`.
     pub fn way(&mut self, slot: usize, batch: usize) -> Way {
-        if self.library.is_none() || batch != self.batch {
-            return Way::Ask;
-        }
+        let Some(library) = self.library.filter(|_| batch == self.batch) else { return Way::Ask };
         if self.steps[slot].is_some() {
             return Way::Replay;
         }
@@ -82,7 +75,7 @@ impl Recorded {
             self.asked += 1;
             return Way::Ask;
         }
-        Way::Record
+        Way::Record(library)
     }
 
     /// Keeps a slot's recording, whose report each replay leaves in `report`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::ids::{Rank, WorldSize};
 use tch::{Device, Tensor};
 
+use super::contiguous::require_contiguous;
 use super::error::{BridgeError, check};
 use super::raw::{self, RawGroup, RawWork, TorchTensor};
 use super::store;
@@ -98,7 +99,7 @@ impl Group {
     /// If the tensor is unsuitable or the connection is lost.
     pub fn send(&self, tensor: &Tensor, peer: Rank, tag: Tag) -> Result<Work, BridgeError> {
         const OPERATION: &str = "send to a peer";
-        require_contiguous(OPERATION, tensor)?;
+        require_contiguous(OPERATION, tensor, Device::Cpu)?;
         // SAFETY: as in `start`.
         self.start(OPERATION, |group, work| unsafe {
             let (peer, tag) = (peer.0 as c_int, tag.0 as c_int);
@@ -114,7 +115,7 @@ impl Group {
     /// If the tensor is unsuitable or the connection is lost.
     pub fn receive(&self, tensor: &Tensor, peer: Rank, tag: Tag) -> Result<Work, BridgeError> {
         const OPERATION: &str = "receive from a peer";
-        require_contiguous(OPERATION, tensor)?;
+        require_contiguous(OPERATION, tensor, Device::Cpu)?;
         // SAFETY: as in `start`.
         self.start(OPERATION, |group, work| unsafe {
             let (peer, tag) = (peer.0 as c_int, tag.0 as c_int);
@@ -130,7 +131,7 @@ impl Group {
     /// If the tensor is unsuitable.
     pub fn all_reduce(&self, tensor: &mut Tensor, timeout: Duration) -> Result<Work, BridgeError> {
         const OPERATION: &str = "sum over all ranks";
-        require_contiguous(OPERATION, tensor)?;
+        require_contiguous(OPERATION, tensor, Device::Cpu)?;
         // SAFETY: as in `start`.
         self.start(OPERATION, |group, work| unsafe {
             let tensor = tensor.as_ptr().cast::<TorchTensor>();
@@ -223,26 +224,6 @@ impl Drop for Work {
         // hold the buffer only while they copy; releasing waits for that.
         unsafe { raw::bridge_gloo_release(self.raw.as_ptr()) }
     }
-}
-
-fn require_contiguous(operation: &'static str, tensor: &Tensor) -> Result<(), BridgeError> {
-    let suitable = tensor.defined()
-        && tensor.device() == Device::Cpu
-        && !tensor.is_sparse()
-        && !tensor.is_mkldnn()
-        && tensor.is_contiguous();
-    if suitable {
-        return Ok(());
-    }
-    Err(BridgeError::Unsuitable {
-        operation,
-        expected: "a contiguous tensor on the CPU".into(),
-        found: if tensor.defined() {
-            format!("sizes {:?} on {:?}", tensor.size(), tensor.device())
-        } else {
-            "none".into()
-        },
-    })
 }
 
 /// Whole milliseconds, at least one: to Gloo zero means for ever. Rounded up, so that an operation

@@ -18,6 +18,7 @@
 //! decides anything.
 #![expect(unsafe_code, reason = "calls into C++ and views of its memory; see each SAFETY comment")]
 
+mod contiguous;
 pub mod convolution;
 pub mod cuda;
 pub mod device;

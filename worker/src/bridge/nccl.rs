@@ -20,10 +20,11 @@ use common::ids::{Rank, WorldSize};
 use cudarc::nccl::sys;
 use tch::Tensor;
 
+use super::contiguous::require_contiguous;
 use super::error::BridgeError;
 use library::Functions;
 pub use place::Place;
-use place::{bytes_of, kind_of, require_suitable};
+use place::{bytes_of, kind_of};
 use settings::without_blocking;
 
 /// The oldest NCCL whose communicators have the settings of cudarc's types.
@@ -210,7 +211,7 @@ impl Communicator {
         receives: &[(Rank, Tensor)],
     ) -> Result<(), ExchangeError> {
         for (_, tensor) in sends.iter().chain(receives) {
-            require_suitable("exchange with a peer", tensor, place.device)?;
+            require_contiguous("exchange with a peer", tensor, place.device)?;
         }
         let functions = &self.library.functions;
         // SAFETY: takes nothing; it is ended below whatever happens in between.
@@ -256,7 +257,7 @@ impl Communicator {
     /// As [`Communicator::exchange`].
     pub fn all_reduce(&mut self, place: Place, tensor: &mut Tensor) -> Result<(), ExchangeError> {
         const OPERATION: &str = "sum over all ranks";
-        require_suitable(OPERATION, tensor, place.device)?;
+        require_contiguous(OPERATION, tensor, place.device)?;
         let Some(kind) = kind_of(tensor.kind()) else {
             return Err(ExchangeError::Unsuitable(BridgeError::Unsuitable {
                 operation: OPERATION,

@@ -17,6 +17,7 @@ use common::ids::{Rank, WorldSize};
 use tch::Tensor;
 
 use super::abort::Cancel;
+use super::failure::FirstFailure;
 use super::pending::InFlight;
 use super::request::require_peers;
 use super::{AbortHandle, Collective, CollectiveError, PendingExchange};
@@ -38,11 +39,9 @@ pub struct GlooCollective {
 struct Shared {
     /// Locked to start operations, never while waiting; none once the collective is dropped.
     group: Mutex<Option<Group>>,
-    /// What went wrong first.
-    failure: Mutex<Option<CollectiveError>>,
+    failure: FirstFailure,
     /// The send or receive that the trainer waits for.
     awaited: Mutex<Option<Arc<Work>>>,
-    abort: AbortHandle,
 }
 
 impl Collective for GlooCollective {
@@ -96,7 +95,7 @@ impl Collective for GlooCollective {
     }
 
     fn abort_handle(&self) -> AbortHandle {
-        self.shared.abort.clone()
+        self.shared.failure.abort.clone()
     }
 }
 
@@ -111,19 +110,13 @@ impl Drop for GlooCollective {
 impl Shared {
     /// Whether operations may still be started or waited for.
     fn check(&self) -> Result<(), CollectiveError> {
-        self.abort.check()?;
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.clone().map_or(Ok(()), Err)
+        self.failure.check()
     }
 
     /// Remembers what failed first, ends everything else, and says what the caller should report:
     /// an abort explains whatever broke because of it.
     fn fail(&self, error: CollectiveError) -> CollectiveError {
-        let error = self.abort.check().err().unwrap_or(error);
-        let first = {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(error).clone()
-        };
+        let first = self.failure.remember(error);
         self.cancel();
         first
     }
@@ -139,7 +132,7 @@ impl Shared {
     /// what is awaited.
     fn wait(&self, work: &Arc<Work>, limit: Duration) -> Result<(), BridgeError> {
         *self.awaited() = Some(Arc::clone(work));
-        if self.abort.check().is_err() {
+        if self.failure.abort.check().is_err() {
             work.abort()?;
         }
         let result = work.wait(limit);

@@ -16,6 +16,7 @@
 mod abort;
 pub mod agreement;
 mod error;
+mod failure;
 mod gloo;
 #[cfg(test)]
 pub mod in_process;

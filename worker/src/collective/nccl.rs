@@ -19,6 +19,7 @@ use common::ids::{Rank, WorldSize};
 use tch::{Device, Tensor};
 
 use super::abort::Cancel;
+use super::failure::FirstFailure;
 use super::pending::InFlight;
 use super::request::require_peers;
 use super::{AbortHandle, Collective, CollectiveError, GlooCollective, PendingExchange};
@@ -52,10 +53,8 @@ pub struct NcclCollective {
 struct Shared {
     /// Locked for calls, which return at once; none once it has ended.
     communicator: Mutex<Option<Communicator>>,
-    /// What went wrong first.
-    failure: Mutex<Option<CollectiveError>>,
+    failure: FirstFailure,
     watch: Watch,
-    abort: AbortHandle,
     timeout: Duration,
 }
 
@@ -102,7 +101,7 @@ impl Collective for NcclCollective {
     }
 
     fn abort_handle(&self) -> AbortHandle {
-        self.shared.abort.clone()
+        self.shared.failure.abort.clone()
     }
 
     fn barrier(&mut self) -> Result<(), CollectiveError> {
@@ -164,19 +163,13 @@ impl Drop for NcclCollective {
 impl Shared {
     /// Whether calls may still be made.
     fn check(&self) -> Result<(), CollectiveError> {
-        self.abort.check()?;
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.clone().map_or(Ok(()), Err)
+        self.failure.check()
     }
 
     /// Remembers what failed first, ends everything else, and says what the caller should report: an abort explains
     /// whatever broke because of it.
     fn fail(&self, error: CollectiveError) -> CollectiveError {
-        let error = self.abort.check().err().unwrap_or(error);
-        let first = {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(error).clone()
-        };
+        let first = self.failure.remember(error);
         self.cancel();
         first
     }

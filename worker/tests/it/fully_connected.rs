@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{Launch, Results, data};
-
-const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
+use crate::harness::{Launch, data, results::check_same};
 
 /// Eleven steps an epoch, two epochs, the last batch of each short.
 fn launch(root: &Path, tensors: bool) -> Launch {
@@ -13,12 +11,6 @@ fn launch(root: &Path, tensors: bool) -> Launch {
         .with(&["--test-samples", "50", "--batch-size", "20", "--epochs", "2", "--lr", "0.01"])
         .with(&["--log-every", "1", "--checkpoint-every", "3", "--logical-shards", "4"]);
     if tensors { launch.with_tensors_on("cpu") } else { launch }
-}
-
-fn check_same(found: &Results, expected: &Results, what: &str) {
-    assert!(!expected.hashes(&FOLDERS).is_empty());
-    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
-    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
 }
 
 fn check_workers_losses_and_resuming(tensors: bool) {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Launch, Results, data};
+use crate::harness::{Launch, data, results::check_same};
 use crate::tensors::gpu;
 
 /// Builds the library that records a CPU's operations.
@@ -40,12 +40,6 @@ fn launch(folder: &Path, name: &str, device: &str) -> Launch {
         .with(&["--batch-size", "20", "--epochs", "3", "--log-every", "1"])
         .with(&["--checkpoint-every", "7", "--warmup-steps", "9", "--lr-schedule", "cosine"])
         .with_tensors_on(device)
-}
-
-fn check_same(found: &Results, expected: &Results, what: &str) {
-    const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
-    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
-    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Launch, Results, data, programs, stand_in};
+use crate::harness::{Launch, data, programs, results::check_same, stand_in};
 
 const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
@@ -23,12 +23,6 @@ fn through_nccl(launch: Launch, library: &Path) -> Launch {
         ("CONCENTRIC_NCCL_LIBRARY", &library.display().to_string()),
         (worker::collective::nccl::ON_CPU_VARIABLE, "1"),
     ])
-}
-
-fn check_same(found: &Results, expected: &Results, what: &str) {
-    assert!(!expected.hashes(&FOLDERS).is_empty());
-    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
-    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
 }
 
 fn log(folder: &Path, name: &str, rank: u32) -> String {

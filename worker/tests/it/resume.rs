@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{Launch, Results, data};
+use crate::harness::{Launch, Results, data, results::check_same};
 
 /// Ten steps an epoch, two epochs, a checkpoint every four steps.
 const SETTINGS: [&str; 18] = [
@@ -36,12 +36,6 @@ fn in_two_parts(root: &Path, steps: &str, workers: u32) -> Results {
     let first = begin(root).workers(2).with(&["--max-steps", steps]).complete();
     assert_eq!(first.steps().len().to_string(), steps);
     Launch::resume(root).workers(workers).with(&["--max-steps", STEPS]).complete()
-}
-
-fn check_same(resumed: &Results, whole: &Results, what: &str) {
-    let folders = ["checkpoints", "features", "pictures"];
-    assert_eq!(resumed.hashes(&folders), whole.hashes(&folders), "{what}");
-    assert_eq!(resumed.reproducible_metrics(), whole.reproducible_metrics(), "{what}");
 }
 
 #[test]

@@ -4,10 +4,8 @@
 use std::path::Path;
 
 use crate::harness::expected::{Difference, EXPECTED};
-use crate::harness::{Launch, Results, data};
+use crate::harness::{Launch, data, results::check_same};
 use crate::reference;
-
-const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
 /// The first GPU, where CUDA shows one; says so where it does not.
 pub fn gpu() -> Option<&'static str> {
@@ -34,12 +32,6 @@ fn launch(folder: &Path, name: &str, device: &str) -> Launch {
         .with(&["--batch-size", "20", "--epochs", "2", "--log-every", "1"])
         .with(&["--checkpoint-every", "3"])
         .with_tensors_on(device)
-}
-
-fn check_same(found: &Results, expected: &Results, what: &str) {
-    assert!(!expected.hashes(&FOLDERS).is_empty());
-    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
-    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
 }
 
 fn check_any_number_of_workers(device: &str) {

@@ -56,27 +56,3 @@ pub(super) fn kind_of(kind: Kind) -> Option<sys::ncclDataType_t> {
         _ => return None,
     })
 }
-
-/// Contiguous, and in the memory of `device`.
-pub(super) fn require_suitable(
-    operation: &'static str,
-    tensor: &Tensor,
-    device: Device,
-) -> Result<(), BridgeError> {
-    let suitable = tensor.defined()
-        && tensor.device() == device
-        && !tensor.is_sparse()
-        && !tensor.is_mkldnn()
-        && tensor.is_contiguous();
-    if suitable {
-        return Ok(());
-    }
-    Err(BridgeError::Unsuitable {
-        operation,
-        expected: format!("a contiguous tensor on {device:?}"),
-        found: match tensor.defined() {
-            true => format!("sizes {:?} on {:?}", tensor.size(), tensor.device()),
-            false => "none".into(),
-        },
-    })
-}

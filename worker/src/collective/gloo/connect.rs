@@ -11,6 +11,7 @@ use crate::bridge::BridgeError;
 use crate::bridge::gloo::{Group, Seat};
 use crate::bridge::scheduling::yield_to_computation;
 use crate::collective::abort::Cancel;
+use crate::collective::failure::FirstFailure;
 use crate::collective::{AbortHandle, CollectiveError, KeyValueStore};
 
 /// What ends the wait for a group.
@@ -48,9 +49,8 @@ impl GlooCollective {
         let group = wait_for_group(store, &seat, &abort)?;
         let shared = Arc::new(Shared {
             group: Mutex::new(Some(group)),
-            failure: Mutex::new(None),
+            failure: FirstFailure::none(abort.clone()),
             awaited: Mutex::new(None),
-            abort: abort.clone(),
         });
         abort.register(Arc::downgrade(&shared) as Weak<dyn Cancel>);
         Ok(Self { shared, seat, exchanges: 0 })

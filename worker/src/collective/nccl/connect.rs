@@ -11,6 +11,7 @@ use super::watch::{self, Watch};
 use super::{NcclCollective, Shared};
 use crate::bridge::nccl::{Communicator, Library, NcclError, UniqueId};
 use crate::collective::abort::Cancel;
+use crate::collective::failure::FirstFailure;
 use crate::collective::store::wait_for;
 use crate::collective::{AbortHandle, Collective, CollectiveError, GlooCollective, KeyValueStore};
 
@@ -44,9 +45,8 @@ impl NcclCollective {
             .map_err(|error| refused(&error, world_size))?;
         let shared = Arc::new(Shared {
             communicator: Mutex::new(Some(communicator)),
-            failure: Mutex::new(None),
+            failure: FirstFailure::none(abort.clone()),
             watch: Watch::default(),
-            abort: abort.clone(),
             timeout,
         });
         watch::start(Arc::clone(&shared), device).map_err(|error| CollectiveError::Unusable {
@@ -75,7 +75,7 @@ impl Shared {
                 world_size: world_size.0,
                 reason: format!("not within {after:?}"),
             },
-            error => self.abort.check().err().unwrap_or(error),
+            error => self.failure.abort.check().err().unwrap_or(error),
         })
     }
 }

@@ -76,6 +76,14 @@ impl Results {
     }
 }
 
+/// Every file and every figure that does not depend on time is the same, byte for byte.
+pub fn check_same(found: &Results, expected: &Results, what: &str) {
+    const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
+    assert!(!expected.hashes(&FOLDERS).is_empty());
+    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
+    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
+}
+
 /// Hexadecimal SHA-256.
 pub fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
