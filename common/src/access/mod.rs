@@ -133,13 +133,24 @@ fn failure(error: &tonic::transport::Error) -> ServiceError {
 }
 
 /// The coordinator's word that it does not accept this side's certificate, if an error is that. Under TLS 1.3 it comes
-/// after the handshake, with the first answer.
+/// after the handshake, with the first answer; HTTP/2 then hands on rustls's error as its text alone.
 pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<ServiceError> {
-    let Some(rustls::Error::AlertReceived(alert)) = tls_error(error) else { return None };
+    let said = match tls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) => format!("{alert:?}"),
+        Some(_) => return None,
+        None => alert_in(&innermost(error))?.to_string(),
+    };
     Some(ServiceError::Unauthenticated(format!(
-        "the coordinator ended the TLS handshake ({alert:?}): give a valid certificate of its authority with --tls-cert \
+        "the coordinator ended the TLS handshake ({said}): give a valid certificate of its authority with --tls-cert \
          and --tls-key"
     )))
+}
+
+/// The name of the alert in rustls's words about one.
+fn alert_in(words: &str) -> Option<&str> {
+    let (_, after) = words.split_once("received fatal alert: ")?;
+    let end = after.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(after.len());
+    (end > 0).then(|| &after[..end])
 }
 
 fn chain<'e>(
@@ -178,6 +189,18 @@ mod tests {
         check(trusting(), "https://h:1", "");
         check(trusting(), "http://h:1", "not encrypted");
         check(Access { tls_cert: path(), ..trusting() }, "https://h:1", "belong together");
+    }
+
+    #[test]
+    fn an_alert_is_known_by_its_words_where_nothing_else_is_left() {
+        use rustls::AlertDescription::CertificateExpired;
+        let words = rustls::Error::AlertReceived(CertificateExpired).to_string();
+        assert_eq!(alert_in(&words), Some("CertificateExpired"));
+        let io = std::io::Error::new(std::io::ErrorKind::InvalidData, words);
+        let refused = alert(&io).unwrap().to_string();
+        assert!(refused.contains("(CertificateExpired): give a valid certificate"), "{refused}");
+        let other = std::io::Error::new(std::io::ErrorKind::BrokenPipe, "broken pipe");
+        assert_eq!(alert(&other), None);
     }
 
     #[tokio::test]

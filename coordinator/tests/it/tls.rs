@@ -65,6 +65,19 @@ async fn check_undisturbed(run: TestRun, mut member: FakeWorker) {
     assert_eq!(run.ended().await.exit_code(), 0);
 }
 
+/// Why a worker is not let in. HTTP/2 loses the reason where it arrives before the first call is on its way, and calls the
+/// coordinator unreachable; who tries again, as workers do, is told.
+pub async fn refusal(run: &TestRun, access: &Access, slot: u32) -> ServiceError {
+    for _ in 0..20 {
+        match FakeWorker::join_with(&run.address, access, hello(slot)).await {
+            Ok(_) => panic!("let in with {access:?}"),
+            Err(ServiceError::Unreachable(_)) => {}
+            Err(error) => return error,
+        }
+    }
+    panic!("not told in twenty attempts")
+}
+
 #[tokio::test]
 async fn only_who_has_certificate_and_token_is_let_in() {
     let folder = tempfile::tempdir().unwrap();
@@ -88,11 +101,9 @@ async fn only_who_has_certificate_and_token_is_let_in() {
         (Access { tls_cert: other.tls_cert, tls_key: other.tls_key, ..good.clone() }, CERTIFICATE),
         (Access { tls_ca: other.tls_ca, ..good.clone() }, "is not to be trusted"),
     ] {
-        let error = FakeWorker::join_with(&run.address, &access, hello(0)).await.unwrap_err();
-        // What a client reads when a server ends the connection depends on what it was writing just then.
-        let ended = matches!(error, ServiceError::Unreachable(_)) && expected == CERTIFICATE;
+        let error = refusal(&run, &access, 0).await;
         let refused = matches!(error, ServiceError::Unauthenticated(_));
-        assert!(ended || refused && error.to_string().contains(expected), "{access:?}: {error:?}");
+        assert!(refused && error.to_string().contains(expected), "{access:?}: {error:?}");
     }
     let plain = run.address.replace("https", "http");
     assert!(FakeWorker::join_at(&plain, hello(0)).await.is_err());
