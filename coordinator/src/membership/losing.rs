@@ -1,5 +1,6 @@
 //! Members that are gone: their connection or process ended, they fell silent, or they did not do what they were told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::ids::Slot;
@@ -12,6 +13,24 @@ use super::{Member, Membership, Phase, Spawning, Standing};
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 /// Workers of a slot that may end before they join, one after the other.
 const EARLY_EXITS: u32 = 3;
+/// Times in a row that the worker of a slot may fail without a step done in between.
+const FUTILE_STARTS: u32 = 3;
+
+/// Failures that nothing came in between.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Futile {
+    /// The last step that was done before them.
+    step: u64,
+    failures: BTreeMap<Slot, u32>,
+}
+
+/// Whether a lost member may come back with the state that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Return {
+    Possible,
+    /// Its process ends, and the state with it.
+    Never,
+}
 
 impl Membership {
     pub(super) fn session_ended(
@@ -45,10 +64,9 @@ impl Membership {
         }
         let is_its = |member: &Member| member.identity.process_id == process;
         let mut decisions = match self.members.get(&slot).map(is_its) {
-            Some(true) => self.lose(now, slot, how),
+            Some(true) => self.lose_member(now, slot, how, Return::Never),
             _ => self.try_start(now),
         };
-        self.absent.remove(&slot);
         let is_held = self.members.contains_key(&slot) || self.probes.contains_key(&slot);
         if self.has_ended() || self.rules.spawning == Spawning::ByHand || is_held {
             return decisions;
@@ -82,16 +100,42 @@ impl Membership {
             return Vec::new();
         };
         let cause = format!("failed: {reason}");
-        if ends_run {
-            let reason = format!("{} {cause}", self.name(slot));
+        let times = self.count_futile(slot);
+        if ends_run || times > FUTILE_STARTS {
+            let often = match ends_run {
+                true => String::new(),
+                false => format!(", {times} times without a step done in between"),
+            };
+            let reason = format!("{} {cause}{often}", self.name(slot));
             return self.fail(&reason, Some(slot));
         }
         // Its session ends by itself; what it said last must not be lost to the news of that.
-        self.lose(now, slot, &cause)
+        self.lose_member(now, slot, &cause, Return::Never)
     }
 
-    /// A member is gone. Whoever asks for its slot gets it; the others go on in a new generation.
+    /// How often the worker of this slot has failed since a step was last done.
+    fn count_futile(&mut self, slot: Slot) -> u32 {
+        let step = self.members.values().map(|member| member.report.step).max().unwrap_or(0);
+        if step > self.futile.step {
+            self.futile = Futile { step, failures: BTreeMap::new() };
+        }
+        let failures = self.futile.failures.entry(slot).or_default();
+        *failures += 1;
+        *failures
+    }
+
+    /// A member is gone, and may live on. Whoever asks for its slot gets it; the others go on in a new generation.
     pub(super) fn lose(&mut self, now: Duration, slot: Slot, cause: &str) -> Vec<Decision> {
+        self.lose_member(now, slot, cause, Return::Possible)
+    }
+
+    fn lose_member(
+        &mut self,
+        now: Duration,
+        slot: Slot,
+        cause: &str,
+        comes_back: Return,
+    ) -> Vec<Decision> {
         if self.has_ended() {
             return Vec::new();
         }
@@ -102,7 +146,7 @@ impl Membership {
         self.slot_of.remove(&member.session);
         self.departed.insert(slot);
         let in_generation = member.is_in_generation();
-        if in_generation || member.holds.is_some() {
+        if comes_back == Return::Possible && (in_generation || member.holds.is_some()) {
             self.absent.insert(slot);
         }
         let mut decisions =

@@ -72,6 +72,8 @@ pub struct Membership {
     departed: BTreeSet<Slot>,
     /// How often a started worker of a slot ended before it joined, since it last did.
     early_exits: BTreeMap<Slot, u32>,
+    /// Failures without a step in between.
+    futile: losing::Futile,
     /// How many workers the run shall have; it may go on with fewer.
     wanted: u32,
     /// How many it may have.
@@ -157,6 +159,7 @@ impl Membership {
             released: BTreeSet::new(),
             departed: BTreeSet::new(),
             early_exits: BTreeMap::new(),
+            futile: losing::Futile::default(),
             wanted: rules.workers,
             limit: rules.max_workers,
             losses: 0,

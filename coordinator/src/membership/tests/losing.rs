@@ -137,6 +137,44 @@ fn without_survivors_it_waits_for_them_and_then_falls_back() {
 }
 
 #[test]
+fn nobody_waits_for_workers_that_have_said_that_they_end() {
+    let mut membership = started(2);
+    for session in [0, 1] {
+        let reason = "out of memory".to_string();
+        let failed = Event::Failed { session: SessionId(session), reason, ends_run: false };
+        membership.apply(SECOND, failed);
+    }
+    joined(&mut membership, 5, 0);
+    let decisions = joined(&mut membership, 6, 1);
+    assert_eq!(begin(&decisions).origin, Origin::Stored);
+}
+
+#[test]
+fn workers_that_fail_again_and_again_without_a_step_end_the_run() {
+    let mut membership = started(1);
+    let fail = |membership: &mut Membership, session| {
+        let reason = "out of memory".to_string();
+        let failed = Event::Failed { session: SessionId(session), reason, ends_run: false };
+        membership.apply(SECOND, failed)
+    };
+    for session in 0..3 {
+        assert_eq!(outcome(&fail(&mut membership, session)), None);
+        joined(&mut membership, session + 1, 0);
+    }
+    // A step makes up for them.
+    let report = Report { generation: Generation(4), step: 1, ..Report::default() };
+    membership.apply(SECOND, Event::Heard { session: SessionId(3), report });
+    for session in 3..6 {
+        assert_eq!(outcome(&fail(&mut membership, session)), None);
+        joined(&mut membership, session + 1, 0);
+    }
+    let decisions = fail(&mut membership, 6);
+    let message = failure(&decisions);
+    let expected = "failed: out of memory, 4 times without a step done in between";
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
 fn a_survivor_that_comes_back_saves_the_state() {
     let mut membership = started(2);
     end_session(&mut membership, 0);
