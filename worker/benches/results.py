@@ -13,6 +13,7 @@ A run's time is that of its training steps; evaluation and pictures are not in i
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -26,7 +27,6 @@ from pathlib import Path
 
 # The modules beside this one leave no compiled copy in the source tree.
 sys.dont_write_bytecode = True
-from montage import montage  # noqa: E402
 from pages import fill, table  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -188,6 +188,8 @@ def draw(runs, folder):
             epochs = sorted({min(epoch, run.arguments.epochs - 1) for epoch in SHOWN_EPOCHS})
             paths = [run.directory / f"pictures/epoch={epoch}.png" for epoch in epochs]
             picture = f"results-{recipe}.png"
+            from montage import montage
+
             montage([path for path in paths if path.is_file()], folder / picture)
             drawn.append(f"![Features after epochs {', '.join(map(str, epochs))}, {BY_NAME[recipe].title}](images/{picture})")
     return "\n\n".join(drawn)
@@ -234,6 +236,8 @@ def parse():
     arguments.programs = arguments.programs.resolve()
     if not (arguments.programs / "coordinator").is_file():
         parser.error(f"{arguments.programs} has no coordinator: run `make build` first")
+    if importlib.util.find_spec("PIL") is None:
+        parser.error("pictures are put together with Pillow, which this Python lacks: use `make results`, which brings it")
     arguments.directory = arguments.directory.resolve()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     return arguments
