@@ -4,7 +4,7 @@
 #   PROFILE=dev               builds the demo without the release profile
 #   DEMO_FLAGS='…'            trains something else than the demo's recipe
 #   BENCH_FLAGS='…'           e.g. --rounds 1 or --epoch, see worker/benches/compare.py --help;
-#                             for bench-coordinator e.g. --workers 1000, for bench-recovery e.g. --kills 5
+#                             for bench-coordinator e.g. --workers 1000 or --tls, for bench-recovery e.g. --kills 5
 #   RESULTS_FLAGS='…'         e.g. --epochs 2 --seeds 1, see worker/benches/results.py --help
 #   FUZZ_SECONDS=3600         how long `make fuzz` stays with each reader
 #   SOAK_FLAGS='…'            e.g. --faults 20 --seed 3, see worker/benches/soak.py --help

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use common::access::Line;
 use proto::coordinator_client::CoordinatorClient;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, interval, timeout, timeout_at};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
+use crate::program::Program;
 use crate::simulated::{HEARTBEAT_INTERVAL, Happening, News, Shared, stay};
 
 /// For one connection.
@@ -50,10 +52,10 @@ impl Crowd {
     ///
     /// # Errors
     /// The coordinator cannot be reached.
-    pub async fn gather(address: &str, workers: u32, connections: u32) -> Result<Self> {
+    pub async fn gather(program: &Program, workers: u32, connections: u32) -> Result<Self> {
         let mut channels = Vec::new();
         for _ in 0..connections.min(workers) {
-            channels.push(connect(address).await?);
+            channels.push(connect(program).await?);
         }
         let (told, news) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -185,12 +187,12 @@ impl Crowd {
 ///
 /// # Errors
 /// The coordinator cannot be reached.
-pub async fn connect(address: &str) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(address.to_string())?
+pub async fn connect(program: &Program) -> Result<Line> {
+    let endpoint = Endpoint::from_shared(program.address.clone())?
         .tcp_nodelay(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
-    let connecting = timeout(CONNECT_PATIENCE, endpoint.connect()).await;
+    let connecting = timeout(CONNECT_PATIENCE, program.access.connect(endpoint)).await;
     connecting.context("connecting took too long")?.context("connecting to the coordinator")
 }
 

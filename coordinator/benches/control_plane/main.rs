@@ -40,6 +40,9 @@ struct Arguments {
     #[arg(long, default_value_t = 64, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
+    /// Behind TLS, with certificates on both sides, and a join token
+    #[arg(long)]
+    tls: bool,
     /// What `cargo bench` says, and `cargo test` does not
     #[arg(long, hide = true)]
     bench: bool,
@@ -72,8 +75,8 @@ async fn measure_all(arguments: &Arguments) -> Result<()> {
     let programs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(&arguments.programs);
     let mut figures = Vec::new();
     for &workers in &arguments.workers {
-        let setting =
-            measure::Setting { programs: &programs, workers, connections: arguments.connections };
+        let Arguments { connections, tls, .. } = *arguments;
+        let setting = measure::Setting { programs: &programs, workers, connections, tls };
         tokio::select! {
             measured = measure::measure(setting) => {
                 figures.push(measured.with_context(|| format!("measuring with {workers} workers"))?);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use common::access::Line;
 use common::ids::Epoch;
 use common::plan::{self, Shuffle};
 use proto::coordinator_client::CoordinatorClient;
@@ -24,6 +25,8 @@ const EPOCH_PATIENCE: Duration = Duration::from_secs(60);
 const COUNTING: Duration = Duration::from_secs(10);
 /// and from so long after the start, when those that had to wait for it are answered.
 const SETTLING: Duration = Duration::from_secs(4);
+/// Epochs that are streamed one after the other.
+const EPOCHS: usize = 9;
 /// Permutations whose mean time is told.
 const PERMUTATIONS: u32 = 20;
 /// Workers gone astray that are named.
@@ -38,6 +41,8 @@ pub struct Setting<'p> {
     pub workers: u32,
     /// Connections that they share.
     pub connections: u32,
+    /// Behind TLS, with certificates on both sides, and a join token.
+    pub tls: bool,
 }
 
 /// What was measured.
@@ -63,7 +68,7 @@ pub struct Figures {
     pub astray: usize,
     /// To draw the order of one epoch.
     pub permutation: Duration,
-    /// To stream all samples of one epoch, and how many bytes these are.
+    /// To stream all samples of one epoch, the median of several, and how many bytes these are.
     pub epoch: (Duration, u64),
 }
 
@@ -73,13 +78,13 @@ pub struct Figures {
 /// Something took longer than its deadline, or the coordinator is gone.
 pub async fn measure(setting: Setting<'_>) -> Result<Figures> {
     eprintln!("{} workers: starting the coordinator", setting.workers);
-    let program = Program::start(setting.programs, setting.workers).await?;
+    let program = Program::start(setting).await?;
     take_figures(&program, setting).await.map_err(|error| program.explain(error))
 }
 
 async fn take_figures(program: &Program, setting: Setting<'_>) -> Result<Figures> {
     let Setting { workers, connections, .. } = setting;
-    let mut crowd = Crowd::gather(&program.address, workers, connections).await?;
+    let mut crowd = Crowd::gather(program, workers, connections).await?;
     let joining = crowd.welcomed(JOIN_PATIENCE).await? - crowd.began;
     eprintln!("{workers} workers: joined after {joining:.2?}");
     let starting = crowd.started_after(0, START_PATIENCE).await? - crowd.began;
@@ -92,7 +97,7 @@ async fn take_figures(program: &Program, setting: Setting<'_>) -> Result<Figures
     crowd.shared.half_a_step_apart.store(true, Relaxed);
     let uneven_change = change_generation(&mut crowd, workers / 2 + 1).await?;
     eprintln!("{workers} workers: and the one after it after {uneven_change:.2?}");
-    let epoch = stream_epoch(&program.address, crowd.generation(), workers).await?;
+    let epoch = stream_epochs(program, crowd.generation(), workers).await?;
     crowd.catch_up();
     for (slot, how) in crowd.gone.iter().take(NAMED) {
         eprintln!("{workers} workers: the one in slot {slot} is gone: {how}");
@@ -130,9 +135,22 @@ async fn change_generation(crowd: &mut Crowd, slot: u32) -> Result<Duration> {
     Ok(last - lost)
 }
 
-/// How long all samples of an epoch take to one receiver, and how many bytes they are.
-async fn stream_epoch(address: &str, generation: u64, shards: u32) -> Result<(Duration, u64)> {
-    let mut client = CoordinatorClient::new(connect(address).await?);
+/// How long all samples of an epoch take to one receiver, the median of several, and how many bytes they are.
+async fn stream_epochs(program: &Program, generation: u64, shards: u32) -> Result<(Duration, u64)> {
+    let mut client = CoordinatorClient::new(connect(program).await?);
+    let mut epochs = Vec::new();
+    for _ in 0..EPOCHS {
+        epochs.push(stream_epoch(&mut client, generation, shards).await?);
+    }
+    epochs.sort();
+    Ok(epochs[EPOCHS / 2])
+}
+
+async fn stream_epoch(
+    client: &mut CoordinatorClient<Line>,
+    generation: u64,
+    shards: u32,
+) -> Result<(Duration, u64)> {
     let request = SamplesRequest {
         generation,
         split: Split::Train.into(),

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+use common::access::Access;
 use coordinator::ledger;
 use coordinator::run_directory::{EVENTS, LOG, events_log};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use crate::measure::Setting;
 use crate::simulated::HEARTBEAT_INTERVAL;
 
 /// Training samples of the run, as many as MNIST has.
@@ -26,16 +28,19 @@ pub struct Program {
     child: Child,
     /// Where it listens.
     pub address: String,
+    /// What it asks of whoever connects.
+    pub access: Access,
     /// Holds its run; goes with it.
     folder: TempDir,
 }
 
 impl Program {
-    /// Starts one that waits for `workers`, and waits until it listens.
+    /// Starts one that waits for all workers, and waits until it listens.
     ///
     /// # Errors
     /// There is no such program, it ends, or it takes too long.
-    pub async fn start(programs: &Path, workers: u32) -> Result<Self> {
+    pub async fn start(setting: Setting<'_>) -> Result<Self> {
+        let Setting { programs, workers, tls, .. } = setting;
         let folder = tempfile::tempdir().context("making a folder for the run")?;
         let path = programs.join("coordinator");
         let path = path.canonicalize().with_context(|| {
@@ -44,9 +49,10 @@ impl Program {
                 path.display()
             )
         })?;
-        let child = command(&path, &folder, workers).spawn();
-        let child = child.with_context(|| format!("starting {}", path.display()))?;
-        let mut program = Self { child, address: String::new(), folder };
+        let mut command = command(&path, &folder, workers);
+        let access = if tls { lock(&mut command, &path, &folder)? } else { Access::default() };
+        let child = command.spawn().with_context(|| format!("starting {}", path.display()))?;
+        let mut program = Self { child, address: String::new(), access, folder };
         program.address = program.listening().await.map_err(|error| program.explain(error))?;
         Ok(program)
     }
@@ -79,7 +85,7 @@ impl Program {
             }
             let lines = events_log::read(&self.run().join(EVENTS))?;
             if let Some(address) = ledger::summarise(&lines).address {
-                return Ok(format!("http://{address}"));
+                return Ok(format!("{}://{address}", self.access.scheme()));
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -96,6 +102,27 @@ impl Drop for Program {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Makes certificates and a token, and has the coordinator ask for them; what a worker needs then.
+fn lock(command: &mut Command, path: &Path, folder: &TempDir) -> Result<Access> {
+    let made = folder.path().join("access");
+    let output = Command::new(path).env_clear().arg("certs").arg(&made).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (flag, file) in [
+        ("--tls-ca", "ca.pem"),
+        ("--tls-cert", "coordinator.pem"),
+        ("--tls-key", "coordinator.key"),
+        ("--join-token-file", "join-token"),
+    ] {
+        command.arg(flag).arg(made.join(file));
+    }
+    Ok(Access {
+        tls_ca: Some(made.join("ca.pem")),
+        tls_cert: Some(made.join("worker.pem")),
+        tls_key: Some(made.join("worker.key")),
+        join_token_file: Some(made.join("join-token")),
+    })
 }
 
 fn command(path: &Path, folder: &TempDir, workers: u32) -> Command {

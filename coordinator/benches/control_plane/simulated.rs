@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use common::access::Line;
 use proto::coordinator_client::CoordinatorClient;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
@@ -20,7 +21,6 @@ use proto::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
 /// Between two heartbeats of a worker, and two steps of the simulated training.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
@@ -71,7 +71,7 @@ pub enum Happening {
 }
 
 /// Takes part until the session ends, whatever ends it.
-pub async fn stay(client: CoordinatorClient<Channel>, slot: u32, shared: Arc<Shared>) {
+pub async fn stay(client: CoordinatorClient<Line>, slot: u32, shared: Arc<Shared>) {
     let news = shared.news.clone();
     let Err(error) = take_part(client, slot, shared).await;
     let what = Happening::Gone { how: format!("{error:#}") };
@@ -93,7 +93,7 @@ struct Session {
 }
 
 async fn take_part(
-    mut client: CoordinatorClient<Channel>,
+    mut client: CoordinatorClient<Line>,
     slot: u32,
     shared: Arc<Shared>,
 ) -> Result<Infallible> {
