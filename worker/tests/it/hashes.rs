@@ -8,9 +8,9 @@ use crate::harness::{Launch, Results, data};
 fn launch(folder: &Path, name: &str) -> Launch {
     Launch::new(&folder.join(name)).with(&["--dataset", data::mnist()]).with(&[
         "--max-steps",
-        "30",
+        "12",
         "--test-samples",
-        "1000",
+        "300",
     ])
 }
 

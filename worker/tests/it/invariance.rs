@@ -31,10 +31,10 @@ impl Epochs {
 
     fn train(&self, workers: u32, logical_shards: u32) -> Results {
         let root = self.folder.path().join(format!("workers-{workers}-shards-{logical_shards}"));
-        self.launch(&root)
-            .workers(workers)
-            .with(&["--logical-shards", &logical_shards.to_string()])
-            .complete()
+        let launch = self.launch(&root);
+        let launch =
+            if logical_shards == 1 { launch.on_one_core() } else { launch.workers(workers) };
+        launch.with(&["--logical-shards", &logical_shards.to_string()]).complete()
     }
 
     fn launch(&self, root: &Path) -> Launch {

@@ -75,6 +75,16 @@ impl Worker {
         fs::read_to_string(&self.printed).unwrap()
     }
 
+    /// Waits until it has printed `text`.
+    pub fn wait_for(&self, text: &str) {
+        let started = Instant::now();
+        while !self.printed().contains(text) {
+            let printed = self.printed();
+            assert!(started.elapsed() < LIMIT, "a worker does not say '{text}':\n{printed}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Ending {
         let started = Instant::now();

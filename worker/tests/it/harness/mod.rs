@@ -2,7 +2,8 @@
 //!
 //! - [`programs`]: where the binaries are;
 //! - [`processes`]: finding and ending every process of a run;
-//! - [`run`]: a coordinator with the workers it starts, one run at a time;
+//! - [`run`]: a coordinator with the workers it starts;
+//! - [`turn`]: what a run takes of the machine;
 //! - [`by_hand`]: workers that a test starts itself;
 //! - [`island`]: a worker's own network, whose cable can be pulled;
 //! - [`stand_in`]: a library in NCCL's place;
@@ -22,6 +23,7 @@ pub mod programs;
 pub mod results;
 pub mod run;
 pub mod stand_in;
+pub mod turn;
 pub mod wire;
 
 pub use by_hand::Worker;

@@ -1,25 +1,23 @@
-//! A run: the coordinator as a process, and the workers it starts. One at a time, for every run uses all cores.
+//! A run: the coordinator as a process, and the workers it starts.
 //!
 //! Whatever happens, a run ends within its limit and leaves no process behind.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::processes::Mark;
+use super::turn::{Share, Turn};
 use super::{Results, programs};
 
 /// No run takes longer, even on a busy machine; most take seconds.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Lines of each log that a failure shows.
 const TAIL: usize = 25;
-
-static TURN: Mutex<()> = Mutex::new(());
 
 /// A coordinator's command line in the making.
 #[derive(Debug)]
@@ -28,6 +26,7 @@ pub struct Launch {
     arguments: Vec<String>,
     fault: Option<String>,
     variables: Vec<(&'static str, String)>,
+    share: Share,
 }
 
 impl Launch {
@@ -51,7 +50,13 @@ impl Launch {
     }
 
     fn empty(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), arguments: Vec::new(), fault: None, variables: Vec::new() }
+        Self {
+            root: root.to_path_buf(),
+            arguments: Vec::new(),
+            fault: None,
+            variables: Vec::new(),
+            share: Share::Whole,
+        }
     }
 
     /// Adds flags.
@@ -91,10 +96,16 @@ impl Launch {
         self
     }
 
+    /// One worker, which computes in one thread: it has one logical shard, or takes tensors. Beside others of that kind.
+    pub fn on_one_core(mut self) -> Self {
+        self.share = Share::OneCore;
+        self.workers(1)
+    }
+
     /// Starts it, when it is its turn.
     pub fn start(self) -> Run {
         let program = programs::coordinator();
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::wait(self.share);
         let mark = Mark::new();
         let printed = self.root.with_extension(format!("printed-{}", mark.name()));
         let output = File::create(&printed).unwrap();
@@ -125,7 +136,7 @@ pub struct Run {
     pub root: PathBuf,
     started: Instant,
     /// Given back once no process of the run is left.
-    turn: Option<MutexGuard<'static, ()>>,
+    turn: Option<Turn>,
 }
 
 /// How a process ended.
