@@ -182,7 +182,7 @@ impl Accelerator {
             Way::Record(library) => self.record(library, (state, slot), request)?,
             Way::Replay => {
                 request.faults.pass_a_whole_step();
-                self.recorded.replay(slot)?
+                self.replay(slot, request.reduction)?
             }
         };
         self.slots.fetch(slot, &report)?;
@@ -199,20 +199,36 @@ impl Accelerator {
         request: StepRequest<'_>,
     ) -> Result<Tensor, ComputeError> {
         let StepRequest { config, reduction, faults, batch, orders } = request;
+        reduction.set_recording(true);
         let recording = library.record(|| {
             let request = StepRequest { config, reduction: &mut *reduction, faults, batch, orders };
             self.step(state, slot, request)
         });
+        reduction.set_recording(false);
         match recording {
             Ok((graph, report)) => {
                 self.recorded.keep(slot, graph, report);
-                self.recorded.replay(slot)
+                self.replay(slot, reduction)
             }
             Err(error) => {
                 self.recorded.give_up(error)?;
                 self.step(state, slot, StepRequest { config, reduction, faults, batch, orders })
             }
         }
+    }
+
+    /// Replays the recording of a slot; its report.
+    fn replay(&self, slot: usize, reduction: &mut Reduction) -> Result<Tensor, ComputeError> {
+        // What was recorded belongs to exchanges that may have ended.
+        reduction.check()?;
+        let report = self.recorded.replay(slot)?;
+        reduction.replayed()?;
+        Ok(report)
+    }
+
+    /// Forgets every recording: exchanges do not end while one of theirs may be replayed.
+    pub fn forget_recordings(&mut self) {
+        self.recorded.forget();
     }
 
     /// The report of a step whose event is reached.

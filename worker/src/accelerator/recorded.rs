@@ -10,6 +10,7 @@ use tch::Tensor;
 
 use super::ring::COPIES;
 use crate::bridge::graphs::{Graph, GraphLibrary};
+use crate::collective::Recordable;
 use crate::graphs::Graphs;
 use crate::network::ComputeError;
 
@@ -49,15 +50,21 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// None yet; steps have `batch` samples, and `fits` says whether a step's exchanges can be recorded.
+    /// None yet; steps have `batch` samples, and `exchanges` says whether a step's exchanges can be recorded.
     ///
     /// # Errors
-    /// Recording is required and does not fit.
-    pub fn new(graphs: &Graphs, batch: usize, fits: bool) -> Result<Self, ComputeError> {
-        if graphs.required && !fits {
+    /// Recording is required and cannot be.
+    pub fn new(graphs: &Graphs, batch: usize, exchanges: Recordable) -> Result<Self, ComputeError> {
+        if graphs.required && exchanges == Recordable::No {
             return Err(ComputeError::ExchangesCannotBeRecorded);
         }
-        let library = graphs.library.filter(|_| fits);
+        let library = graphs.library.filter(|_| graphs.required || exchanges == Recordable::Yes);
+        if graphs.library.is_some() && library.is_none() && exchanges == Recordable::IfRequired {
+            tracing::info!(
+                "steps are not recorded: exchanges through NCCL inside a CUDA graph have not been tried on a GPU yet; \
+                 --cuda-graph on records them"
+            );
+        }
         if let Some(library) = library {
             tracing::info!(library = %library.path().display(), "steps are recorded and replayed");
         }

@@ -42,6 +42,17 @@ pub use solo::SoloCollective;
 pub use staged::StagedCollective;
 pub use store::{KeyValueStore, StoreError};
 
+/// Whether exchanges can be part of a step that is recorded once and replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recordable {
+    /// They are all work of the device, in its stream.
+    Yes,
+    /// They are, but no GPU has shown so yet: only where `--cuda-graph on` asks for it.
+    IfRequired,
+    /// The host has a part in them.
+    No,
+}
+
 /// The ranks of one generation, seen from one of them.
 ///
 /// Every rank makes the same calls in the same order: the k-th exchange of one meets the k-th of
@@ -88,9 +99,20 @@ pub trait Collective: Send {
         self.abort_handle().check()
     }
 
-    /// Whether its exchanges can be part of a recorded step: all of them are work of the device, in its stream.
-    fn fits_graphs(&self) -> bool {
-        false
+    /// Whether exchanges of the device's tensors can be part of a recorded step.
+    fn recordable(&self) -> Recordable {
+        Recordable::No
+    }
+
+    /// Exchanges are recorded from here on, or made again.
+    fn set_recording(&mut self, _recording: bool) {}
+
+    /// The exchanges of the last recording were put into the stream once more.
+    ///
+    /// # Errors
+    /// As [`Collective::check`].
+    fn replayed(&mut self) -> Result<(), CollectiveError> {
+        Ok(())
     }
 
     /// Ends every pending and future operation of this value, from any thread.

@@ -10,6 +10,8 @@ mod connect;
 mod find;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod two_on_one_gpu;
 mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +24,9 @@ use super::abort::Cancel;
 use super::failure::FirstFailure;
 use super::pending::InFlight;
 use super::request::require_peers;
-use super::{AbortHandle, Collective, CollectiveError, GlooCollective, PendingExchange};
+use super::{
+    AbortHandle, Collective, CollectiveError, GlooCollective, PendingExchange, Recordable,
+};
 use crate::bridge::device::Event;
 use crate::bridge::nccl::{Communicator, ExchangeError, NcclError, Place, Progress};
 pub use find::find;
@@ -45,6 +49,10 @@ pub struct NcclCollective {
     /// For tensors in the CPU's memory.
     beside: GlooCollective,
     device: Device,
+    /// While a step is recorded: nothing of it is made, but for being put into the recording.
+    is_recording: bool,
+    /// Exchanges of a recorded step.
+    recorded: u64,
     /// No rank needs this one any more.
     has_left: bool,
 }
@@ -78,8 +86,16 @@ impl Collective for NcclCollective {
         let received = receives.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
         let (sends, other_sends) = self.split(sends);
         let (receives, other_receives) = self.split(receives);
-        // Also with nothing to send: the other group counts its exchanges, the same number on every rank.
-        let beside = self.beside.exchange(other_sends, other_receives)?;
+        let beside = if self.is_recording {
+            self.recorded += 1;
+            for (_, tensor) in other_sends.iter().chain(&other_receives) {
+                self.require_recordable(tensor)?;
+            }
+            PendingExchange::complete()
+        } else {
+            // Also with nothing to send: the other group counts its exchanges, the same number on every rank.
+            self.beside.exchange(other_sends, other_receives)?
+        };
         if !sends.is_empty() || !receives.is_empty() {
             self.run(|communicator, place| communicator.exchange(place, &sends, &receives))?;
         }
@@ -89,6 +105,7 @@ impl Collective for NcclCollective {
 
     fn all_reduce(&mut self, tensor: &mut Tensor) -> Result<(), CollectiveError> {
         if tensor.device() != self.device {
+            self.require_recordable(tensor)?;
             return self.beside.all_reduce(tensor);
         }
         self.shared.check()?;
@@ -98,6 +115,26 @@ impl Collective for NcclCollective {
     fn check(&self) -> Result<(), CollectiveError> {
         self.shared.check()?;
         self.shared.progress().map(|_| ())
+    }
+
+    fn recordable(&self) -> Recordable {
+        Recordable::IfRequired
+    }
+
+    fn set_recording(&mut self, recording: bool) {
+        self.is_recording = recording;
+        if recording {
+            self.recorded = 0;
+        }
+    }
+
+    fn replayed(&mut self) -> Result<(), CollectiveError> {
+        self.shared.check()?;
+        for _ in 0..self.recorded {
+            self.beside.exchange(Vec::new(), Vec::new())?.wait()?;
+        }
+        self.shared.watch.add(Event::record(self.device)?);
+        Ok(())
     }
 
     fn abort_handle(&self) -> AbortHandle {
@@ -127,6 +164,18 @@ impl NcclCollective {
         (own, other)
     }
 
+    /// A recording holds what the device does, and nothing of what goes through the CPU's memory.
+    fn require_recordable(&self, tensor: &Tensor) -> Result<(), CollectiveError> {
+        if !self.is_recording || tensor.device() == self.device {
+            return Ok(());
+        }
+        Err(CollectiveError::Unsuitable(format!(
+            "a recorded exchange takes tensors on {:?}, not on {:?}",
+            self.device,
+            tensor.device()
+        )))
+    }
+
     /// Makes a call, and sees it put into the stream.
     fn run(
         &self,
@@ -143,7 +192,10 @@ impl NcclCollective {
             Err(ExchangeError::Nccl(error)) => return Err(self.shared.fail(error.into())),
         }
         self.shared.until_done()?;
-        self.shared.watch.add(Event::record(self.device)?);
+        // What is recorded runs later; nothing may be asked of its stream meanwhile.
+        if !self.is_recording {
+            self.shared.watch.add(Event::record(self.device)?);
+        }
         Ok(())
     }
 

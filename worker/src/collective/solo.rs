@@ -4,7 +4,7 @@ use common::ids::{Rank, WorldSize};
 use tch::Tensor;
 
 use super::request::require_peers;
-use super::{AbortHandle, Collective, CollectiveError, PendingExchange};
+use super::{AbortHandle, Collective, CollectiveError, PendingExchange, Recordable};
 
 /// A generation of one member.
 #[derive(Debug, Default)]
@@ -44,8 +44,8 @@ impl Collective for SoloCollective {
         self.abort.check()
     }
 
-    fn fits_graphs(&self) -> bool {
-        true
+    fn recordable(&self) -> Recordable {
+        Recordable::Yes
     }
 
     fn abort_handle(&self) -> AbortHandle {

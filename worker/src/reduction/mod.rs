@@ -92,6 +92,19 @@ impl Reduction {
         self.collective.check()
     }
 
+    /// Sums are recorded from here on, or made again; see [`Collective::set_recording`].
+    pub fn set_recording(&mut self, recording: bool) {
+        self.collective.set_recording(recording);
+    }
+
+    /// The sums of the last recording were put into the stream once more.
+    ///
+    /// # Errors
+    /// As [`Reduction::check`].
+    pub fn replayed(&mut self) -> Result<(), CollectiveError> {
+        self.collective.replayed()
+    }
+
     /// Ends every exchange at once, on the device too.
     pub fn abandon(&self, reason: &str) {
         self.collective.abort_handle().abort(reason);

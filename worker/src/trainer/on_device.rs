@@ -174,7 +174,9 @@ impl<T: Float> Trainer<T> {
             self.engine.reduction.abandon(&error.to_string());
         }
         run.accelerator.ring.give_up();
-        self.bring_back()
+        let result = self.bring_back();
+        self.run().accelerator.forget_recordings();
+        result
     }
 
     /// Samples of the epoch before one of its steps.

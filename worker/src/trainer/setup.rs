@@ -272,7 +272,7 @@ fn on_device(
     let place = (task.place.device, products);
     let sizes = (shards.len(), task.facts.train_samples);
     let recorded =
-        Recorded::new(&task.graphs, task.config.batch_size as usize, collective.fits_graphs())?;
+        Recorded::new(&task.graphs, task.config.batch_size as usize, collective.recordable())?;
     Ok(Some(DeviceRun::new(Accelerator::new(state, place, (sizes, recorded), &table)?)))
 }
 

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Launch, data, results::check_same};
+use crate::harness::{Launch, data, results::check_same, stand_in};
+use crate::nccl::through_nccl;
 use crate::tensors::gpu;
 
 /// Builds the library that records a CPU's operations.
@@ -36,8 +37,8 @@ fn recorded_by(library: &Path) -> [(&'static str, &str); 2] {
 /// A run with short last batches, several learning rates, and a checkpoint between epochs.
 fn launch(folder: &Path, name: &str, device: &str) -> Launch {
     Launch::new(&folder.join(name))
-        .with(&["--dataset", data::mnist(), "--train-samples", "205", "--test-samples", "50"])
-        .with(&["--batch-size", "20", "--epochs", "3", "--log-every", "1"])
+        .with(&["--dataset", data::mnist(), "--train-samples", "85", "--test-samples", "20"])
+        .with(&["--batch-size", "8", "--epochs", "2", "--log-every", "1"])
         .with(&["--checkpoint-every", "7", "--warmup-steps", "9", "--lr-schedule", "cosine"])
         .with_tensors_on(device)
 }
@@ -49,12 +50,12 @@ fn replayed_steps_leave_the_same_files() {
     for (name, flags) in [("sgd", &["--optimizer", "sgd"]), ("adam", &["--optimizer", "adam"])] {
         let asked = launch(folder.path(), &format!("{name}-asked"), "cpu")
             .with(flags)
-            .workers(1)
+            .on_one_core()
             .complete();
         let replayed = format!("{name}-replayed");
         let found = launch(folder.path(), &replayed, "cpu")
             .with(flags)
-            .workers(1)
+            .on_one_core()
             .with_variables(&recorded_by(&library));
         check_same(&found.complete(), &asked, name);
         let log = folder.path().join(replayed).join("logs/worker-0.log");
@@ -68,14 +69,39 @@ fn replayed_steps_leave_the_same_files() {
 fn a_worker_that_dies_among_replayed_steps_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let library = recorder(folder.path());
-    let asked = launch(folder.path(), "asked", "cpu").workers(1).complete();
+    let asked = launch(folder.path(), "asked", "cpu").on_one_core().complete();
     let plan = "generation=1,rank=0,step=18,phase=backward,action=kill";
     let found =
-        launch(folder.path(), "killed", "cpu").workers(1).with_variables(&recorded_by(&library));
+        launch(folder.path(), "killed", "cpu").on_one_core().with_variables(&recorded_by(&library));
     let found = found.with_fault(plan);
     check_same(&found.complete(), &asked, plan);
     let log = std::fs::read_to_string(folder.path().join("killed/logs/worker-0.log")).unwrap();
     assert!(log.contains("a planned fault"), "{log}");
+}
+
+#[test]
+fn exchanges_through_nccl_are_replayed_with_their_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, nccl) = (recorder(folder.path()), stand_in::compile(folder.path()));
+    let recorded = |name: &str, workers| {
+        let launch = through_nccl(launch(folder.path(), name, "cpu"), &nccl).workers(workers);
+        launch.with_variables(&recorded_by(&library))
+    };
+    let asked = launch(folder.path(), "asked", "cpu").on_one_core().complete();
+    let plan = "generation=1,rank=1,step=18,phase=backward,action=kill";
+    for (name, found) in [
+        ("two", recorded("two", 2)),
+        ("four", recorded("four", 4)),
+        ("killed", recorded("killed", 2).with_fault(plan)),
+    ] {
+        check_same(&found.complete(), &asked, name);
+        let log = folder.path().join(name).join("logs/worker-0.log");
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(log.contains("exchanging through NCCL"), "{log}");
+        assert!(log.contains("steps are recorded and replayed"), "{log}");
+        assert!(!log.contains("cannot be recorded"), "{log}");
+        assert!(!log.contains("left behind"), "a communicator waits for its recordings: {log}");
+    }
 }
 
 #[test]
@@ -87,6 +113,7 @@ fn exchanges_that_a_graph_cannot_hold_are_refused() {
     assert_eq!(ending.code, Some(1), "{}", ending.printed);
     let log = std::fs::read_to_string(folder.path().join("two/logs/worker-0.log")).unwrap();
     assert!(log.contains("--cuda-graph on: this generation's exchanges"), "{log}");
+    assert!(ending.printed.contains("times without a step done in between"), "{}", ending.printed);
 }
 
 #[test]
@@ -103,7 +130,7 @@ fn cuda_graphs_leave_the_same_files() {
         let launch = |name: &str| {
             launch(folder.path(), &format!("{precision}-{name}"), device)
                 .with(&["--precision", precision])
-                .workers(1)
+                .on_one_core()
         };
         let asked = launch("asked").complete();
         let replayed = launch("replayed").with_variables(&recorded_by(&library)).complete();

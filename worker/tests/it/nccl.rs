@@ -10,14 +10,14 @@ const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
 fn launch(folder: &Path, name: &str, device: &str) -> Launch {
     Launch::new(&folder.join(name))
-        .with(&["--dataset", data::mnist(), "--train-samples", "205", "--test-samples", "50"])
-        .with(&["--batch-size", "20", "--epochs", "2", "--log-every", "1"])
+        .with(&["--dataset", data::mnist(), "--train-samples", "85", "--test-samples", "20"])
+        .with(&["--batch-size", "8", "--epochs", "2", "--log-every", "1"])
         .with(&["--checkpoint-every", "3"])
         .with_tensors_on(device)
 }
 
 /// With `library` in NCCL's place.
-fn through_nccl(launch: Launch, library: &Path) -> Launch {
+pub fn through_nccl(launch: Launch, library: &Path) -> Launch {
     launch.with_variables(&[
         ("CONCENTRIC_COLLECTIVE", "nccl"),
         ("CONCENTRIC_NCCL_LIBRARY", &library.display().to_string()),
@@ -34,7 +34,7 @@ fn log(folder: &Path, name: &str, rank: u32) -> String {
 fn any_number_of_workers_leaves_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     let library = stand_in::compile(folder.path());
-    let one = launch(folder.path(), "one", "cpu").workers(1).complete();
+    let one = launch(folder.path(), "one", "cpu").on_one_core().complete();
     for workers in [2, 4] {
         let name = format!("nccl-{workers}");
         let launch = through_nccl(launch(folder.path(), &name, "cpu"), &library);
@@ -50,7 +50,7 @@ fn any_number_of_workers_leaves_the_same_files() {
 fn a_lost_worker_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let library = stand_in::compile(folder.path());
-    let one = launch(folder.path(), "one", "cpu").workers(1).complete();
+    let one = launch(folder.path(), "one", "cpu").on_one_core().complete();
     for (rank, step, phase) in [(0, 7, "backward"), (1, 9, "commit"), (1, 13, "bucket")] {
         let plan = format!("generation=1,rank={rank},step={step},phase={phase},action=kill");
         let name = format!("{rank}-{step}-{phase}");
@@ -65,7 +65,7 @@ fn a_lost_worker_changes_nothing() {
 fn a_worker_that_hangs_is_not_waited_for_beyond_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let library = stand_in::compile(folder.path());
-    let one = launch(folder.path(), "one", "cpu").workers(1).complete();
+    let one = launch(folder.path(), "one", "cpu").on_one_core().complete();
     let plan = "generation=1,rank=1,step=7,phase=backward,action=freeze";
     let launch = through_nccl(launch(folder.path(), "frozen", "cpu"), &library);
     let found = launch.with(&["--collective-timeout", "3"]).workers(2).with_fault(plan).complete();

@@ -1,9 +1,13 @@
 // In NCCL's place for tests without a GPU: the functions of nccl.h that the worker calls, on the CPU's memory and over
 // Unix sockets. Streams are ignored: a call is "in progress" until its data are there. Tests compile it.
 //
+// While a step is recorded (tests/recorder), a call becomes part of the recording, too; a replay makes it again, and is
+// back when its data are there. As with NCCL, a communicator does not end before the recordings that it is part of.
+//
 // Built with -DVERSION=21800 it is an old NCCL, with -DWITHOUT_ABORT one that lacks a function, with -DABORT_HANGS one
 // whose abort takes a minute, with -DBROKEN one that cannot begin.
 
+#include <dlfcn.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,8 +19,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -61,6 +67,8 @@ struct Communicator {
   std::thread background;
   std::atomic<int> state{kInProgress};
   std::atomic<bool> aborted{false};
+  // One more owner for each call in a recording.
+  std::shared_ptr<char> recordings = std::make_shared<char>();
 
   void begin(std::function<int()> work) {
     join();
@@ -232,6 +240,31 @@ int all_reduce(Communicator& communicator, char* memory, size_t count, int type)
   return kSuccess;
 }
 
+// The recorder's function that takes a call into the thread's recording; none where steps are not recorded.
+using Take = bool (*)(std::function<void()>);
+
+Take recorder() {
+  static const Take take = [] {
+    const char* path = std::getenv("CONCENTRIC_GRAPHS_LIBRARY");
+    void* library = path != nullptr ? dlopen(path, RTLD_NOW | RTLD_NOLOAD) : nullptr;
+    return library != nullptr ? reinterpret_cast<Take>(dlsym(library, "recorder_take")) : nullptr;
+  }();
+  return take;
+}
+
+// Makes a call in the background, and in every replay of what is being recorded.
+int make(Communicator* communicator, std::function<int()> work) {
+  if (const Take take = recorder()) {
+    take([communicator, work, owner = communicator->recordings] {
+      if (communicator->state == kSuccess) {
+        communicator->state = work();
+      }
+    });
+  }
+  communicator->begin(std::move(work));
+  return kInProgress;
+}
+
 int queue(Transfer transfer, int type, Communicator* communicator) {
   if (group_depth == 0 || type != 1 || (group_of != nullptr && group_of != communicator)) {
     return kInvalidUsage;
@@ -242,6 +275,9 @@ int queue(Transfer transfer, int type, Communicator* communicator) {
 }
 
 void release(Communicator* communicator) {
+  while (communicator->recordings.use_count() > 1) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   communicator->join();
   for (const int connection : communicator->peers) {
     if (connection >= 0) {
@@ -328,8 +364,7 @@ int ncclGroupEnd() {
   }
   const std::vector<Transfer> transfers(group);
   group.clear();
-  communicator->begin([communicator, transfers] { return move_all(*communicator, transfers); });
-  return kInProgress;
+  return make(communicator, [communicator, transfers] { return move_all(*communicator, transfers); });
 }
 
 int ncclSend(const void* memory, size_t length, int type, int peer, Communicator* communicator, void*) {
@@ -346,9 +381,8 @@ int ncclAllReduce(
   if (from != to || operation != 0 || communicator->state != kSuccess) {
     return kInvalidUsage;
   }
-  communicator->begin(
-      [=] { return all_reduce(*communicator, static_cast<char*>(to), count, type); });
-  return kInProgress;
+  return make(
+      communicator, [=] { return all_reduce(*communicator, static_cast<char*>(to), count, type); });
 }
 
 #ifndef WITHOUT_ABORT

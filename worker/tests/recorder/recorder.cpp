@@ -12,6 +12,7 @@
 #include <torch/headeronly/version.h>
 #include <torch/library.h>
 
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -29,12 +30,20 @@ struct Operation {
   torch::jit::Stack inputs;
   // What it returned in memory of its own; views, and what was changed in place, are left out.
   std::vector<std::pair<size_t, at::Tensor>> outputs;
+
+  void operator()() const {
+    auto stack = inputs;
+    handle.callBoxed(stack);
+    for (const auto& [place, output] : outputs) {
+      output.copy_(stack[place].toTensor());
+    }
+  }
 };
 
 } // namespace
 
 struct ConcentricGraph {
-  std::vector<Operation> operations;
+  std::vector<std::function<void()>> operations;
 };
 
 namespace {
@@ -108,13 +117,18 @@ char* concentric_graph_replay(ConcentricGraph* graph) noexcept {
   return concentric::guarded([&] {
     const c10::AutoGradMode no_graph(false);
     for (const auto& operation : graph->operations) {
-      auto stack = operation.inputs;
-      operation.handle.callBoxed(stack);
-      for (const auto& [place, output] : operation.outputs) {
-        output.copy_(stack[place].toTensor());
-      }
+      operation();
     }
   });
+}
+
+// Takes work that is not libtorch's into this thread's recording, if there is one: another library's part of a step.
+extern "C" __attribute__((visibility("default"))) bool recorder_take(std::function<void()> work) {
+  if (recording == nullptr) {
+    return false;
+  }
+  recording->operations.push_back(std::move(work));
+  return true;
 }
 
 void concentric_graphs_free_error(char* error) noexcept {

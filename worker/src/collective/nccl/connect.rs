@@ -54,7 +54,8 @@ impl NcclCollective {
         })?;
         abort.register(Arc::downgrade(&shared) as Weak<dyn Cancel>);
         // From here on dropping it ends the communicator.
-        let made = Self { shared, beside, device, has_left: false };
+        let made =
+            Self { shared, beside, device, is_recording: false, recorded: 0, has_left: false };
         made.shared.until_connected(world_size)?;
         Ok(made)
     }

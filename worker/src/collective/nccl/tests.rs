@@ -1,9 +1,10 @@
 //! Real communicators of threads, with a library of the tests' own in NCCL's place (`tests/nccl/stand_in.cpp`), and the
 //! real one where there is a GPU.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,21 +26,22 @@ const PATIENT: Duration = Duration::from_secs(20);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// The stand-in, compiled with these definitions.
-fn stand_in(definitions: &[&str]) -> PathBuf {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path();
+pub(super) fn stand_in(definitions: &[&str]) -> PathBuf {
+    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    // A folder of its own, where the loader does not look for NCCL itself.
+    let folder = Path::new(env!("OUT_DIR")).join("stand-in");
     let file = folder.join(format!("libnccl{}.so.2", definitions.concat()));
-    if file.exists() {
+    // Whoever comes meanwhile waits.
+    let mut compiled = COMPILED.lock().unwrap();
+    if !compiled.insert(file.clone()) {
         return file;
     }
-    let unique = folder.join(format!("{:?}.so", thread::current().id()));
+    std::fs::create_dir_all(&folder).unwrap();
     let mut compiler = Command::new("g++");
     compiler.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-pthread"]).args(definitions);
     compiler.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nccl/stand_in.cpp"));
-    let done = compiler.arg("-o").arg(&unique).output().expect("g++ has built the bridge");
+    let done = compiler.arg("-o").arg(&file).output().expect("g++ has built the bridge");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    // Tests run side by side: whoever is last replaces an equal file.
-    std::fs::rename(&unique, &file).unwrap();
     file
 }
 
