@@ -3,6 +3,8 @@
 #include "graphs.h"
 
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <torch/headeronly/version.h>
 
 #include <memory>
@@ -21,7 +23,13 @@ namespace {
 // All graphs take their memory from one pool: they run one after the other in one stream, and nothing that one leaves
 // there is read after the next has begun but what is still held.
 at::cuda::MempoolId_t pool() {
-  static const at::cuda::MempoolId_t handle = at::cuda::graph_pool_handle();
+  static const at::cuda::MempoolId_t handle = [] {
+    const auto made = at::cuda::graph_pool_handle();
+    // One use that is never given back: the allocator does not take up again a pool whose last graph is gone, and a
+    // process records anew in every generation.
+    c10::cuda::CUDACachingAllocator::createOrIncrefPool(c10::cuda::current_device(), made);
+    return made;
+  }();
   return handle;
 }
 
