@@ -132,6 +132,20 @@ fn failure(error: &tonic::transport::Error) -> ServiceError {
     }
 }
 
+/// TLS's alerts of whom the other side does not accept, as rustls names them (RFC 8446, section 6.2).
+const ABOUT_CERTIFICATES: [&str; 10] = [
+    "AccessDenied",
+    "BadCertificate",
+    "CertificateExpired",
+    "CertificateRequired",
+    "CertificateRevoked",
+    "CertificateUnknown",
+    "DecryptError",
+    "HandshakeFailure",
+    "UnknownCA",
+    "UnsupportedCertificate",
+];
+
 /// The coordinator's word that it does not accept this side's certificate, if an error is that. Under TLS 1.3 it comes
 /// after the handshake, with the first answer; HTTP/2 then hands on rustls's error as its text alone.
 pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<ServiceError> {
@@ -140,6 +154,10 @@ pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<ServiceError> 
         Some(_) => return None,
         None => alert_in(&innermost(error))?.to_string(),
     };
+    // Others break a connection that was permitted, and do not tell that the next one will not be.
+    if !ABOUT_CERTIFICATES.contains(&said.as_str()) {
+        return None;
+    }
     Some(ServiceError::Unauthenticated(format!(
         "the coordinator ended the TLS handshake ({said}): give a valid certificate of its authority with --tls-cert \
          and --tls-key"
@@ -199,8 +217,11 @@ mod tests {
         let io = std::io::Error::new(std::io::ErrorKind::InvalidData, words);
         let refused = alert(&io).unwrap().to_string();
         assert!(refused.contains("(CertificateExpired): give a valid certificate"), "{refused}");
-        let other = std::io::Error::new(std::io::ErrorKind::BrokenPipe, "broken pipe");
-        assert_eq!(alert(&other), None);
+        let broken = rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac);
+        for words in ["broken pipe".to_string(), broken.to_string()] {
+            let other = std::io::Error::new(std::io::ErrorKind::BrokenPipe, words);
+            assert_eq!(alert(&other), None);
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,5 @@
 //! Members that are gone: their connection or process ended, they fell silent, or they did not do what they were told.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::ids::Slot;
@@ -15,14 +14,6 @@ const RESTART_DELAY: Duration = Duration::from_secs(1);
 const EARLY_EXITS: u32 = 3;
 /// Times in a row that the worker of a slot may fail without a step done in between.
 const FUTILE_STARTS: u32 = 3;
-
-/// Failures that nothing came in between.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Futile {
-    /// The last step that was done before them.
-    step: u64,
-    failures: BTreeMap<Slot, u32>,
-}
 
 /// Whether a lost member may come back with the state that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +91,9 @@ impl Membership {
             return Vec::new();
         };
         let cause = format!("failed: {reason}");
-        let times = self.count_futile(slot);
+        let times = self.futile.entry(slot).or_default();
+        *times += 1;
+        let times = *times;
         if ends_run || times > FUTILE_STARTS {
             let often = match ends_run {
                 true => String::new(),
@@ -111,17 +104,6 @@ impl Membership {
         }
         // Its session ends by itself; what it said last must not be lost to the news of that.
         self.lose_member(now, slot, &cause, Return::Never)
-    }
-
-    /// How often the worker of this slot has failed since a step was last done.
-    fn count_futile(&mut self, slot: Slot) -> u32 {
-        let step = self.members.values().map(|member| member.report.step).max().unwrap_or(0);
-        if step > self.futile.step {
-            self.futile = Futile { step, failures: BTreeMap::new() };
-        }
-        let failures = self.futile.failures.entry(slot).or_default();
-        *failures += 1;
-        *failures
     }
 
     /// A member is gone, and may live on. Whoever asks for its slot gets it; the others go on in a new generation.

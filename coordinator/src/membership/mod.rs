@@ -72,8 +72,8 @@ pub struct Membership {
     departed: BTreeSet<Slot>,
     /// How often a started worker of a slot ended before it joined, since it last did.
     early_exits: BTreeMap<Slot, u32>,
-    /// Failures without a step in between.
-    futile: losing::Futile,
+    /// How often the workers of each slot have failed since a step was last done.
+    futile: BTreeMap<Slot, u32>,
     /// How many workers the run shall have; it may go on with fewer.
     wanted: u32,
     /// How many it may have.
@@ -159,7 +159,7 @@ impl Membership {
             released: BTreeSet::new(),
             departed: BTreeSet::new(),
             early_exits: BTreeMap::new(),
-            futile: losing::Futile::default(),
+            futile: BTreeMap::new(),
             wanted: rules.workers,
             limit: rules.max_workers,
             losses: 0,
@@ -224,7 +224,11 @@ impl Membership {
         if let Some(member) = self.member(session) {
             member.last_heard = now;
             if report.generation == generation {
-                member.report = report;
+                let before = std::mem::replace(&mut member.report, report);
+                let is_further = before.step < member.report.step;
+                if before.generation == generation && is_further {
+                    self.futile.clear();
+                }
             }
         }
         Vec::new()

@@ -162,8 +162,10 @@ fn workers_that_fail_again_and_again_without_a_step_end_the_run() {
         joined(&mut membership, session + 1, 0);
     }
     // A step makes up for them.
-    let report = Report { generation: Generation(4), step: 1, ..Report::default() };
-    membership.apply(SECOND, Event::Heard { session: SessionId(3), report });
+    for step in [0, 1] {
+        let report = Report { generation: Generation(4), step, ..Report::default() };
+        membership.apply(SECOND, Event::Heard { session: SessionId(3), report });
+    }
     for session in 3..6 {
         assert_eq!(outcome(&fail(&mut membership, session)), None);
         joined(&mut membership, session + 1, 0);
