@@ -4,17 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Launch, data, programs, results::check_same, stand_in};
+use crate::harness::{Launch, programs, results::check_same, stand_in};
+use crate::tensors::launch;
 
 const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
-
-fn launch(folder: &Path, name: &str, device: &str) -> Launch {
-    Launch::new(&folder.join(name))
-        .with(&["--dataset", data::mnist(), "--train-samples", "85", "--test-samples", "20"])
-        .with(&["--batch-size", "8", "--epochs", "2", "--log-every", "1"])
-        .with(&["--checkpoint-every", "3"])
-        .with_tensors_on(device)
-}
 
 /// With `library` in NCCL's place.
 pub fn through_nccl(launch: Launch, library: &Path) -> Launch {

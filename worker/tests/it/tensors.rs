@@ -29,7 +29,8 @@ fn check_reference(device: &str, cases: &[&str]) {
     }
 }
 
-fn launch(folder: &Path, name: &str, device: &str) -> Launch {
+/// Two epochs of eleven steps, the last of each a short one.
+pub fn launch(folder: &Path, name: &str, device: &str) -> Launch {
     Launch::new(&folder.join(name))
         .with(&["--dataset", data::mnist(), "--train-samples", "85", "--test-samples", "20"])
         .with(&["--batch-size", "8", "--epochs", "2", "--log-every", "1"])
