@@ -82,6 +82,17 @@ pub fn shards_of(logical_shards: usize, world_size: WorldSize, rank: Rank) -> Ra
     piece(logical_shards, world_size.index(), rank.index())
 }
 
+/// The samples that a contiguous range of logical shards computes in these steps of an epoch.
+pub fn samples_of(
+    steps: Range<u64>,
+    (samples, batch_size): (usize, usize),
+    logical_shards: usize,
+    shards: &Range<usize>,
+) -> usize {
+    let of_step = |step| batch(samples, batch_size, Step(step)).len();
+    steps.map(|step| slices(of_step(step), logical_shards, shards).len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -114,7 +125,12 @@ mod tests {
         ) {
             let world = WorldSize(world);
             let mut used = vec![0u32; samples];
-            for step in 0..steps_per_epoch(samples, batch_size) {
+            let steps = || 0..steps_per_epoch(samples, batch_size);
+            let sizes = (samples, batch_size);
+            let of_rank =
+                |rank| samples_of(steps(), sizes, shards, &shards_of(shards, world, rank));
+            prop_assert_eq!(world.ranks().map(of_rank).sum::<usize>(), samples);
+            for step in steps() {
                 let batch = batch(samples, batch_size, Step(step));
                 prop_assert!(!batch.is_empty());
                 for rank in world.ranks() {

@@ -7,6 +7,7 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <torch/headeronly/version.h>
 
+#include <exception>
 #include <memory>
 
 #include "../guard.h"
@@ -33,6 +34,15 @@ at::cuda::MempoolId_t pool() {
   return handle;
 }
 
+// libtorch leaves its allocator recording where the capture was broken by what it captured.
+void take_memory_as_ever() noexcept {
+  try {
+    c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::cuda::current_device(), pool());
+  } catch (const std::exception&) {
+    // It was not.
+  }
+}
+
 } // namespace
 
 const char* concentric_graphs_device() noexcept {
@@ -53,7 +63,14 @@ char* concentric_graph_begin(ConcentricGraph** graph) noexcept {
 }
 
 char* concentric_graph_end(ConcentricGraph* graph) noexcept {
-  return concentric::guarded([&] { graph->graph.capture_end(); });
+  return concentric::guarded([&] {
+    try {
+      graph->graph.capture_end();
+    } catch (...) {
+      take_memory_as_ever();
+      throw;
+    }
+  });
 }
 
 char* concentric_graph_replay(ConcentricGraph* graph) noexcept {

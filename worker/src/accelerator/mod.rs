@@ -90,6 +90,17 @@ pub struct Accelerator {
     classes: Tensor,
 }
 
+/// What a rank has to do with in a generation.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Logical shards that it computes.
+    pub shards: usize,
+    /// Samples of an epoch, all ranks' together.
+    pub epoch_samples: usize,
+    /// Samples of an epoch that it consumes.
+    pub own_samples: usize,
+}
+
 /// What a step needs beside the device.
 pub struct StepRequest<'a> {
     /// The run's settings.
@@ -105,14 +116,14 @@ pub struct StepRequest<'a> {
 }
 
 impl Accelerator {
-    /// `state` in the memory of `device`, for a rank that computes `shards` logical shards of an epoch of `epoch_samples`.
+    /// `state` in the memory of `device`, for a rank of these sizes.
     ///
     /// # Errors
     /// The device failed, or has too little memory.
     pub fn new(
         state: &State,
         (device, products): (Device, Kind),
-        ((shards, epoch_samples), recorded): ((usize, usize), Recorded),
+        (sizes, recorded): (&Sizes, Recorded),
         table: &[f64],
     ) -> Result<Self, ComputeError> {
         let kind = state.flat.kind();
@@ -125,14 +136,14 @@ impl Accelerator {
         Ok(Self {
             device,
             products,
-            shards: (0..shards)
+            shards: (0..sizes.shards)
                 .map(|_| Shard::new(&state.layout, (kind, device)))
                 .collect::<Result<_, _>>()?,
             copies,
             ring: Ring::default(),
             slots: Slots::new(device)?,
-            record: DeviceRecord::of(&state.record, (epoch_samples, dim), device)?,
-            samples: EpochSamples::with_room_for(0, device)?,
+            record: DeviceRecord::of(&state.record, (sizes.epoch_samples, dim), device)?,
+            samples: EpochSamples::with_room_for(sizes.own_samples, device)?,
             has_samples: false,
             recorded,
             table: Tensor::from_slice(table).f_to_kind(kind)?.f_to_device(device)?,
@@ -148,12 +159,8 @@ impl Accelerator {
     /// Takes what this rank consumes in the rest of an epoch.
     ///
     /// # Errors
-    /// The device has too little memory.
+    /// They are more than a whole epoch's, or the device failed.
     pub fn take_samples(&mut self, pixels: &[u8], labels: &[u8]) -> Result<(), ComputeError> {
-        if labels.len() > self.samples.room() {
-            self.recorded.forget();
-            self.samples = EpochSamples::with_room_for(labels.len(), self.device)?;
-        }
         self.samples.fill(pixels, labels)?;
         self.has_samples = true;
         Ok(())

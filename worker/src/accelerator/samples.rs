@@ -5,7 +5,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::network::ComputeError;
 
-/// A rank's part of an epoch, in the order of its steps. Recorded steps read where it lies.
+/// A rank's part of an epoch, in the order of its steps. Recorded steps read where it lies, so it stays there as long
+/// as the generation lasts.
 #[derive(Debug)]
 pub struct EpochSamples {
     /// `[room, 784]`.
@@ -25,11 +26,6 @@ impl EpochSamples {
             pixels: Tensor::f_zeros([room, pixels], (Kind::Uint8, device))?,
             labels: Tensor::f_zeros([room], (Kind::Int64, device))?,
         })
-    }
-
-    /// Samples that there is room for.
-    pub fn room(&self) -> usize {
-        self.labels.size()[0] as usize
     }
 
     /// Takes an epoch's bytes: 784 a sample, and its label.

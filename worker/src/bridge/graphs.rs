@@ -198,3 +198,51 @@ fn last_failure() -> String {
         if error.is_null() { "cannot be opened".to_string() } else { text(error) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+    use crate::bridge::cuda;
+
+    /// The library of CUDA graphs, where it is and a GPU is; says what is missing.
+    fn on_a_gpu() -> Option<&'static GraphLibrary> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../.libtorch")
+            .join("libconcentric_graphs.so");
+        if cuda::open().is_err() || tch::Cuda::device_count() < 1 || !file.exists() {
+            eprintln!("SKIPPED: there is no GPU or no library of CUDA graphs (`make cuda`) here");
+            return None;
+        }
+        cuda::enter(0).unwrap();
+        Some(Box::leak(Box::new(GraphLibrary::open(&file).unwrap())))
+    }
+
+    #[test]
+    fn one_generation_records_after_another() {
+        let Some(library) = on_a_gpu() else { return };
+        let input = Tensor::zeros([1000], (Kind::Float, Device::Cuda(0)));
+        for generation in 1..4 {
+            let recorded = library.record(|| Ok::<_, BridgeError>((&input + 1.0).square()));
+            let (graph, square) = recorded.unwrap();
+            for value in [1.0, f64::from(generation)] {
+                let _ = input.shallow_clone().fill_(value);
+                graph.replay().unwrap();
+                assert_eq!(square.double_value(&[999]), (value + 1.0).powi(2));
+            }
+            // Reading a number is what no recording can hold: the next one finds everything as it was.
+            let broken = library.record(|| {
+                let one = &input + 1.0;
+                match one.f_double_value(&[0]) {
+                    Ok(_) => Ok(one),
+                    Err(error) => {
+                        Err(BridgeError::Torch { operation: "read", message: error.to_string() })
+                    }
+                }
+            });
+            assert!(broken.is_err(), "a GPU's number was read while nothing runs");
+            assert_eq!((&input + 1.0).double_value(&[0]), f64::from(generation) + 1.0);
+        }
+    }
+}

@@ -42,6 +42,8 @@ pub struct Statement {
     pub gpu: Option<String>,
     /// The version of its NCCL, or why it has none.
     pub nccl: Result<String, String>,
+    /// Whether it records its exchanges (`--cuda-graph on`): NCCL wants that of every rank or of none.
+    pub records: bool,
 }
 
 /// The engine of a generation.
@@ -72,9 +74,11 @@ impl Statement {
 /// The engine, from what every rank says, in rank order.
 ///
 /// # Errors
-/// A rank insists on NCCL and that cannot be: why.
+/// A rank insists on NCCL and that cannot be, or some record and some do not: why.
 pub fn decide(statements: &[Statement]) -> Result<Decision, String> {
-    let Some(obstacle) = obstacle(statements) else { return Ok(Decision::Nccl) };
+    let Some(obstacle) = obstacle(statements) else {
+        return require_same_recording(statements).map(|()| Decision::Nccl);
+    };
     let insisting = statements.iter().position(|said| said.choice == CollectiveChoice::Nccl);
     match insisting {
         None => Ok(Decision::Gloo(obstacle)),
@@ -83,6 +87,15 @@ pub fn decide(statements: &[Statement]) -> Result<Decision, String> {
              its own and the same NCCL, or start all with --collective gloo"
         )),
     }
+}
+
+fn require_same_recording(statements: &[Statement]) -> Result<(), String> {
+    let rank_that = |records| statements.iter().position(|said| said.records == records);
+    let (Some(with), Some(without)) = (rank_that(true), rank_that(false)) else { return Ok(()) };
+    Err(format!(
+        "rank {with} was started with --cuda-graph on and rank {without} was not: NCCL wants an exchange recorded on \
+         every rank or on none; start all workers with --cuda-graph on, or all without"
+    ))
 }
 
 fn obstacle(statements: &[Statement]) -> Option<String> {
@@ -152,7 +165,8 @@ mod tests {
     use crate::collective::MemoryStore;
 
     fn said(choice: CollectiveChoice, gpu: &str, nccl: &str) -> Statement {
-        Statement { choice, gpu: Some(gpu.to_string()), nccl: Ok(nccl.to_string()) }
+        let (gpu, nccl) = (Some(gpu.to_string()), Ok(nccl.to_string()));
+        Statement { choice, gpu, nccl, records: false }
     }
 
     fn auto(gpu: &str) -> Statement {
@@ -182,6 +196,21 @@ mod tests {
             assert!(error.starts_with("rank 0 was started with --collective nccl"), "{error}");
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn all_record_or_none() {
+        let records = |said| Statement { records: true, ..said };
+        let all = [records(auto("a")), records(auto("b"))];
+        assert_eq!(decide(&all), Ok(Decision::Nccl));
+        let error = decide(&[auto("a"), auto("b"), records(auto("c"))]).unwrap_err();
+        assert!(
+            error.contains("rank 2 was started with --cuda-graph on and rank 0 was not"),
+            "{error}"
+        );
+        // Gloo's exchanges are not recorded, whoever asks for it.
+        let gloo = Decision::Gloo("ranks 0 and 1 share a GPU".to_string());
+        assert_eq!(decide(&[auto("a"), records(auto("a"))]), Ok(gloo));
     }
 
     #[test]

@@ -52,6 +52,14 @@ pub enum CollectiveError {
         /// What NCCL says.
         reason: String,
     },
+    /// NCCL failed on this rank while a step was recorded.
+    #[error(
+        "a step cannot be recorded with its exchanges through NCCL: {reason}; start all workers with --cuda-graph auto"
+    )]
+    NotRecorded {
+        /// What NCCL says.
+        reason: String,
+    },
     /// Exchanges were not done in time: some rank hangs, or waits for another.
     #[error("the other ranks did not answer within {after:?}")]
     Unanswered {

@@ -14,6 +14,7 @@ mod tests;
 mod two_on_one_gpu;
 mod watch;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,8 +50,6 @@ pub struct NcclCollective {
     /// For tensors in the CPU's memory.
     beside: GlooCollective,
     device: Device,
-    /// While a step is recorded: nothing of it is made, but for being put into the recording.
-    is_recording: bool,
     /// Exchanges of a recorded step.
     recorded: u64,
     /// No rank needs this one any more.
@@ -64,6 +63,8 @@ struct Shared {
     failure: FirstFailure,
     watch: Watch,
     timeout: Duration,
+    /// While a step is recorded: nothing of it is made, but for being put into the recording. Set by the trainer alone.
+    is_recording: AtomicBool,
 }
 
 impl Collective for NcclCollective {
@@ -86,7 +87,7 @@ impl Collective for NcclCollective {
         let received = receives.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
         let (sends, other_sends) = self.split(sends);
         let (receives, other_receives) = self.split(receives);
-        let beside = if self.is_recording {
+        let beside = if self.shared.is_recording() {
             self.recorded += 1;
             for (_, tensor) in other_sends.iter().chain(&other_receives) {
                 self.require_recordable(tensor)?;
@@ -122,7 +123,7 @@ impl Collective for NcclCollective {
     }
 
     fn set_recording(&mut self, recording: bool) {
-        self.is_recording = recording;
+        self.shared.is_recording.store(recording, Ordering::Relaxed);
         if recording {
             self.recorded = 0;
         }
@@ -166,7 +167,7 @@ impl NcclCollective {
 
     /// A recording holds what the device does, and nothing of what goes through the CPU's memory.
     fn require_recordable(&self, tensor: &Tensor) -> Result<(), CollectiveError> {
-        if !self.is_recording || tensor.device() == self.device {
+        if !self.shared.is_recording() || tensor.device() == self.device {
             return Ok(());
         }
         Err(CollectiveError::Unsuitable(format!(
@@ -189,11 +190,11 @@ impl NcclCollective {
         match started {
             Ok(()) => {}
             Err(ExchangeError::Unsuitable(error)) => return Err(error.into()),
-            Err(ExchangeError::Nccl(error)) => return Err(self.shared.fail(error.into())),
+            Err(ExchangeError::Nccl(error)) => return Err(self.shared.fail_by(error)),
         }
         self.shared.until_done()?;
         // What is recorded runs later; nothing may be asked of its stream meanwhile.
-        if !self.is_recording {
+        if !self.shared.is_recording() {
             self.shared.watch.add(Event::record(self.device)?);
         }
         Ok(())
@@ -226,6 +227,20 @@ impl Shared {
         first
     }
 
+    /// The same for what NCCL says. A recording fails for a reason of its own unless a peer is to blame: another
+    /// generation would meet it again.
+    fn fail_by(&self, error: NcclError) -> CollectiveError {
+        let reason = error.to_string();
+        self.fail(match self.is_recording() && !error.at_a_peer {
+            true => CollectiveError::NotRecorded { reason },
+            false => CollectiveError::Nccl { reason },
+        })
+    }
+
+    fn is_recording(&self) -> bool {
+        self.is_recording.load(Ordering::Relaxed)
+    }
+
     /// Why there is no communicator any more.
     fn ended(&self) -> CollectiveError {
         let reason = "the communicator has ended".to_string();
@@ -238,7 +253,7 @@ impl Shared {
             Some(communicator) => communicator.progress(),
             None => return Err(self.ended()),
         };
-        progress.map_err(|error| self.fail(error.into()))
+        progress.map_err(|error| self.fail_by(error))
     }
 
     /// Waits until the calls so far are done.
@@ -294,11 +309,5 @@ impl Drop for Enqueued {
             let reason = "an exchange was dropped before it was complete".to_owned();
             self.shared.fail(CollectiveError::Aborted { reason });
         }
-    }
-}
-
-impl From<NcclError> for CollectiveError {
-    fn from(error: NcclError) -> Self {
-        Self::Nccl { reason: error.to_string() }
     }
 }

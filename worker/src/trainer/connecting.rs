@@ -54,7 +54,8 @@ fn nccl_for(task: &Task, timeout: Duration) -> Result<Option<Arc<Library>>, Trai
         _ => nccl::find(options.library.as_deref()),
     };
     let nccl = library.as_ref().map(|library| library.version().to_string()).map_err(String::clone);
-    let own = Statement { choice: options.choice, gpu, nccl };
+    let records = task.graphs.required;
+    let own = Statement { choice: options.choice, gpu, nccl, records };
     let world = (task.rank, task.world_size);
     match agree(&task.link, world, &own, (timeout, &task.abort))? {
         Decision::Nccl => {

@@ -110,6 +110,7 @@ impl TrainerError {
             Self::Compute(ComputeError::Collective(
                 CollectiveError::Unsuitable(_)
                 | CollectiveError::Unusable { .. }
+                | CollectiveError::NotRecorded { .. }
                 | CollectiveError::OwnAddress { .. },
             ))
             | Self::Threads(_)

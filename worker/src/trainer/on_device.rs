@@ -6,8 +6,10 @@
 //! whenever something is to be made of it, and the position always is.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use common::config::Config;
 use common::ids::{Epoch, Step};
 use common::plan;
 
@@ -43,6 +45,17 @@ impl DeviceRun {
         let last_commit = Instant::now();
         Self { accelerator, consumed: 0, unconfirmed: VecDeque::new(), last_commit }
     }
+}
+
+/// What a rank that computes the shards `owned` consumes in these steps of an epoch.
+pub(super) fn own_samples(
+    config: &Config,
+    train_samples: usize,
+    steps: Range<u64>,
+    owned: &Range<usize>,
+) -> usize {
+    let sizes = (train_samples, config.batch_size as usize);
+    plan::samples_of(steps, sizes, config.shard_count(), owned)
 }
 
 impl<T: Float> Trainer<T> {
@@ -132,13 +145,11 @@ impl<T: Float> Trainer<T> {
         }
         self.progress.enter("waiting for data");
         self.faults.point(Phase::Data);
-        let owned = self.engine.reduction.owned();
-        let shards = self.config.shard_count();
         let left = self.total_steps - position.step.0;
         let first = position.step_in_epoch.0;
         let end = self.steps_per_epoch().min(first.saturating_add(left));
-        let of_step = |step| plan::slices(self.batch_size(Step(step)), shards, &owned).len();
-        let count = (first..end).map(of_step).sum();
+        let owned = self.engine.reduction.owned();
+        let count = own_samples(&self.config, self.facts.train_samples, first..end, &owned);
         let (pixels, labels) = self.feed.take(count)?;
         let run = self.run();
         run.consumed = 0;

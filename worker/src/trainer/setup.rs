@@ -8,11 +8,11 @@ use tch::{Device, Kind};
 use super::connecting::connect;
 use super::engine::Engine;
 use super::feed::Feed;
-use super::on_device::DeviceRun;
+use super::on_device::{DeviceRun, own_samples};
 use super::report::Reporter;
 use super::{Memory, Outcome, Requests, Trainer, TrainerError};
-use crate::accelerator::Accelerator;
 use crate::accelerator::recorded::Recorded;
+use crate::accelerator::{Accelerator, Sizes};
 use crate::bridge::cuda;
 use crate::bridge::shared::Shared;
 use crate::checkpoint::Checkpoint;
@@ -270,10 +270,13 @@ fn on_device(
         _ => pixel_table::<f32>(&task.config).map(f64::from).to_vec(),
     };
     let place = (task.place.device, products);
-    let sizes = (shards.len(), task.facts.train_samples);
+    let epoch_samples = task.facts.train_samples;
+    let steps = 0..plan::steps_per_epoch(epoch_samples, task.config.batch_size as usize);
+    let own_samples = own_samples(&task.config, epoch_samples, steps, &shards);
+    let sizes = Sizes { shards: shards.len(), epoch_samples, own_samples };
     let recorded =
         Recorded::new(&task.graphs, task.config.batch_size as usize, collective.recordable())?;
-    Ok(Some(DeviceRun::new(Accelerator::new(state, place, (sizes, recorded), &table)?)))
+    Ok(Some(DeviceRun::new(Accelerator::new(state, place, (&sizes, recorded), &table)?)))
 }
 
 fn own_memory(origin: Origin) -> Option<Memory> {

@@ -5,7 +5,8 @@
 // back when its data are there. As with NCCL, a communicator does not end before the recordings that it is part of.
 //
 // Built with -DVERSION=21800 it is an old NCCL, with -DWITHOUT_ABORT one that lacks a function, with -DABORT_HANGS one
-// whose abort takes a minute, with -DBROKEN one that cannot begin.
+// whose abort takes a minute, with -DBROKEN one that cannot begin, with -DCALLS_FAIL one whose exchanges fail on this
+// rank.
 
 #include <dlfcn.h>
 #include <poll.h>
@@ -254,6 +255,9 @@ Take recorder() {
 
 // Makes a call in the background, and in every replay of what is being recorded.
 int make(Communicator* communicator, std::function<int()> work) {
+#ifdef CALLS_FAIL
+  return kUnhandled;
+#endif
   if (const Take take = recorder()) {
     take([communicator, work, owner = communicator->recordings] {
       if (communicator->state == kSuccess) {

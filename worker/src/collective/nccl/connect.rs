@@ -1,6 +1,7 @@
 //! How the ranks come together: the first one makes the communicator's unique id and leaves it in the store, all begin to
 //! meet, and NCCL is looked at until they have.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -48,14 +49,14 @@ impl NcclCollective {
             failure: FirstFailure::none(abort.clone()),
             watch: Watch::default(),
             timeout,
+            is_recording: AtomicBool::new(false),
         });
         watch::start(Arc::clone(&shared), device).map_err(|error| CollectiveError::Unusable {
             reason: format!("no thread for NCCL: {error}"),
         })?;
         abort.register(Arc::downgrade(&shared) as Weak<dyn Cancel>);
         // From here on dropping it ends the communicator.
-        let made =
-            Self { shared, beside, device, is_recording: false, recorded: 0, has_left: false };
+        let made = Self { shared, beside, device, recorded: 0, has_left: false };
         made.shared.until_connected(world_size)?;
         Ok(made)
     }

@@ -208,6 +208,27 @@ fn a_rank_that_is_gone_ends_the_group() {
 }
 
 #[test]
+fn a_recording_that_fails_here_is_this_ranks_failure() {
+    for is_recording in [false, true] {
+        let errors = on_threads(group(2, PATIENT, &["-DCALLS_FAIL"]), move |mut nccl| {
+            nccl.set_recording(is_recording);
+            let error = sum_with_1(&mut nccl);
+            nccl.set_recording(false);
+            assert_eq!(nccl.check().unwrap_err(), error);
+            error
+        });
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.contains("unhandled cuda error"), "{text}");
+            match is_recording {
+                true => assert!(text.contains("--cuda-graph auto"), "{text}"),
+                false => assert!(matches!(error, CollectiveError::Nccl { .. }), "{text}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn an_abort_that_hangs_stops_nobody() {
     let mut ranks = group(2, PATIENT, &["-DABORT_HANGS"]);
     let (silent, waiting) = (ranks.pop(), ranks.pop().unwrap());
