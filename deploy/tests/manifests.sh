@@ -42,9 +42,9 @@ elif command -v docker-compose >/dev/null; then
 else
     echo "skipped: no Compose here"
 fi
-for files in "-f compose.yaml" "-f compose.yaml -f compose.gpu.yaml"; do
+for profile in cpu gpu; do
     # shellcheck disable=SC2086 # words of a command
-    [[ -z $compose ]] || $compose $files config --quiet
+    [[ -z $compose ]] || $compose -f compose.yaml --profile "$profile" config --quiet
 done
 
 if command -v systemd-analyze >/dev/null; then systemd-analyze verify systemd/*.service; fi
