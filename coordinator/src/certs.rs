@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use common::access::Access;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -75,6 +76,16 @@ pub fn command(plan: &CertsPlan) -> Result<String> {
         replace(&token, &format!("{}\n", random_token()?), 0o600)?;
     }
     Ok(next_steps(folder, &names, plan))
+}
+
+/// A worker's way in, with the files that were made in `folder`.
+pub fn worker_access(folder: &Path) -> Access {
+    Access {
+        tls_ca: Some(folder.join("ca.pem")),
+        tls_cert: Some(folder.join("worker.pem")),
+        tls_key: Some(folder.join("worker.key")),
+        join_token_file: Some(folder.join(TOKEN)),
+    }
 }
 
 struct Pair {

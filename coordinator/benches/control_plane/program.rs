@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use common::access::Access;
+use coordinator::certs::worker_access;
 use coordinator::ledger;
 use coordinator::run_directory::{EVENTS, LOG, events_log};
 use tempfile::TempDir;
@@ -117,12 +118,7 @@ fn lock(command: &mut Command, path: &Path, folder: &TempDir) -> Result<Access> 
     ] {
         command.arg(flag).arg(made.join(file));
     }
-    Ok(Access {
-        tls_ca: Some(made.join("ca.pem")),
-        tls_cert: Some(made.join("worker.pem")),
-        tls_key: Some(made.join("worker.key")),
-        join_token_file: Some(made.join("join-token")),
-    })
+    Ok(worker_access(&made))
 }
 
 fn command(path: &Path, folder: &TempDir, workers: u32) -> Command {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use common::access::Access;
 use common::status::ServiceError;
-use coordinator::certs::{self, CertsPlan};
+use coordinator::certs::{self, CertsPlan, worker_access};
 use proto::StatusRequest;
 use tempfile::TempDir;
 
@@ -26,15 +26,6 @@ pub fn certificates(folder: &TempDir, name: &str) -> PathBuf {
     };
     certs::command(&plan).unwrap();
     made
-}
-
-pub fn worker_access(made: &Path) -> Access {
-    Access {
-        tls_ca: Some(made.join("ca.pem")),
-        tls_cert: Some(made.join("worker.pem")),
-        tls_key: Some(made.join("worker.key")),
-        join_token_file: Some(made.join("join-token")),
-    }
 }
 
 /// The flags of a coordinator that has locked everything.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::access::Access;
 use common::status::ServiceError;
-use coordinator::certs::AUTHORITY;
+use coordinator::certs::{AUTHORITY, worker_access};
 use proto::{Hello, StatusRequest};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use time::OffsetDateTime;
@@ -34,7 +34,7 @@ fn expire(made: &Path) -> Access {
     Access {
         tls_cert: Some(made.join("expired.pem")),
         tls_key: Some(made.join("expired.key")),
-        ..tls::worker_access(made)
+        ..worker_access(made)
     }
 }
 

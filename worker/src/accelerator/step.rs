@@ -1,0 +1,195 @@
+//! What a step does, from its samples to the next copy of the state: operations alone, which a recording holds as well.
+
+use common::architecture::CLASSES;
+use common::config::{Config, Loss};
+use common::ids::LogicalShard;
+use common::plan;
+use tch::{Kind, Tensor};
+
+use super::commit::{Found, commit};
+use super::copy::StateCopy;
+use super::losses::{CenterLoss, LossContext};
+use super::norm::NormParameters;
+use super::numbers::DeviceOrders;
+use super::pass::{Forward, Head, Pass};
+use super::samples::EpochSamples;
+use super::shard::Shard;
+use super::{Accelerator, StepRequest};
+use crate::fault::Phase;
+use crate::network::layers::channels_last;
+use crate::network::{ComputeError, Weights};
+use crate::reduction::Reduction;
+use crate::reduction::on_device::Contribution;
+use crate::state::State;
+
+/// Numbers of a rank's rows before its samples: what it was asked for, and how many uploads it knows to be stored.
+const WISHES: usize = 2;
+
+impl Accelerator {
+    /// The parameters of one copy of the state as kernels take them.
+    fn weights(&self, state: &State, copy: usize) -> Result<Weights, ComputeError> {
+        let weights = Weights::of(&state.layout, &self.copies[copy].flat, self.products)?;
+        // As a GPU's matrix units take them; what a convolution makes lies so, too. cuDNN has no such kernels in 64 bits.
+        if self.products == Kind::Double {
+            return Ok(weights);
+        }
+        let kernels = weights.convolutions.into_iter().map(channels_last);
+        Ok(Weights { convolutions: kernels.collect::<Result<_, _>>()?, ..weights })
+    }
+
+    fn norms(&self, state: &State, copy: usize) -> Result<Vec<NormParameters>, ComputeError> {
+        let flat = &self.copies[copy].flat;
+        let norm = |norm: &_| NormParameters::of(&state.layout, flat, *norm);
+        state.layout.norms.iter().map(norm).collect()
+    }
+
+    /// Everything from the step's samples to the next copy of the state; its report.
+    pub(super) fn step(
+        &mut self,
+        state: &State,
+        target: usize,
+        request: StepRequest<'_>,
+    ) -> Result<Tensor, ComputeError> {
+        let StepRequest { config, reduction, faults, batch, orders: _ } = request;
+        let source = self.ring.source();
+        let weights = self.weights(state, source)?;
+        let norms = self.norms(state, source)?;
+        let Self { shards, slots, samples, table, .. } = self;
+        let orders = slots.on_device(target);
+        load(shards, samples, orders, (reduction, config, batch), table)?;
+        let (device, kind) = (self.device, weights.heads[0].kind());
+        faults.point(Phase::Forward);
+        let mut pass = Pass {
+            shards,
+            weights: &weights,
+            norms: &norms,
+            reduction,
+            batch,
+            device,
+            kind,
+            faults,
+        };
+        let forward = pass.forward(&self.classes)?;
+        let centers = &self.copies[source].centers;
+        let context = context(config, centers, &forward, (batch, &self.classes))?;
+        let head = pass.head(&forward, &context)?;
+        let numbers = row_numbers(pass.reduction, config, batch);
+        let contribution = contribution(&head, orders, &context)?;
+        let (partials, rows) = (&contribution.0, contribution.1);
+        let length = context.sums() as usize;
+        let contribution = Contribution { partials, length, rows, row_numbers: &numbers };
+        let results = pass.reduction.start_sum_on_device(contribution)?;
+        faults.point(Phase::Backward);
+        let gradient = pass.backward(&forward, head)?;
+        let results = pass.reduction.finish_sum_on_device(results)?;
+        faults.point(Phase::Optimizer);
+        let (rows, wishes) = split(&results.rows, &numbers, context.dim + 2)?;
+        self.record.write(&orders.record_rows(batch)?, &rows)?;
+        let found = Found {
+            gradient: &gradient,
+            statistics: &forward.statistics,
+            sums: &results.sum,
+            center: context.center.as_ref(),
+            batch,
+            wishes: &wishes,
+        };
+        let (source, target) = two(&mut self.copies, source, target);
+        commit(&found, (source, target), orders, config)
+    }
+}
+
+/// Gives every shard its samples of the step.
+fn load(
+    shards: &mut [Shard],
+    samples: &EpochSamples,
+    orders: &DeviceOrders,
+    (reduction, config, batch): (&Reduction, &Config, usize),
+    table: &Tensor,
+) -> Result<(), ComputeError> {
+    let owned = reduction.owned();
+    let together = plan::slices(batch, config.shard_count(), &owned).len();
+    let (pixels, labels) = samples.at(&orders.sample_places(together)?)?;
+    let mut first = 0;
+    for (index, shard) in owned.zip(shards) {
+        let slice = plan::slice(batch, config.shard_count(), LogicalShard(index as u32));
+        let count = slice.len() as i64;
+        shard.load(&pixels.f_narrow(0, first, count)?, labels.f_narrow(0, first, count)?, table)?;
+        first += count;
+    }
+    Ok(())
+}
+
+fn context(
+    config: &Config,
+    centers: &Tensor,
+    forward: &Forward,
+    (batch, classes): (usize, &Tensor),
+) -> Result<LossContext, ComputeError> {
+    let center = match config.loss {
+        Loss::Center => Some(CenterLoss {
+            centers: centers.f_to_kind(Kind::Double)?,
+            counts: forward.counts.shallow_clone(),
+            weight: config.center_weight,
+        }),
+        Loss::Softmax | Loss::CrossEntropy => None,
+    };
+    let dim = config.feature_dim as i64;
+    Ok(LossContext { center, batch, dim, classes: classes.shallow_clone() })
+}
+
+/// Numbers that each rank's rows have.
+fn row_numbers(reduction: &Reduction, config: &Config, batch: usize) -> Vec<usize> {
+    let (world, shards) = (reduction.world_size(), config.shard_count());
+    let samples = |rank| plan::slices(batch, shards, &plan::shards_of(shards, world, rank)).len();
+    let width = config.feature_dim as usize + 2;
+    world.ranks().map(|rank| WISHES + samples(rank) * width).collect()
+}
+
+/// This rank's sums of each shard, and its rows: wishes, then samples.
+fn contribution(
+    head: &Head,
+    orders: &DeviceOrders,
+    context: &LossContext,
+) -> Result<(Vec<Tensor>, Tensor), ComputeError> {
+    let partials: Vec<Tensor> = head.parts.iter().map(|part| part.sums.shallow_clone()).collect();
+    debug_assert!(partials.iter().all(|sums| sums.size() == [context.sums()]));
+    let mut rows = vec![orders.wishes()?];
+    for part in &head.parts {
+        rows.push(part.rows.f_reshape([-1])?);
+    }
+    Ok((partials, Tensor::f_cat(&rows, 0)?))
+}
+
+/// All ranks' rows as samples, `[batch, width]`, and as wishes: the strongest, and what the first rank has stored, `[2]`.
+fn split(rows: &Tensor, numbers: &[usize], width: i64) -> Result<(Tensor, Tensor), ComputeError> {
+    let mut samples = Vec::with_capacity(numbers.len());
+    let mut asked = Vec::with_capacity(numbers.len());
+    let mut first = 0;
+    for numbers in numbers {
+        asked.push(rows.f_narrow(0, first, 1)?);
+        let (start, count) = (first + WISHES as i64, (*numbers - WISHES) as i64);
+        samples.push(rows.f_narrow(0, start, count)?);
+        first = start + count;
+    }
+    let strongest = Tensor::f_cat(&asked, 0)?.f_max()?.f_view([1])?;
+    let stored = rows.f_narrow(0, 1, 1)?;
+    let samples = Tensor::f_cat(&samples, 0)?.f_view([-1, width])?;
+    Ok((samples, Tensor::f_cat(&[strongest, stored], 0)?))
+}
+
+/// Two different copies, one to read and one to write.
+fn two(copies: &mut [StateCopy], read: usize, write: usize) -> (&StateCopy, &mut StateCopy) {
+    let mut iter = copies.iter_mut().enumerate();
+    let mut found = (None, None);
+    for (index, copy) in &mut iter {
+        if index == read {
+            found.0 = Some(&*copy);
+        } else if index == write {
+            found.1 = Some(copy);
+        }
+    }
+    match found {
+        (Some(read), Some(write)) => (read, write),
+        _ => unreachable!("a step never writes the copy it reads"),
+    }
+}
