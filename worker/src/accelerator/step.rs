@@ -1,6 +1,5 @@
 //! What a step does, from its samples to the next copy of the state: operations alone, which a recording holds as well.
 
-use common::architecture::CLASSES;
 use common::config::{Config, Loss};
 use common::ids::LogicalShard;
 use common::plan;
@@ -27,7 +26,7 @@ const WISHES: usize = 2;
 
 impl Accelerator {
     /// The parameters of one copy of the state as kernels take them.
-    fn weights(&self, state: &State, copy: usize) -> Result<Weights, ComputeError> {
+    pub(super) fn weights(&self, state: &State, copy: usize) -> Result<Weights, ComputeError> {
         let weights = Weights::of(&state.layout, &self.copies[copy].flat, self.products)?;
         // As a GPU's matrix units take them; what a convolution makes lies so, too. cuDNN has no such kernels in 64 bits.
         if self.products == Kind::Double {
@@ -37,7 +36,11 @@ impl Accelerator {
         Ok(Weights { convolutions: kernels.collect::<Result<_, _>>()?, ..weights })
     }
 
-    fn norms(&self, state: &State, copy: usize) -> Result<Vec<NormParameters>, ComputeError> {
+    pub(super) fn norms(
+        &self,
+        state: &State,
+        copy: usize,
+    ) -> Result<Vec<NormParameters>, ComputeError> {
         let flat = &self.copies[copy].flat;
         let norm = |norm: &_| NormParameters::of(&state.layout, flat, *norm);
         state.layout.norms.iter().map(norm).collect()
