@@ -11,6 +11,8 @@ fn launch(folder: &Path, name: &str) -> Launch {
         "6",
         "--test-samples",
         "300",
+        "--log-every",
+        "1",
     ])
 }
 
