@@ -2,6 +2,7 @@
 
 #include "graphs.h"
 
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -29,17 +30,26 @@ at::cuda::MempoolId_t pool() {
     // One use that is never given back: the allocator does not take up again a pool whose last graph is gone, and a
     // process records anew in every generation.
     c10::cuda::CUDACachingAllocator::createOrIncrefPool(c10::cuda::current_device(), made);
+    // The allocator of page-locked memory keeps the pool, too.
+    auto* host = at::getHostAllocator(at::kCUDA);
+    host->begin_allocate_to_pool(made, [](c10::Stream) { return false; });
+    host->end_allocate_to_pool(made);
     return made;
   }();
   return handle;
 }
 
-// libtorch leaves its allocator recording where the capture was broken by what it captured.
+// libtorch leaves its allocators recording where a capture does not begin or is broken by what it captured.
 void take_memory_as_ever() noexcept {
   try {
     c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::cuda::current_device(), pool());
   } catch (const std::exception&) {
     // It was not.
+  }
+  try {
+    at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(pool());
+  } catch (const std::exception&) {
+    // Nor that of page-locked memory.
   }
 }
 
@@ -57,7 +67,12 @@ char* concentric_graph_begin(ConcentricGraph** graph) noexcept {
   return concentric::guarded([&] {
     auto made = std::make_unique<ConcentricGraph>();
     // Other threads of this program may use CUDA meanwhile.
-    made->graph.capture_begin(pool(), cudaStreamCaptureModeThreadLocal);
+    try {
+      made->graph.capture_begin(pool(), cudaStreamCaptureModeThreadLocal);
+    } catch (...) {
+      take_memory_as_ever();
+      throw;
+    }
     *graph = made.release();
   });
 }
