@@ -6,6 +6,7 @@
 #include <iostream>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -44,6 +45,13 @@ void silence_standard_output() {
 
 BridgeWork* own(c10::intrusive_ptr<c10d::Work> work) {
   return new BridgeWork{std::move(work)};
+}
+
+// c10d notes every collective in one flight recorder for the whole process, and looks up the group's entry there before
+// it takes the recorder's lock. Two groups of a process that begin one at the same time would break that table.
+std::mutex& flight_recorder() {
+  static std::mutex recorder;
+  return recorder;
 }
 
 // A receive nobody answers runs into its timeout, and on a timeout Gloo fails and closes every
@@ -129,6 +137,7 @@ char* bridge_gloo_all_reduce(
     c10d::AllreduceOptions options;
     options.reduceOp = c10d::ReduceOp::SUM;
     options.timeout = milliseconds(timeout);
+    const std::lock_guard<std::mutex> lock(flight_recorder());
     *work = own(group->gloo->allreduce(tensors, options));
   });
 }

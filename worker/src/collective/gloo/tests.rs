@@ -1,13 +1,13 @@
 //! Real groups of threads: what arrives, and what every rank learns when something breaks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::ids::{Rank, WorldSize};
 use tch::{Device, Kind, Tensor};
 
-use crate::collective::in_process::{in_process_group, run_ranks};
+use crate::collective::in_process::{in_process_group, on_threads, run_ranks};
 use crate::collective::{
     AbortHandle, Collective, CollectiveError, GlooCollective, MemoryStore, PendingExchange, Seat,
 };
@@ -262,6 +262,23 @@ fn leaving_does_not_mind_who_is_through_first() {
         // As if it had finished the second barrier before the other began it.
         _ => collective.barrier().unwrap(),
     });
+}
+
+#[test]
+fn groups_of_one_process_begin_their_sums_at_the_same_time() {
+    const GROUPS: u32 = 16;
+    for _ in 0..40 {
+        let begin = Arc::new(Barrier::new(GROUPS as usize));
+        on_threads(0..GROUPS, move |group| {
+            let alone = Seat { world_size: WorldSize(1), ..seat("127.0.0.1", PATIENT) };
+            let store = Arc::new(MemoryStore::default());
+            let mut collective = GlooCollective::connect(store, alone, AbortHandle::new()).unwrap();
+            let mut sum = Tensor::from(i64::from(group));
+            begin.wait();
+            collective.all_reduce(&mut sum).unwrap();
+            assert_eq!(i64::try_from(sum).unwrap(), i64::from(group));
+        });
+    }
 }
 
 fn seat(address: &str, timeout: Duration) -> Seat {
