@@ -47,9 +47,19 @@ pub struct NcclError {
     pub operation: &'static str,
     /// What NCCL says of it.
     pub message: String,
-    /// Whether the cause lies with a peer or the network, as far as NCCL knows: `ncclRemoteError` and
-    /// `ncclSystemError`.
-    pub at_a_peer: bool,
+    /// Where the cause lies.
+    pub origin: Origin,
+}
+
+/// Where the cause of a failure lies, as far as NCCL knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// With a peer, or on the way to it: `ncclRemoteError`.
+    Peer,
+    /// With this system or the network, which NCCL does not tell apart: `ncclSystemError`.
+    System,
+    /// On this rank: CUDA, NCCL itself, or a mistake in a call.
+    Rank,
 }
 
 /// What has become of the calls so far.
@@ -132,8 +142,12 @@ impl Library {
             "" => name,
             detail => format!("{name} ({detail})"),
         };
-        let at_a_peer = result == REMOTE_ERROR || result == SYSTEM_ERROR;
-        Err(NcclError { operation, message, at_a_peer })
+        let origin = match result {
+            REMOTE_ERROR => Origin::Peer,
+            SYSTEM_ERROR => Origin::System,
+            _ => Origin::Rank,
+        };
+        Err(NcclError { operation, message, origin })
     }
 }
 

@@ -29,7 +29,7 @@ use super::{
     AbortHandle, Collective, CollectiveError, GlooCollective, PendingExchange, Recordable,
 };
 use crate::bridge::device::Event;
-use crate::bridge::nccl::{Communicator, ExchangeError, NcclError, Place, Progress};
+use crate::bridge::nccl::{Communicator, ExchangeError, NcclError, Origin, Place, Progress};
 pub use find::find;
 use watch::Watch;
 
@@ -231,9 +231,11 @@ impl Shared {
     /// generation would meet it again.
     fn fail_by(&self, error: NcclError) -> CollectiveError {
         let reason = error.to_string();
-        self.fail(match self.is_recording() && !error.at_a_peer {
-            true => CollectiveError::NotRecorded { reason },
-            false => CollectiveError::Nccl { reason },
+        self.fail(match error.origin {
+            Origin::System | Origin::Rank if self.is_recording() => {
+                CollectiveError::NotRecorded { reason }
+            }
+            _ => CollectiveError::Nccl { reason },
         })
     }
 

@@ -95,7 +95,9 @@ impl TrainerError {
             Self::Compute(
                 error @ (ComputeError::Torch(_)
                 | ComputeError::Bridge(_)
-                | ComputeError::Collective(CollectiveError::Unusable { .. })),
+                | ComputeError::Collective(
+                    CollectiveError::Unusable { .. } | CollectiveError::NotRecorded { .. },
+                )),
             ) => DeviceFault::of(&error.to_string()),
             _ => None,
         }
@@ -159,5 +161,17 @@ mod tests {
             verdict(CollectiveError::Connect { world_size: 2, reason }),
             Verdict::GenerationBroken
         );
+    }
+
+    #[test]
+    fn a_step_that_this_gpu_cannot_record_is_this_workers_failure() {
+        let reason =
+            "ncclAllReduce: unhandled cuda error (Cuda failure 2 'out of memory')".to_string();
+        let here = TrainerError::from(CollectiveError::NotRecorded { reason: reason.clone() });
+        assert_eq!(here.verdict(), Verdict::WorkerFailed);
+        assert_eq!(here.device_fault(), Some(DeviceFault::OutOfMemory));
+        let elsewhere = TrainerError::from(CollectiveError::Nccl { reason });
+        assert_eq!(elsewhere.verdict(), Verdict::GenerationBroken);
+        assert_eq!(elsewhere.device_fault(), None);
     }
 }

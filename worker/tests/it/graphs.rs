@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Launch, data, results::check_same, stand_in};
+use worker::collective::nccl::ON_CPU_VARIABLE;
+
+use crate::harness::{Launch, Worker, data, results::check_same, stand_in};
 use crate::nccl::through_nccl;
 use crate::tensors::gpu;
 
@@ -101,6 +103,31 @@ fn exchanges_through_nccl_are_replayed_with_their_step() {
         assert!(log.contains("steps are recorded and replayed"), "{log}");
         assert!(!log.contains("cannot be recorded"), "{log}");
         assert!(!log.contains("left behind"), "a communicator waits for its recordings: {log}");
+    }
+}
+
+#[test]
+fn workers_that_would_record_beside_others_that_would_not_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, nccl) = (recorder(folder.path()), stand_in::compile(folder.path()));
+    let mut run = launch(folder.path(), "two", "cpu").with(&["--workers", "2"]).start();
+    let (address, nccl) = (run.address(), nccl.display().to_string());
+    let recorded = [recorded_by(&library).as_slice(), &[(ON_CPU_VARIABLE, "1")]].concat();
+    let workers = [recorded.as_slice(), &[(ON_CPU_VARIABLE, "1")]].map(|variables| {
+        let flags = ["--coordinator", &address, "--engine", "tensors", "--device", "cpu"];
+        let flags = [&flags[..], &["--collective", "nccl", "--nccl-library", &nccl]].concat();
+        Worker::start_with(folder.path(), &run.mark, &flags, variables)
+    });
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(1), "{}", ending.printed);
+    assert!(
+        ending.printed.contains("was started with --cuda-graph on and rank"),
+        "{}",
+        ending.printed
+    );
+    for worker in workers {
+        let ending = worker.wait();
+        assert_eq!(ending.code, Some(1), "{}", ending.printed);
     }
 }
 

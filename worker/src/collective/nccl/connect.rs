@@ -10,7 +10,7 @@ use tch::Device;
 
 use super::watch::{self, Watch};
 use super::{NcclCollective, Shared};
-use crate::bridge::nccl::{Communicator, Library, NcclError, UniqueId};
+use crate::bridge::nccl::{Communicator, Library, NcclError, Origin, UniqueId};
 use crate::collective::abort::Cancel;
 use crate::collective::failure::FirstFailure;
 use crate::collective::store::wait_for;
@@ -123,12 +123,13 @@ fn await_id(
     }
 }
 
-/// What a failure before the first exchange means: a peer's, or that NCCL does not work here.
+/// What a failure before the first exchange means: that a peer is out of reach, or that NCCL does not work here.
 fn refused(error: &NcclError, world_size: WorldSize) -> CollectiveError {
     let reason = error.to_string();
-    if error.at_a_peer {
-        CollectiveError::Connect { world_size: world_size.0, reason }
-    } else {
-        CollectiveError::Unusable { reason }
+    match error.origin {
+        Origin::Peer | Origin::System => {
+            CollectiveError::Connect { world_size: world_size.0, reason }
+        }
+        Origin::Rank => CollectiveError::Unusable { reason },
     }
 }

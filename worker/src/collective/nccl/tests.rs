@@ -229,6 +229,20 @@ fn a_recording_that_fails_here_is_this_ranks_failure() {
 }
 
 #[test]
+fn a_rank_that_is_gone_while_a_step_is_recorded_is_not_this_ranks_failure() {
+    let mut ranks = group(2, PATIENT, &[]);
+    drop(ranks.pop());
+    let mut left = ranks.pop().unwrap();
+    left.set_recording(true);
+    let error = sum_with_1(&mut left);
+    left.set_recording(false);
+    assert!(
+        matches!(&error, CollectiveError::Nccl { reason } if reason.contains("remote")),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_abort_that_hangs_stops_nobody() {
     let mut ranks = group(2, PATIENT, &["-DABORT_HANGS"]);
     let (silent, waiting) = (ranks.pop(), ranks.pop().unwrap());

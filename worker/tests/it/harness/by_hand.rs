@@ -54,7 +54,19 @@ impl Worker {
 
     /// A worker with these flags; what it prints goes to a new file in `folder`.
     pub fn start(folder: &Path, mark: &Mark, flags: &[&str]) -> Self {
-        Self::launch(Command::new(programs::WORKER), folder, mark, flags)
+        Self::start_with(folder, mark, flags, &[])
+    }
+
+    /// The same with variables.
+    pub fn start_with(
+        folder: &Path,
+        mark: &Mark,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut worker = Command::new(programs::WORKER);
+        worker.envs(variables.iter().copied());
+        Self::launch(worker, folder, mark, flags)
     }
 
     fn launch(mut command: Command, folder: &Path, mark: &Mark, flags: &[&str]) -> Self {
