@@ -9,6 +9,7 @@ Where there is no Docker it says so and passes. Every wait has a deadline, and n
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = f"concentric-test-{os.getpid()}"
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 WORKERS = 4
 MORE_WORKERS = 6
 # For a figure of speed: longer epochs, of which the first does not count.
@@ -43,10 +45,36 @@ PICTURES = ["epoch=5.png", "curves.png", "confusion.png", "features.gif"]
 
 def run(*command, timeout=120, check=True, **options):
     """A command with a deadline; its output where it succeeds, all it said where it does not."""
-    done = subprocess.run(command, timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    if check and done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed ({done.returncode}):\n{done.stdout[-4000:]}")
-    return done.stdout
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True, **options)
+    try:
+        said, _ = process.communicate(timeout=timeout)
+    except BaseException:
+        end(process)
+        raise
+    if check and process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed ({process.returncode}):\n{said[-4000:]}")
+    return said
+
+
+def end(process, patience=20):
+    """Ends a command and what it has started: in order if it can, or else at once."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Whoever ends the program waits until this is done."""
+    before = {number: signal.signal(number, lambda *_: None) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def say(text):
@@ -68,19 +96,31 @@ class Cluster:
         self.folder = scratch / name
         self.folder.mkdir()
         self.environment = {**os.environ, **SETTINGS, **(settings or {}), "CONCENTRIC_RUNS": str(self.folder)}
+        # Which workers there are is what the files say.
+        self.environment.pop("COMPOSE_PROFILES", None)
         self.workers = workers
         # Four is what the file says by itself.
         self.scale = [] if workers == WORKERS else ["--scale", f"worker={workers}"]
 
     def __enter__(self):
         self.started = time.monotonic()
-        run(*self.compose, "up", "-d", "--no-build", *self.scale, timeout=240, env=self.environment)
+        try:
+            run(*self.compose, "up", "-d", "--no-build", *self.scale, timeout=240, env=self.environment)
+        except BaseException:
+            self.take_down(after_failure=True)
+            raise
         return self
 
     def __exit__(self, kind, *_):
-        if kind:
-            print(run(*self.compose, "logs", "--no-color", "--tail", "40", check=False, env=self.environment))
-        run(*self.compose, "down", "-v", "-t", "1", timeout=180, env=self.environment)
+        self.take_down(after_failure=kind is not None)
+
+    def take_down(self, after_failure):
+        with uninterrupted():
+            try:
+                if after_failure:
+                    print(run(*self.compose, "logs", "--no-color", "--tail", "40", check=False, env=self.environment))
+            finally:
+                run(*self.compose, "down", "-v", "-t", "1", timeout=180, env=self.environment)
 
     def container(self, service, number=1):
         labels = {"project": PROJECT, "service": service, "container-number": number}
@@ -275,8 +315,10 @@ def main():
     parser.add_argument("--no-build", action="store_true", help="use the images that are there")
     parser.add_argument("--throughput", type=int, metavar="N", help="measure N containers against N processes instead")
     options = parser.parse_args()
+    if options.throughput is not None and options.throughput < 1:
+        parser.error(f"--throughput {options.throughput}: at least one worker trains")
     # Whoever ends it early finds nothing of it left behind either.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDINGS:
         signal.signal(number, lambda *_: sys.exit("interrupted"))
     compose = compose_command()
     if not compose or subprocess.run(["docker", "info"], capture_output=True).returncode:
@@ -286,7 +328,7 @@ def main():
         build()
     scratch = Path(tempfile.mkdtemp(prefix="concentric-cluster-"))
     try:
-        if options.throughput:
+        if options.throughput is not None:
             throughput(compose, scratch, options.throughput)
             return
         expected, _ = without_containers(scratch, 1)
