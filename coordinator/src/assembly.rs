@@ -18,6 +18,7 @@ use crate::board::Board;
 use crate::books::{Books, Shape};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Parts};
+use crate::door::places::Places;
 use crate::intake::Intake;
 use crate::intake::joins::Joins;
 use crate::ledger::Summary;
@@ -25,6 +26,7 @@ use crate::membership::{Event, HardwareRule, Past, Rules, Spawning, Timing};
 use crate::prepare::Prepared;
 use crate::samples::SampleServer;
 use crate::service::Shared;
+use crate::service::artifacts::UPLOADS;
 use crate::spawn::{SpawnPlan, WorkerExit, Workers, living_worker};
 
 /// Adopts the workers that live and starts the others.
@@ -111,6 +113,7 @@ pub fn share(
         data: data.identity.clone(),
         intake,
         joins: Joins::new(config.most_workers()),
+        uploads: Places::of(UPLOADS),
         config,
         directory,
         board: Board::new(record),

@@ -86,7 +86,8 @@ impl Connection {
         Ok(Self { stream, preface: PREFACE, caller, deadline, _place: place })
     }
 
-    /// Ends the connection of somebody who stays unknown.
+    /// Ends the connection of somebody who stays unknown. Asked whichever way bytes go: nothing is read from who does not
+    /// read either.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(deadline) = &mut self.deadline else { return Ok(()) };
         if self.caller.is_known() {
@@ -129,10 +130,12 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check(context)?;
         Pin::new(&mut self.stream).poll_write(context, buffer)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -145,6 +148,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check(context)?;
         Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
     }
 

@@ -15,12 +15,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use super::connection::{Connection, Stream};
 use super::places::{Place, Places};
 use super::tls::ServerTls;
 
 /// From a connection to the end of its handshakes, and from there to its first permitted call.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long the system keeps what a connection's other end does not take; then it ends the connection.
+const UNREAD: Duration = Duration::from_secs(10);
 /// How long a connection that was refused stays for the refusal to be read.
 const PARTING: Duration = Duration::from_secs(1);
 /// Connections ready to be served that the server has not taken yet.
@@ -80,6 +84,7 @@ async fn shake_hands(
     place: Place,
 ) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
+    setsockopt(&stream, sockopt::TcpUserTimeout, &(UNREAD.as_millis() as u32))?;
     let stream = match tls {
         None => Stream::Plain(stream),
         Some(tls) => {

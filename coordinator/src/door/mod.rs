@@ -3,7 +3,7 @@
 //! - this file: the settings, and when a door may stand open;
 //! - [`tls`]: certificates, read again when they are replaced;
 //! - [`entrance`]: takes connections, holds them to deadlines and bounds their number;
-//! - `places`: how many there may be, in all and of one caller;
+//! - [`places`]: how many there may be, in all and of one caller;
 //! - [`connection`]: one connection, until it has shown that it may call.
 //!
 //! `server` serves what comes through. These are settings of a machine, not of a run: they are neither saved with it nor
@@ -11,7 +11,7 @@
 
 pub mod connection;
 pub mod entrance;
-mod places;
+pub mod places;
 pub mod tls;
 
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
-//! How many connections there may be: in all, and of one caller, so that no address takes the places of all others.
+//! How many there may be of something that callers hold: in all, and of one caller, so that no address takes the places
+//! of all others.
 //!
-//! `entrance` takes a place for each connection, which gives it back when it ends.
+//! `entrance` takes a place for each connection, `service::artifacts` one for each upload; it is given back at the end.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,7 +27,7 @@ struct Taken {
     by: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place, given back when it is dropped.
+/// A caller's place, given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
     address: IpAddr,
@@ -34,12 +35,13 @@ pub struct Place {
 }
 
 impl Places {
-    /// As many as the system allows, after its limit on file descriptors is raised as far as it goes.
+    /// As many as the system allows connections, after its limit on file descriptors is raised as far as it goes.
     pub fn new() -> Self {
         Self::of(most_connections())
     }
 
-    fn of(most: usize) -> Self {
+    /// So many.
+    pub fn of(most: usize) -> Self {
         Self { most, taken: Arc::default() }
     }
 

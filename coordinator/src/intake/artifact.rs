@@ -148,7 +148,7 @@ impl Intake {
     }
 
     /// The rest of a state: moments like the parameters, and the epoch's samples so far. A second moment may have
-    /// overflowed in a run that goes on.
+    /// overflowed in a run that goes on; nothing else may.
     fn check_resume(&self, file: &[u8]) -> Result<(), String> {
         let tensors = read(file)?;
         for (name, tensor) in tensors.iter() {
@@ -162,6 +162,14 @@ impl Intake {
                 _ => return Err(format!("`{name}` belongs to no state")),
             };
             check_tensor(name, &tensor, dtype, &shape)?;
+            if spec.is_none() && rows as u64 > self.train_samples {
+                return Err(format!("{name} has {rows} rows, of {} samples", self.train_samples));
+            }
+            if name.starts_with("second_moment.") {
+                check_numbers(name, &tensor, |number| !number.is_nan())?;
+            } else {
+                check_finite(name, &tensor)?;
+            }
         }
         Ok(())
     }
@@ -185,7 +193,9 @@ impl Intake {
             if rows as u64 > most {
                 return Err(format!("{name} has {rows} rows, of {most} samples"));
             }
-            if matches!(name, "train.features" | "centers") {
+            if name == "test.features" {
+                check_numbers(name, &tensor, |number| !number.is_nan())?;
+            } else {
                 check_finite(name, &tensor)?;
             }
         }
@@ -215,15 +225,25 @@ fn check_tensor(
 }
 
 fn check_finite(name: &str, tensor: &TensorView<'_>) -> Result<(), String> {
+    check_numbers(name, tensor, f64::is_finite)
+}
+
+fn check_numbers(
+    name: &str,
+    tensor: &TensorView<'_>,
+    is_good: fn(f64) -> bool,
+) -> Result<(), String> {
     let bytes = tensor.data();
-    let is_finite = match tensor.dtype() {
+    let bad = match tensor.dtype() {
         Dtype::F32 => {
-            bytes.as_chunks().0.iter().all(|&number| f32::from_le_bytes(number).is_finite())
+            let numbers = bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number));
+            numbers.map(f64::from).find(|number| !is_good(*number))
         }
         Dtype::F64 => {
-            bytes.as_chunks().0.iter().all(|&number| f64::from_le_bytes(number).is_finite())
+            let mut numbers = bytes.as_chunks().0.iter().map(|&number| f64::from_le_bytes(number));
+            numbers.find(|number| !is_good(*number))
         }
-        _ => true,
+        _ => None,
     };
-    is_finite.then_some(()).ok_or_else(|| format!("{name} holds a number that is not finite"))
+    bad.map_or(Ok(()), |number| Err(format!("{name} holds a number that is not finite: {number}")))
 }

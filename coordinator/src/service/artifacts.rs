@@ -1,5 +1,6 @@
 //! Results on their way in, checkpoints and initial state on their way out.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use crate::run_directory::{ArtifactPath, CheckpointMetadata, RunDirectory};
 const PIECE_DEADLINE: Duration = Duration::from_secs(30);
 /// …and for all of them: a worker does not wait for longer either.
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(300);
+/// Uploads at once, half of them from one address; a run has one or two on their way.
+pub const UPLOADS: usize = 32;
 /// Pieces received but not yet written.
 const QUEUED_PIECES: usize = 4;
 /// Bytes of a piece on its way out.
@@ -35,8 +38,14 @@ const PIECE_LENGTH: usize = 256 << 10;
 /// Stores an artifact.
 pub async fn put(
     shared: &Shared,
+    caller: Option<IpAddr>,
     mut pieces: Streaming<PutArtifactPiece>,
 ) -> Result<PutArtifactReply, ServiceError> {
+    // Each keeps a thread and memory from the others.
+    let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let _place = shared.uploads.take(caller).ok_or_else(|| {
+        ServiceError::Unreachable(format!("too many uploads from {caller} just now: try again"))
+    })?;
     let Some(Piece::Header(header)) = next(&mut pieces).await? else {
         return Err(ServiceError::Invalid("an artifact must begin with its header".to_string()));
     };

@@ -2,7 +2,7 @@
 //!
 //! - `session`: a worker's whole stay;
 //! - `rendezvous`: the key-value store;
-//! - `samples`, `artifacts`, `metrics`: what flows while training;
+//! - `samples`, [`artifacts`], `metrics`: what flows while training;
 //! - [`status`]: what `coordinator status` shows;
 //! - `operator`: what `coordinator scale` and `coordinator drain` ask for.
 //!
@@ -30,13 +30,14 @@ use crate::board::Board;
 use crate::cluster::Cluster;
 use crate::data::DataIdentity;
 use crate::door::connection::Caller;
+use crate::door::places::Places;
 use crate::intake::Intake;
 use crate::intake::joins::Joins;
 use crate::membership::Event;
 use crate::run_directory::RunDirectory;
 use crate::samples::SampleServer;
 
-mod artifacts;
+pub mod artifacts;
 mod metrics;
 mod operator;
 mod rendezvous;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub intake: Intake,
     /// How often they may join.
     pub joins: Joins,
+    /// How many results may be on their way in.
+    pub uploads: Places,
     /// Where results go.
     pub directory: Arc<RunDirectory>,
     /// What was reported so far.
@@ -136,7 +139,8 @@ impl Coordinator for Service {
         &self,
         request: Request<Streaming<PutArtifactPiece>>,
     ) -> Result<Response<PutArtifactReply>, Status> {
-        Ok(Response::new(artifacts::put(&self.0, request.into_inner()).await?))
+        let caller = request.extensions().get::<Caller>().map(Caller::address);
+        Ok(Response::new(artifacts::put(&self.0, caller, request.into_inner()).await?))
     }
 
     async fn get_artifact(

@@ -1,9 +1,18 @@
 //! Attacks on what a run leaves: metrics and files with numbers, shapes, steps and names that cannot be.
 
+use std::time::Duration;
+
 use common::status::ServiceError;
+use coordinator::service::artifacts::UPLOADS;
+use proto::put_artifact_piece::Piece;
 use proto::report_metrics_request::Metrics;
-use proto::{EpochMetrics, ReportMetricsRequest, StepMetrics, TestMetrics};
+use proto::{
+    EpochMetrics, PutArtifactHeader, PutArtifactPiece, ReportMetricsRequest, StepMetrics,
+    TestMetrics,
+};
 use safetensors::Dtype;
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 
 use super::Honest;
 use crate::files::{Named, archive, features, metadata, model};
@@ -90,6 +99,25 @@ fn changed_features(change: fn(&mut Vec<Named>)) -> Vec<u8> {
     archive(&tensors, None)
 }
 
+/// A resume file of one tensor like the output layer's bias.
+fn moments(name: &str, number: f32) -> Vec<u8> {
+    let mut tensor = (name.to_string(), Dtype::F32, vec![10], vec![0; 40]);
+    put_number(&mut tensor, number);
+    archive(&[tensor], None)
+}
+
+/// A resume file of an epoch's samples so far.
+fn record(samples: usize, number: f32) -> Vec<u8> {
+    archive(&[points("record.features", samples, number)], None)
+}
+
+/// Features of so many samples, the first of which begins with a number.
+fn points(name: &str, samples: usize, number: f32) -> Named {
+    let mut tensor = (name.to_string(), Dtype::F32, vec![samples, 2], vec![0; 8 * samples]);
+    put_number(&mut tensor, number);
+    tensor
+}
+
 fn put_number(tensor: &mut Named, number: f32) {
     tensor.3[..4].copy_from_slice(&number.to_le_bytes());
 }
@@ -133,11 +161,16 @@ async fn files_that_are_not_the_runs_are_refused() {
             archive(&[moment("momentum.output.bias")], None),
             "not F32 [10]",
         ),
+        ("best.resume.safetensors", moments("momentum.output.bias", f32::INFINITY), "not finite"),
+        ("best.resume.safetensors", moments("second_moment.output.bias", f32::NAN), "not finite"),
+        ("best.resume.safetensors", record(97, f32::NAN), "not finite"),
+        ("best.resume.safetensors", record(98, 0.0), "98 rows, of 97 samples"),
     ] {
         invalid(intruder.put(&[&format!("checkpoints/{path}")], &content).await, expected);
     }
     for (content, expected) in [
         (changed_features(|it| put_number(&mut it[0], f32::NAN)), "not finite"),
+        (changed_features(|it| it.push(points("test.features", 1, f32::NAN))), "not finite"),
         (changed_features(|it| it[0].2 = vec![2, 97]), "not F32 [2, 2]"),
         (changed_features(|it| it[1].0 = "labels".to_string()), "no part of a feature file"),
         (archive(&features(98), None), "98 rows, of 97 samples"),
@@ -186,5 +219,44 @@ async fn names_and_lengths_that_a_run_does_not_have_are_refused() {
         // Not a byte of it has to come.
         invalid(intruder.put_as(1, &[path], b"", u64::MAX).await, "such a file has at most");
     }
+    honest.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_do_not_end_leave_room_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let honest = Honest::begin(&folder).await;
+    let mut intruder = honest.intruder().await;
+    let paths = vec!["pictures/curves.png".to_string()];
+    let header = PutArtifactHeader { generation: 1, paths, length: 9 };
+    let header = PutArtifactPiece { piece: Some(Piece::Header(header)) };
+    let uploads: Vec<_> = (0..UPLOADS)
+        .map(|_| {
+            let mut client = intruder.client.clone();
+            let endless = tokio_stream::once(header.clone()).chain(tokio_stream::pending());
+            tokio::spawn(async move { client.put_artifact(endless).await.map(drop) })
+        })
+        .collect();
+    // Half of all is what one address may have.
+    let has_ended =
+        |uploads: &[JoinHandle<_>]| uploads.iter().filter(|it| it.is_finished()).count();
+    let refused = async {
+        while has_ended(&uploads) < UPLOADS / 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(refused).await;
+    let error = intruder.put(&["pictures/curves.png"], b"x").await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("too many uploads"), "{error:?}");
+    assert_eq!(has_ended(&uploads), UPLOADS / 2);
+    for upload in uploads {
+        upload.abort();
+    }
+    let put = async {
+        while intruder.put(&["pictures/curves.png"], b"x").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(put).await;
     honest.ends_well().await;
 }
