@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use common::access::Access;
 use common::status::ServiceError;
 use coordinator::certs::{AUTHORITY, worker_access};
+use coordinator::door::entrance::HANDSHAKE;
 use proto::{Hello, StatusRequest};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use time::OffsetDateTime;
@@ -77,6 +78,25 @@ async fn a_thousand_connections_of_garbage_and_silence_disturb_nobody() {
     let mut rest = Vec::new();
     within(open[1].read_to_end(&mut rest)).await.ok();
     assert_eq!(rest, b"");
+    honest.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_answers_and_reads_none_is_closed_like_the_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let honest = Honest::begin(&folder).await;
+    let address: SocketAddr = honest.run.address.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut flood = within(TcpStream::connect(address)).await.unwrap();
+    let connected = Instant::now();
+    // The preface, and settings without any.
+    let mut says = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    let pings = b"\0\0\x08\x06\0\0\0\0\0pingpong".repeat(1000);
+    let limit = 2 * HANDSHAKE;
+    while tokio::time::timeout(limit, flood.write_all(&says)).await.expect("it is kept").is_ok() {
+        assert!(connected.elapsed() < limit, "it is kept");
+        says.clone_from(&pings);
+    }
+    assert!(connected.elapsed() + Duration::from_secs(1) > HANDSHAKE, "it had no time to call");
     honest.ends_well().await;
 }
 
