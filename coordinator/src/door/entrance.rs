@@ -39,7 +39,7 @@ pub fn open(
     cancel: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(READY);
-    let places = Places::new();
+    let places = Places::for_connections();
     tokio::spawn(async move {
         let taking = take(listener, tls, places, ready);
         cancel.run_until_cancelled(taking).await;

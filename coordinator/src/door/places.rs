@@ -36,7 +36,7 @@ pub struct Place {
 
 impl Places {
     /// As many as the system allows connections, after its limit on file descriptors is raised as far as it goes.
-    pub fn new() -> Self {
+    pub fn for_connections() -> Self {
         Self::of(most_connections())
     }
 
