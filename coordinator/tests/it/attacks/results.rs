@@ -1,9 +1,11 @@
 //! Attacks on what a run leaves: metrics and files with numbers, shapes, steps and names that cannot be.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::status::ServiceError;
 use coordinator::service::artifacts::UPLOADS;
+use proto::coordinator_client::CoordinatorClient;
 use proto::put_artifact_piece::Piece;
 use proto::report_metrics_request::Metrics;
 use proto::{
@@ -11,8 +13,8 @@ use proto::{
     TestMetrics,
 };
 use safetensors::Dtype;
-use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
+use tonic::transport::Endpoint;
 
 use super::Honest;
 use crate::files::{Named, archive, features, metadata, model};
@@ -222,41 +224,51 @@ async fn names_and_lengths_that_a_run_does_not_have_are_refused() {
     honest.ends_well().await;
 }
 
+/// Begins an upload from an address that is not the honest workers', and waits for its end.
+async fn upload(address: String, ends: bool) -> Result<(), ServiceError> {
+    let elsewhere = Some(IpAddr::from([127, 0, 0, 2]));
+    let endpoint = Endpoint::from_shared(address).unwrap().local_address(elsewhere);
+    let mut client = CoordinatorClient::new(endpoint.connect().await.unwrap());
+    let piece = |piece| PutArtifactPiece { piece: Some(piece) };
+    let paths = vec!["pictures/curves.png".to_string()];
+    let header = piece(Piece::Header(PutArtifactHeader { generation: 1, paths, length: 1 }));
+    let pieces = tokio_stream::once(header);
+    if ends {
+        client
+            .put_artifact(pieces.chain(tokio_stream::once(piece(Piece::Content("x".into())))))
+            .await?;
+    } else {
+        client.put_artifact(pieces.chain(tokio_stream::pending())).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_do_not_end_leave_room_for_others() {
     let folder = tempfile::tempdir().unwrap();
     let honest = Honest::begin(&folder).await;
-    let mut intruder = honest.intruder().await;
-    let paths = vec!["pictures/curves.png".to_string()];
-    let header = PutArtifactHeader { generation: 1, paths, length: 9 };
-    let header = PutArtifactPiece { piece: Some(Piece::Header(header)) };
-    let uploads: Vec<_> = (0..UPLOADS)
-        .map(|_| {
-            let mut client = intruder.client.clone();
-            let endless = tokio_stream::once(header.clone()).chain(tokio_stream::pending());
-            tokio::spawn(async move { client.put_artifact(endless).await.map(drop) })
-        })
-        .collect();
+    let address = || honest.run.address.clone();
+    let begun: Vec<_> = (0..UPLOADS).map(|_| tokio::spawn(upload(address(), false))).collect();
     // Half of all is what one address may have.
-    let has_ended =
-        |uploads: &[JoinHandle<_>]| uploads.iter().filter(|it| it.is_finished()).count();
-    let refused = async {
-        while has_ended(&uploads) < UPLOADS / 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    let refused = || begun.iter().filter(|upload| upload.is_finished()).count();
+    let pause = || tokio::time::sleep(Duration::from_millis(10));
+    within(async {
+        while refused() < UPLOADS / 2 {
+            pause().await;
         }
-    };
-    within(refused).await;
-    let error = intruder.put(&["pictures/curves.png"], b"x").await.unwrap_err();
+    })
+    .await;
+    let error = within(upload(address(), true)).await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("too many uploads"), "{error:?}");
-    assert_eq!(has_ended(&uploads), UPLOADS / 2);
-    for upload in uploads {
+    assert_eq!(refused(), UPLOADS / 2);
+    for upload in begun {
         upload.abort();
     }
-    let put = async {
-        while intruder.put(&["pictures/curves.png"], b"x").await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    within(async {
+        while upload(address(), true).await.is_err() {
+            pause().await;
         }
-    };
-    within(put).await;
+    })
+    .await;
     honest.ends_well().await;
 }
