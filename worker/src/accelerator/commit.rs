@@ -89,7 +89,8 @@ fn step(
             let corrections = orders.adam_corrections()?;
             adam(target, gradient, (&learning_rate, corrections), config.weight_decay)
         }
-        _ if kind == Kind::Float => {
+        // On a GPU libtorch's fused step takes no buffer of momenta without a momentum.
+        _ if kind == Kind::Float && config.momentum > 0.0 => {
             let StateCopy { flat, first, .. } = target;
             let (momentum, weight_decay) = (config.momentum, config.weight_decay);
             let step = Sgd { learning_rate: &learning_rate, momentum, weight_decay };

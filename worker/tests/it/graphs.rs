@@ -159,8 +159,14 @@ fn cuda_graphs_leave_the_same_files() {
                 .with(&["--precision", precision])
                 .on_one_core()
         };
-        let asked = launch("asked").complete();
+        // Where the library is, one worker alone records unless it is told not to.
+        let asked = launch("asked").with_variables(&[("CONCENTRIC_CUDA_GRAPH", "off")]).complete();
         let replayed = launch("replayed").with_variables(&recorded_by(&library)).complete();
         check_same(&replayed, &asked, precision);
+        for (name, records) in [("asked", false), ("replayed", true)] {
+            let log = folder.path().join(format!("{precision}-{name}/logs/worker-0.log"));
+            let log = std::fs::read_to_string(log).unwrap();
+            assert_eq!(log.contains("steps are recorded and replayed"), records, "{name}: {log}");
+        }
     }
 }
