@@ -4,9 +4,10 @@
     .venv-bench/bin/python worker/benches/compare.py --rounds 1 --only concentric
     .venv-bench/bin/python worker/benches/compare.py --epoch
 
-Every candidate runs once per round, one after the other, so that a slow minute of the machine meets all of them; what
-is printed are medians over the rounds. Everything runs on the same cores (`--cores`), float32, MNIST, batch 100. The
-first steps of each run are left out on both sides. The PyTorch side is worker/benches/pytorch/train.py.
+Both sides compute on the CPU, whether or not there is a GPU. Every candidate runs once per round, one after the other,
+so that a slow minute of the machine meets all of them; what is printed are medians over the rounds. Everything runs on
+the same cores (`--cores`), float32, MNIST, batch 100. The first steps of each run are left out on both sides. The
+PyTorch side is worker/benches/pytorch/train.py.
 
 Memory is the largest resident set a process ever had (VmHWM), of the largest worker where there are several. The share
 of a step in collectives is what the workers report: time in which the trainer waited for its peers.
@@ -15,10 +16,7 @@ of a step in collectives is what the workers report: time in which the trainer w
 import argparse
 import json
 import os
-import platform
 import re
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,8 +25,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# The modules beside this one leave no compiled copy in the source tree.
+sys.dont_write_bytecode = True
+import hardware  # noqa: E402
+import programs  # noqa: E402
+from pages import cell, table  # noqa: E402
+from watched_run import Run, Trouble, end_in_order_when_terminated  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parents[1]
 BATCH_SIZE = 100
 WARMUP_STEPS = 5
 # A line of metrics tells the pace of the steps since the line before.
@@ -36,7 +40,7 @@ LOG_EVERY = 5
 # Watching costs time on the measured cores: closely until the first step, then seldom.
 POLL_SECONDS = {"before": 0.02, "after": 0.1}
 STATUS_SECONDS = 4.0
-RUN_SECONDS = 1800
+PYTORCH_SECONDS = 1800
 
 
 @dataclass
@@ -82,9 +86,12 @@ def run_pytorch(candidate, arguments):
     ]
     if candidate.channels_last:
         command.append("--channels-last")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PYTORCH_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Trouble(f"{' '.join(command)} takes longer than {PYTORCH_SECONDS} s") from None
     if done.returncode != 0:
-        sys.exit(f"{candidate.name}: {' '.join(command)} failed:\n{done.stderr}")
+        raise Trouble(f"{' '.join(command)} failed:\n{done.stderr}")
     result = json.loads(done.stdout.splitlines()[-1])
     return {
         "images_per_second": result["images_per_second"],
@@ -99,90 +106,62 @@ def run_pytorch(candidate, arguments):
 
 def run_concentric(candidate, arguments):
     first_counted, last = WARMUP_STEPS, WARMUP_STEPS + arguments.steps
-    flags = ["--max-steps", str(last + 1), "--test-samples", "0"]
-    run = TrainingRun(candidate.workers, flags, arguments)
-    run.to_the_end()
+    flags = ["--max-steps", last + 1, "--test-samples", 0]
+    trained = Trained(candidate.workers, flags, arguments)
     # The line of step k tells the pace of the LOG_EVERY steps before k.
-    lines = [line for line in run.lines("step") if line["step"] >= first_counted + LOG_EVERY]
+    lines = [line for line in trained.steps if line["step"] >= first_counted + LOG_EVERY]
     pace = len(lines) / sum(1 / line["images_per_second"] for line in lines)
-    shares = [share for step, share in run.shares if step >= first_counted]
+    shares = [share for step, share in trained.shares if step >= first_counted]
     return {
         "images_per_second": pace,
-        "worker_mb": run.worker_mb,
-        "coordinator_mb": run.coordinator_mb,
-        "first_step_seconds": run.first_step_seconds,
+        "worker_mb": trained.worker_mb,
+        "coordinator_mb": trained.coordinator_mb,
+        "first_step_seconds": trained.first_step_seconds,
         "collective_share": statistics.mean(shares) if shares else None,
-        "last_loss": run.lines("step")[-1]["loss"],
+        "last_loss": trained.steps[-1]["loss"],
     }
 
 
-class TrainingRun:
-    """One `coordinator --spawn`, watched from outside."""
+class Trained:
+    """One `coordinator --spawn` from start to end, and what was seen of it."""
 
     def __init__(self, workers, flags, arguments):
-        self.programs = arguments.programs
-        self.scratch = Path(tempfile.mkdtemp(prefix="concentric-bench-"))
-        self.directory = self.scratch / "run"
-        self.address = f"127.0.0.1:{free_port()}"
         self.first_step_seconds = None
         self.worker_mb = self.coordinator_mb = 0.0
         self.shares = []
-        command = [
-            str(self.programs / "coordinator"), "--workers", str(workers), "--spawn", "--listen", self.address,
-            "--dataset", str(arguments.data_dir), "--run-dir", str(self.directory),
-            "--batch-size", str(BATCH_SIZE), "--log-every", str(LOG_EVERY), *flags,
+        flags = [
+            "--workers", workers, "--spawn", "--dataset", arguments.data_dir, "--batch-size", BATCH_SIZE,
+            "--log-every", LOG_EVERY, *flags,
         ]
-        self.log = self.scratch / "log"
-        self.started = time.monotonic()
-        with self.log.open("w") as log:
-            # Workers tell how long a picture took.
-            environment = {**os.environ, "CONCENTRIC_LOG": "worker::artist=debug,info"}
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.scratch, env=environment)
+        # Workers tell how long a picture took.
+        log = {"CONCENTRIC_LOG": "worker::artist=debug,info"}
+        with tempfile.TemporaryDirectory(prefix="concentric-bench-") as scratch:
+            directory = Path(scratch) / "run"
+            self.started = time.monotonic()
+            self.next_status = self.started + STATUS_SECONDS
+            with Run(arguments.programs, directory, flags, **log) as run:
+                try:
+                    run.to_the_end(lambda: self.look(run))
+                except Trouble as trouble:
+                    raise Trouble(f"{trouble}\n{run.report()}") from None
+                self.steps, self.epochs = run.metrics("step"), run.metrics("epoch")
+                self.worker_log = (directory / "logs/worker-0.log").read_text()
 
-    def to_the_end(self):
-        next_status = self.started + STATUS_SECONDS
-        while self.process.poll() is None:
-            now = time.monotonic()
-            if now - self.started > RUN_SECONDS:
-                self.process.terminate()
-                sys.exit(f"the run in {self.directory} takes longer than {RUN_SECONDS} s")
-            self.sample_memory()
-            if self.first_step_seconds is None and self.has_metrics():
+    def look(self, run):
+        """Takes samples; how long to leave the run alone then."""
+        now = time.monotonic()
+        self.coordinator_mb = max(self.coordinator_mb, peak_mb(run.process.pid))
+        self.worker_mb = max([self.worker_mb, *map(peak_mb, children(run.process.pid))])
+        if self.first_step_seconds is None:
+            path = run.directory / "metrics.jsonl"
+            if path.is_file() and path.stat().st_size > 0:
                 self.first_step_seconds = now - self.started
-            elif self.first_step_seconds is not None and now >= next_status:
-                self.sample_shares()
-                next_status = now + STATUS_SECONDS
-            time.sleep(POLL_SECONDS["before" if self.first_step_seconds is None else "after"])
-        if self.process.returncode != 0:
-            sys.exit(f"the run in {self.directory} failed:\n{self.log.read_text()}")
-        self.metrics = [json.loads(line) for line in (self.directory / "metrics.jsonl").read_text().splitlines()]
-        self.worker_log = (self.directory / "logs/worker-0.log").read_text()
-        shutil.rmtree(self.scratch)
-
-    def lines(self, kind):
-        return [line for line in self.metrics if line["kind"] == kind]
-
-    def has_metrics(self):
-        path = self.directory / "metrics.jsonl"
-        return path.is_file() and path.stat().st_size > 0
-
-    def sample_memory(self):
-        self.coordinator_mb = max(self.coordinator_mb, peak_mb(self.process.pid))
-        self.worker_mb = max([self.worker_mb, *map(peak_mb, children(self.process.pid))])
-
-    def sample_shares(self):
-        command = [str(self.programs / "coordinator"), "status", "--json", "--coordinator", f"http://{self.address}"]
-        asked = subprocess.run(command, capture_output=True, text=True)
-        if asked.returncode == 0:
-            workers = json.loads(asked.stdout)["workers"]
-            training = [worker for worker in workers if worker["phase"] == "training"]
+        elif now >= self.next_status:
+            status = run.status()
+            training = [w for w in status["workers"] if w["phase"] == "training"] if status else []
             self.shares += [(worker["step"], worker["collective_share"]) for worker in training]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+            self.next_status = now + STATUS_SECONDS
+        return POLL_SECONDS["before" if self.first_step_seconds is None else "after"]
 
 
 def children(process):
@@ -211,17 +190,16 @@ def peak_mb(process):
 
 def measure_epoch(arguments):
     """One whole epoch on one worker: how long its pictures take to draw once training is over."""
-    run = TrainingRun(1, ["--epochs", "1"], arguments)
-    run.to_the_end()
-    epoch = run.lines("epoch")[0]
+    trained = Trained(1, ["--epochs", 1], arguments)
+    epoch = trained.epochs[0]
     training = 60_000 / epoch["images_per_second"]
     times = {name: [] for name in ("features", "curves", "confusion", "frame")}
-    for name, seconds in re.findall(r'drawn picture="(\w+)" seconds=([0-9.e-]+)', run.worker_log):
+    for name, seconds in re.findall(r'drawn picture="(\w+)" seconds=([0-9.e-]+)', trained.worker_log):
         times[name].append(float(seconds))
-    print("\n| drawn | seconds |\n|---|---:|")
-    for name, title in [("features", "features (`epoch=K.png`)"), ("curves", "curves"),
-                        ("confusion", "confusion matrix"), ("frame", "animation, one frame")]:
-        print(f"| {title} | {statistics.median(times[name]):.3f} |")
+    titles = {"features": "features (`epoch=K.png`)", "curves": "curves", "confusion": "confusion matrix",
+              "frame": "animation, one frame"}
+    rows = [[title, f"{statistics.median(times[name]):.3f}"] for name, title in titles.items()]
+    print(f"\n{table(['drawn', 'seconds'], rows)}")
     drawing = sum(statistics.median(times[name]) for name in ("features", "curves", "confusion"))
     print(f"\nAn epoch trains for {training:.0f} s; its three pictures take {drawing:.3f} s of one core beside the next")
     print(f"epoch's training, at most {100 * drawing / training:.2f} % of it. Test accuracy {epoch['test_accuracy']}.")
@@ -230,35 +208,31 @@ def measure_epoch(arguments):
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
 
-def cell(value, form):
-    return "–" if value is None else format(value, form)
-
-
 def print_tables(measured):
     by_name = {candidate.name: candidate for candidate in measured}
     reference = by_name.get("PyTorch, two threads")
     base = reference.median("images_per_second") if reference else None
-    print("\n| | images/s | ratio to PyTorch with two threads | peak memory of a process, MB |\n|---|---:|---:|---:|")
+    rows = []
     for candidate in measured:
         pace = candidate.median("images_per_second")
-        ratio = pace / base if base else None
-        print(f"| {candidate.name} | {pace:.0f} | {cell(ratio, '.3f')} | {cell(candidate.median('worker_mb'), '.0f')} |")
+        ratio = cell(pace / base if base else None, ".3f")
+        rows.append([candidate.name, f"{pace:.0f}", ratio, cell(candidate.median("worker_mb"), ".0f")])
+    header = ["", "images/s", "ratio to PyTorch with two threads", "peak memory of a process, MB"]
+    print(f"\n{table(header, rows)}")
 
-    ours = [candidate for candidate in measured if candidate.engine == "concentric"]
-    if not ours:
+    of_workers = {candidate.workers: candidate for candidate in measured if candidate.engine == "concentric"}
+    if not of_workers:
         return
-    print("\n| Concentric | one worker | two workers | four workers |\n|---|---:|---:|---:|")
-    rows = [
-        ("ratio to PyTorch with as many ranks and global BatchNorm, the faster layout", lambda c: same_ranks(c, measured), ".3f"),
+    values = [
+        ("ratio to PyTorch with as many ranks and global BatchNorm, the faster layout",
+         lambda c: same_ranks(c, measured), ".3f"),
         ("share of a step in collectives and waiting, %", lambda c: percent(c.median("collective_share")), ".1f"),
         ("peak memory of the largest worker, MB", lambda c: c.median("worker_mb"), ".0f"),
         ("peak memory of the coordinator, MB", lambda c: c.median("coordinator_mb"), ".0f"),
         ("from start to first committed step, s", lambda c: c.median("first_step_seconds"), ".2f"),
     ]
-    of_workers = {candidate.workers: candidate for candidate in ours}
-    for title, value, form in rows:
-        cells = [cell(value(of_workers[n]), form) if n in of_workers else "–" for n in (1, 2, 4)]
-        print(f"| {title} | {' | '.join(cells)} |")
+    rows = [[title, *(cell(value(of_workers[n]), form) for n in (1, 2, 4))] for title, value, form in values]
+    print(f"\n{table(['Concentric', 'one worker', 'two workers', 'four workers'], rows)}")
 
 
 def percent(share):
@@ -271,15 +245,10 @@ def same_ranks(candidate, measured):
     return candidate.median("images_per_second") / max(others) if others else None
 
 
-def describe_machine(arguments, measured):
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
+def print_conditions(arguments, measured):
     torch = next((result["torch"] for c in measured for result in c.results if "torch" in result), "not measured")
     print(
-        f"\n{model}, {len(arguments.cpus)} cores, {platform.system()} {platform.release()}, PyTorch {torch}; "
+        f"\n{hardware.processor()}, {hardware.machine()}, PyTorch {torch}; "
         f"{arguments.steps} steps of {BATCH_SIZE} after {WARMUP_STEPS}, medians of {arguments.rounds} rounds, "
         f"{time.strftime('%Y-%m-%d')}"
     )
@@ -290,8 +259,7 @@ def describe_machine(arguments, measured):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=Path, default=PROJECT / "target/release", help="folder of coordinator and worker")
-    parser.add_argument("--data-dir", type=Path, help="MNIST as .gz files [default: CONCENTRIC_MNIST_DIR, or data/mnist]")
+    programs.add_flags(parser)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40, help=f"counted steps of each run, a multiple of {LOG_EVERY}")
     parser.add_argument("--cores", type=int, default=2, help="cores that everything runs on")
@@ -300,15 +268,8 @@ def parse():
     arguments = parser.parse_args()
     if arguments.rounds < 1 or arguments.steps < LOG_EVERY or arguments.steps % LOG_EVERY:
         parser.error(f"--rounds must be at least 1, --steps a multiple of {LOG_EVERY}")
-    arguments.programs = arguments.programs.resolve()
-    given = arguments.data_dir or os.environ.get("CONCENTRIC_MNIST_DIR") or PROJECT / "data/mnist"
-    arguments.data_dir = Path(given).resolve()
-    if not (arguments.data_dir / "train-images-idx3-ubyte.gz").is_file():
-        parser.error(f"{arguments.data_dir} has no train-images-idx3-ubyte.gz: give --data-dir, or train once with "
-                     "`--dataset mnist`, which downloads it")
-    if not (arguments.programs / "coordinator").is_file():
-        parser.error(f"{arguments.programs} has no coordinator: run `make build` first")
-    arguments.cpus = restrict_to(arguments.cores, parser)
+    programs.check_flags(arguments, parser)
+    restrict_to(arguments.cores, parser)
     return arguments
 
 
@@ -318,27 +279,36 @@ def restrict_to(cores, parser):
     if len(available) < cores:
         parser.error(f"--cores {cores}: this machine has {len(available)}")
     os.sched_setaffinity(0, available[:cores])
-    return available[:cores]
 
 
-def main():
-    arguments = parse()
-    if arguments.epoch:
-        measure_epoch(arguments)
-        return
+def measure_rounds(arguments):
     chosen = [c for c in candidates() if arguments.only in (None, c.engine)]
     engines = {"concentric": run_concentric, "pytorch": run_pytorch}
     for number in range(arguments.rounds):
         for candidate in chosen:
-            result = engines[candidate.engine](candidate, arguments)
+            try:
+                result = engines[candidate.engine](candidate, arguments)
+            except Trouble as trouble:
+                sys.exit(f"{candidate.name}: {trouble}")
             candidate.results.append(result)
             print(
                 f"round {number + 1}/{arguments.rounds}  {candidate.name}: {result['images_per_second']:.1f} images/s, "
                 f"last loss {result['last_loss']:.4f}",
                 file=sys.stderr, flush=True,
             )
-    describe_machine(arguments, chosen)
+    print_conditions(arguments, chosen)
     print_tables(chosen)
+
+
+def main():
+    arguments = parse()
+    end_in_order_when_terminated()
+    if not arguments.epoch:
+        return measure_rounds(arguments)
+    try:
+        measure_epoch(arguments)
+    except Trouble as trouble:
+        sys.exit(str(trouble))
 
 
 if __name__ == "__main__":

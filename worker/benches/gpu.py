@@ -12,11 +12,7 @@ that each measure a part print one table; --again measures anew. The PyTorch sid
 
 import argparse
 import json
-import os
-import platform
 import shlex
-import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -25,23 +21,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-# The module beside this one leaves no compiled copy in the source tree.
+# The modules beside this one leave no compiled copy in the source tree.
 sys.dont_write_bytecode = True
-from compare import BATCH_SIZE, HERE, PROJECT, free_port  # noqa: E402
-from pages import table  # noqa: E402
+import hardware  # noqa: E402
+import programs  # noqa: E402
+from pages import cell, table  # noqa: E402
+from watched_run import Run, Trouble, end_in_order_when_terminated  # noqa: E402
 
+HERE = Path(__file__).resolve().parent
+BATCH_SIZE = 100
 NO_GPU = 2
-RUN_SECONDS = 1800
-JOIN_SECONDS = 60
+PYTORCH_SECONDS, JOIN_SECONDS, ANSWER_SECONDS = 1800, 60, 120
 PRECISIONS = ["f32", "tf32", "bf16"]
-# The step of batch 100: products forward and backward, and bytes that float32 tensors cross the memory at least.
+# The step of batch 100: products forward and backward, and bytes that float32 tensors cross the memory, about.
 STEP_FLOP, STEP_BYTES = 48.4e9, 735e6
-# Dense peaks of the data sheets (f32 without tensor cores, tf32, bf16), FLOP/s, and bytes/s of the memory.
+# By a GPU's name, dense peaks of its data sheet (f32 without tensor cores, tf32, bf16), FLOP/s, and bytes/s of its memory.
 PEAKS = {
-    "H100 80GB HBM3": {"f32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "memory": 3.35e12},
-    "H100 PCIe": {"f32": 51e12, "tf32": 378e12, "bf16": 756e12, "memory": 2.0e12},
-    "H200": {"f32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "memory": 4.8e12},
-    "A100": {"f32": 19.5e12, "tf32": 156e12, "bf16": 312e12, "memory": 2.0e12},
+    "NVIDIA H200": {"f32": 67e12, "tf32": 494e12, "bf16": 989e12, "memory": 4.8e12},
+    "NVIDIA H100 80GB HBM3": {"f32": 67e12, "tf32": 494e12, "bf16": 989e12, "memory": 3.35e12},
+    "NVIDIA H100 PCIe": {"f32": 51e12, "tf32": 378e12, "bf16": 756e12, "memory": 2.0e12},
+    "NVIDIA A100-SXM4-80GB": {"f32": 19.5e12, "tf32": 156e12, "bf16": 312e12, "memory": 2.039e12},
 }
 
 
@@ -81,44 +80,34 @@ def run_pytorch(candidate, precision, arguments):
     ]
     if candidate.name == SECOND and arguments.device != "cpu":
         command.append("--profile")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PYTORCH_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Trouble(f"{shlex.join(command)} takes longer than {PYTORCH_SECONDS} s") from None
     if done.returncode != 0:
-        sys.exit(f"{candidate.name}, {precision}: {shlex.join(command)} failed:\n{done.stderr}")
+        raise Trouble(f"{shlex.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def run_concentric(candidate, precision, arguments):
-    scratch = Path(tempfile.mkdtemp(prefix="concentric-bench-"))
-    directory, address = scratch / "run", f"127.0.0.1:{free_port()}"
-    coordinator = [
-        str(arguments.programs / "coordinator"), "--workers", "1", "--listen", address, "--run-dir", str(directory),
-        "--dataset", str(arguments.data_dir), "--train-samples", str(arguments.train_samples), "--test-samples", "0",
-        "--batch-size", str(BATCH_SIZE), "--epochs", str(1 + arguments.epochs), "--precision", precision,
-        "--picture-every", "1000", "--checkpoint-every", "1000000", "--log-every", "100", *candidate.flags,
+    flags = [
+        "--workers", 1, "--dataset", arguments.data_dir, "--train-samples", arguments.train_samples, "--test-samples", 0,
+        "--batch-size", BATCH_SIZE, "--epochs", 1 + arguments.epochs, "--precision", precision,
+        "--picture-every", 1000, "--checkpoint-every", 1000000, "--log-every", 100, *candidate.flags,
     ]
-    worker = [
-        str(arguments.programs / "worker"), "--rank", "0", "--coordinator", f"http://{address}",
-        "--connect-timeout", str(JOIN_SECONDS), "--device", arguments.device,
-    ]
+    worker = ["--device", arguments.device, "--connect-timeout", str(JOIN_SECONDS)]
     if arguments.device == "cpu":
         worker += ["--engine", "tensors"]
-    if arguments.has_graphs:
+    else:
         worker += ["--cuda-graph", candidate.graph]
-    log = scratch / "log"
-    with log.open("w") as output:
-        processes = [subprocess.Popen(command, stdout=output, stderr=output) for command in (coordinator, worker)]
-        try:
-            codes = [process.wait(RUN_SECONDS) for process in reversed(processes)]
-        finally:
-            for process in processes:
-                if process.poll() is None:
-                    process.send_signal(signal.SIGKILL)
-                    process.wait()
-    if any(codes):
-        sys.exit(f"{candidate.name}, {precision}: {shlex.join(coordinator)}; {shlex.join(worker)} failed:\n{log.read_text()}")
-    metrics = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    epochs = [line for line in metrics if line["kind"] == "epoch"]
-    shutil.rmtree(scratch)
+    with tempfile.TemporaryDirectory(prefix="concentric-bench-") as scratch:
+        with Run(arguments.programs, Path(scratch) / "run", flags, arguments.device) as run:
+            try:
+                run.start_worker(*worker)
+                run.to_the_end()
+            except Trouble as trouble:
+                raise Trouble(f"{trouble}\n{run.report()}") from None
+            epochs = run.metrics("epoch")
     return {
         "seconds": [arguments.train_samples / line["images_per_second"] for line in epochs[1:]],
         "last_loss": epochs[-1]["loss"],
@@ -130,7 +119,7 @@ class Measured:
 
     def __init__(self, arguments):
         self.path = arguments.directory / "measured.json"
-        self.identity = {"hardware": arguments.hardware, "samples": arguments.train_samples}
+        self.identity = {"hardware": arguments.model + arguments.driver, "samples": arguments.train_samples}
         self.results = {}
         if self.path.is_file() and not arguments.again:
             stored = json.loads(self.path.read_text())
@@ -152,10 +141,6 @@ class Measured:
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
-
-
-def cell(value, form):
-    return "–" if value is None else format(value, form)
 
 
 def epochs_table(measured):
@@ -181,11 +166,10 @@ def ratios_table(measured):
 
 def steps_table(measured, arguments):
     """A step of batch 100 against what the GPU's data sheet allows, and where eager PyTorch's goes."""
-    name = next((name for name in sorted(PEAKS, key=len, reverse=True) if name in arguments.hardware), None)
+    peaks = PEAKS.get(arguments.model)
     steps = arguments.train_samples / BATCH_SIZE
     rows = []
-    if name:
-        peaks = PEAKS[name]
+    if peaks:
         rows.append([f"floor: {STEP_FLOP / 1e9} GFLOP", *(f"{1e3 * STEP_FLOP / peaks[p]:.3f}" for p in PRECISIONS)])
         rows.append([f"floor: {STEP_BYTES / 1e6:.0f} MB of float32"] + [f"{1e3 * STEP_BYTES / peaks['memory']:.3f}"] * 3)
     milliseconds = lambda seconds: None if seconds is None else 1e3 * seconds / steps  # noqa: E731
@@ -202,25 +186,26 @@ def steps_table(measured, arguments):
 # ---- the command line -----------------------------------------------------------------------------------------------
 
 
-def hardware(arguments):
-    """What it runs on; ends the script where that is not there."""
+def find_model(arguments):
+    """The model of what it runs on; ends the script where that is not there."""
     if arguments.device == "cpu":
-        return f"{platform.machine()} CPU, {os.cpu_count()} cores"
-    number = arguments.device.removeprefix("cuda:")
-    asked = ["nvidia-smi", "-i", number, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    found = subprocess.run(asked, capture_output=True, text=True) if shutil.which("nvidia-smi") else None
-    if found is None or found.returncode != 0:
-        print(f"there is no GPU here ({arguments.device}): nothing was measured; --device cpu tries the script",
+        return hardware.processor()
+    model, reason = hardware.gpu(arguments.device), f"the driver shows no {arguments.device}"
+    if model and arguments.only != "pytorch":
+        reason = hardware.refusal(arguments.programs, "--device", arguments.device)
+        model = None if reason else model
+    if not model:
+        print(f"there is no GPU here: {reason}\nnothing was measured; --device cpu tries the script",
               file=sys.stderr)
         sys.exit(NO_GPU)
-    return found.stdout.strip()
+    return model
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=Path, default=PROJECT / "target/release", help="folder of coordinator and worker")
-    parser.add_argument("--data-dir", type=Path, help="MNIST as .gz files [default: CONCENTRIC_MNIST_DIR, or data/mnist]")
-    parser.add_argument("--directory", type=Path, default=PROJECT / "runs/bench-gpu", help="where measurements are kept")
+    programs.add_flags(parser)
+    kept = programs.PROJECT / "runs/bench-gpu"
+    parser.add_argument("--directory", type=Path, default=kept, help="where measurements are kept")
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has torch")
     parser.add_argument("--device", default="cuda:0", help="cuda:I, or cpu to try the script")
     parser.add_argument("--epochs", type=int, default=5, help="counted epochs of each measurement")
@@ -231,29 +216,36 @@ def parse():
     arguments = parser.parse_args()
     if arguments.epochs < 1 or arguments.train_samples < BATCH_SIZE or arguments.train_samples % BATCH_SIZE:
         parser.error(f"--epochs must be at least 1, --train-samples a multiple of {BATCH_SIZE}")
-    arguments.hardware = hardware(arguments)
-    given = arguments.data_dir or os.environ.get("CONCENTRIC_MNIST_DIR") or PROJECT / "data/mnist"
-    arguments.data_dir = Path(given).resolve()
-    if not (arguments.data_dir / "train-images-idx3-ubyte.gz").is_file():
-        parser.error(f"{arguments.data_dir} has no train-images-idx3-ubyte.gz: give --data-dir")
-    arguments.programs = arguments.programs.resolve()
-    if not (arguments.programs / "worker").is_file():
-        parser.error(f"{arguments.programs} has no worker: run `make build` first")
+    programs.check_flags(arguments, parser)
+    arguments.model = find_model(arguments)
+    arguments.driver = "" if arguments.device == "cpu" else hardware.driver()
     if arguments.only != "concentric":
         check_python(arguments, parser)
-    described = subprocess.run([str(arguments.programs / "worker"), "--help"], capture_output=True, text=True)
-    arguments.has_graphs = "--cuda-graph" in described.stdout
+    arguments.no_graphs = why_no_graphs(arguments)
     if arguments.device == "cpu":
-        # Neither TF32 nor graphs exist there.
+        # It has no TF32.
         arguments.precisions = [precision for precision in arguments.precisions if precision != "tf32"]
-        arguments.has_graphs = False
     arguments.directory.mkdir(parents=True, exist_ok=True)
     return arguments
 
 
+def why_no_graphs(arguments):
+    """Why steps cannot be recorded here, in the worker's words; nothing where they can, or where nobody asks."""
+    if arguments.only == "pytorch":
+        return None
+    refused = hardware.refusal(arguments.programs, "--device", arguments.device, "--cuda-graph", "on")
+    if refused:
+        print(f"the rows with CUDA graphs are left out: {refused}", file=sys.stderr, flush=True)
+    return refused
+
+
 def check_python(arguments, parser):
     asked = "import torch; print(torch.__version__, torch.cuda.is_available())"
-    found = subprocess.run([arguments.python, "-c", asked], capture_output=True, text=True)
+    command = [arguments.python, "-c", asked]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        parser.error(f"--python {arguments.python}: {error}")
     if found.returncode != 0:
         parser.error(f"{arguments.python} has no torch: name another with --python, or measure --only concentric")
     if arguments.device != "cpu" and not found.stdout.strip().endswith("True"):
@@ -262,15 +254,19 @@ def check_python(arguments, parser):
 
 def main():
     arguments = parse()
+    end_in_order_when_terminated()
     measured = Measured(arguments)
     engines = {"concentric": run_concentric, "pytorch": run_pytorch}
     for precision in arguments.precisions:
         for candidate in CANDIDATES:
             if arguments.only not in (None, candidate.engine) or measured.get(candidate, precision):
                 continue
-            if candidate.graph == "on" and not arguments.has_graphs:
+            if candidate.graph == "on" and arguments.no_graphs:
                 continue
-            result = engines[candidate.engine](candidate, precision, arguments)
+            try:
+                result = engines[candidate.engine](candidate, precision, arguments)
+            except Trouble as trouble:
+                sys.exit(f"{candidate.name}, {precision}: {trouble}")
             measured.put(candidate, precision, result)
             print(
                 f"{candidate.name}, {precision}: {measured.seconds(candidate, precision):.3f} s, last loss "
@@ -278,8 +274,8 @@ def main():
             )
     print(f"\n`{shlex.join(['worker/benches/gpu.py', *sys.argv[1:]])}`\n")
     print(
-        f"{arguments.hardware}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; medians of "
-        f"{arguments.epochs} epochs of {arguments.train_samples:,} samples, {time.strftime('%Y-%m-%d')}\n"
+        f"{arguments.model}{arguments.driver}, {hardware.machine()}; medians of {arguments.epochs} epochs of "
+        f"{arguments.train_samples:,} samples, {time.strftime('%Y-%m-%d')}\n"
     )
     print(epochs_table(measured), ratios_table(measured), steps_table(measured, arguments), sep="\n\n")
 

@@ -6,8 +6,13 @@ import re
 def table(header, rows):
     """A Markdown table: the first column to the left, figures to the right."""
     rule = "|".join(["---"] + ["---:"] * (len(header) - 1))
-    lines = [f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in (header, *rows)]
+    lines = ["|" + "".join(f" {text} |" if text else " |" for text in cells) for cells in (header, *rows)]
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def cell(value, form):
+    """A figure, or a dash for one that was not measured."""
+    return "–" if value is None else format(value, form)
 
 
 def fill(page, found):

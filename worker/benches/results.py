@@ -5,9 +5,9 @@
     .venv-bench/bin/python worker/benches/results.py --epochs 2 --seeds 1 --train-samples 1000 --device cpu
 
 Every recipe runs once for each seed, in a folder of its own under --directory. What is there already is not trained
-again, and a run that was cut off goes on from its last checkpoint, so the command can simply be given once more. The
-tables are written to --directory, and into docs/results.md (with the pictures into docs/images/) only when everything
-was trained in full.
+again, and a run that was cut off goes on from its last checkpoint, so the command can simply be given once more. What was
+begun with other settings, or on another model of GPU or processor, it leaves as it is and says so. The tables are written
+to --directory, and into docs/results.md (with the pictures into docs/images/) only when everything was trained in full.
 
 A run's time is that of its training steps; evaluation and pictures are not in it.
 """
@@ -15,28 +15,29 @@ A run's time is that of its training steps; evaluation and pictures are not in i
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import shlex
 import statistics
-import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 # The modules beside this one leave no compiled copy in the source tree.
 sys.dont_write_bytecode = True
+import hardware  # noqa: E402
+import programs  # noqa: E402
 from pages import fill, table  # noqa: E402
+from programs import PROJECT  # noqa: E402
+from watched_run import Run, Trouble, end_in_order_when_terminated  # noqa: E402
 
-HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parents[1]
 PAGE = PROJECT / "docs/results.md"
 IMAGES = PROJECT / "docs/images"
 FULL_EPOCHS, FULL_SEEDS, FULL_SAMPLES = 150, 3, 60_000
 # The epochs that the classic figures show, and how often a picture is drawn so that they are among them.
 SHOWN_EPOCHS = [0, 10, 50, 149]
 PICTURE_EVERY = 10
+LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,17 @@ CLAIMS = {
 # ---- one run --------------------------------------------------------------------------------------------------------
 
 
-class Run:
+class Training:
     """One recipe with one seed."""
 
     def __init__(self, recipe, seed, arguments):
         self.recipe, self.seed, self.arguments = recipe, seed, arguments
         self.directory = arguments.directory / f"{recipe.name}-{seed}"
-        # Beside the folder, which the coordinator owns: the settings of a complete run.
-        self.done = arguments.directory / f"{recipe.name}-{seed}.json"
+        # Beside the folder, which the coordinator owns: what it was begun with, and whether it is complete.
+        self.notes = arguments.directory / f"{recipe.name}-{seed}.json"
+        self.run, self.is_stopping = None, False
 
-    def settings(self):
+    def flags(self):
         arguments = self.arguments
         flags = [
             "--dataset", str(arguments.data_dir), "--epochs", str(arguments.epochs), "--seed", str(self.seed),
@@ -93,29 +95,46 @@ class Run:
             flags += ["--train-samples", str(arguments.train_samples)]
         return flags
 
+    def note(self, complete):
+        noted = {"device": self.arguments.device.model, "flags": self.flags(), "complete": complete}
+        self.notes.write_text(json.dumps(noted) + "\n")
+
+    def refuse_other(self, noted):
+        """Ends the script where a run was begun elsewhere or otherwise."""
+        then, now = noted.get("device", "a device that is not noted"), self.arguments.device.model
+        if then == now:
+            then, now = shlex.join(noted["flags"]), shlex.join(self.flags())
+        if then != now:
+            sys.exit(f"{self.directory} was begun with\n  {then}, not with\n  {now}\ngive another --directory, or remove "
+                     f"this one and {self.notes.name} beside it")
+
     def complete(self):
         """Trains what is not trained yet."""
-        if self.done.is_file():
-            if json.loads(self.done.read_text())["settings"] != self.settings():
-                sys.exit(f"{self.directory} was trained with other settings: give another --directory, or remove it")
-            return
+        noted = json.loads(self.notes.read_text()) if self.notes.is_file() else None
+        if noted:
+            self.refuse_other(noted)
+            if noted["complete"]:
+                return
+        resume = (self.directory / "checkpoints/last.safetensors").is_file()
+        if self.directory.exists() and not (noted and resume):
+            sys.exit(f"{self.directory} holds a run that cannot go on from a checkpoint of this script: remove it")
         print(f"{self.directory.name}: training", file=sys.stderr, flush=True)
-        programs = self.arguments.programs
-        command = [str(programs / "coordinator"), "--workers", "1", "--spawn", "--listen", "127.0.0.1:0"]
-        if (self.directory / "checkpoints/last.safetensors").is_file():
-            # A changed setting is refused by the coordinator, which names it.
-            command += ["--resume", str(self.directory)]
-        elif self.directory.exists():
-            sys.exit(f"{self.directory} holds a run without a checkpoint: remove it")
-        else:
-            command += ["--run-dir", str(self.directory)]
-        environment = {**os.environ, "CONCENTRIC_DEVICE": self.arguments.device}
-        log = self.arguments.directory / f"{self.directory.name}.log"
-        with log.open("a") as output:
-            code = subprocess.call([*command, *self.settings()], stdout=output, stderr=output, env=environment)
-        if code != 0:
-            sys.exit(f"{self.directory.name} ended with exit code {code}; see {log}, and give the command once more")
-        self.done.write_text(json.dumps({"settings": self.settings()}) + "\n")
+        self.note(complete=False)
+        arguments = self.arguments
+        flags = ["--workers", "1", "--spawn", *self.flags()]
+        with Run(arguments.programs, self.directory, flags, arguments.device.flag, resume) as self.run:
+            try:
+                self.run.to_the_end(self.look)
+            except Trouble as trouble:
+                sys.exit(f"{self.directory.name}: {trouble}; mend the cause and give the command again\n{self.run.report()}")
+        self.note(complete=True)
+
+    def look(self):
+        """Stops the run in order where that is wanted, so that it leaves a checkpoint; else how long to leave it alone."""
+        if self.is_stopping:
+            self.run.terminate()
+            raise Trouble("was stopped")
+        return LOOK_SECONDS
 
     def lines(self, kind):
         lines = (self.directory / "metrics.jsonl").read_text().splitlines()
@@ -196,14 +215,11 @@ def draw(runs, folder):
 
 
 def provenance(arguments, everything):
-    device = arguments.device
-    if device != "cpu":
-        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        device += f" ({subprocess.run(asked, capture_output=True, text=True).stdout.splitlines()[0]})"
+    driver = "" if arguments.device.flag == "cpu" else hardware.driver()
     at_once = f", {arguments.jobs} runs at a time" if arguments.jobs > 1 else ""
     return (
-        f"`{shlex.join(['worker/benches/results.py', *sys.argv[1:]])}`\n\n{device}, {os.cpu_count()} cores, "
-        f"{platform.system()} {platform.release()}; {arguments.epochs} epochs, seeds 0 to {arguments.seeds - 1}, "
+        f"`{shlex.join(['worker/benches/results.py', *sys.argv[1:]])}`\n\n{arguments.device}{driver}, "
+        f"{hardware.machine()}; {arguments.epochs} epochs, seeds 0 to {arguments.seeds - 1}, "
         f"precision {arguments.precision}{at_once}; {len(everything)} runs, "
         f"{sum(run.training_seconds() for run in everything) / 3600:.1f} hours of training in all, "
         f"{time.strftime('%Y-%m-%d')}."
@@ -215,29 +231,24 @@ def provenance(arguments, everything):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=Path, default=PROJECT / "target/release", help="folder of coordinator and worker")
-    parser.add_argument("--data-dir", type=Path, help="MNIST as .gz files [default: CONCENTRIC_MNIST_DIR, or data/mnist]")
+    programs.add_flags(parser)
     parser.add_argument("--directory", type=Path, default=PROJECT / "runs/results", help="folder of all runs; 100 MB each")
     parser.add_argument("--epochs", type=int, default=FULL_EPOCHS)
     parser.add_argument("--seeds", type=int, default=FULL_SEEDS, help="runs of each recipe, with seeds 0, 1, …")
     parser.add_argument("--train-samples", type=int, help="the first K only [default: all]")
-    parser.add_argument("--device", default="auto", help="of the workers: auto, cpu or cuda:I")
+    parser.add_argument("--device", metavar="cpu|cuda:I", help="of the workers [default: cuda:0 where they see it, else cpu]")
     parser.add_argument("--precision", default="f32", choices=["f32", "tf32", "f64"])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; times are then those of a shared device")
     parser.add_argument("--only", nargs="+", choices=list(BY_NAME), help="these recipes")
     arguments = parser.parse_args()
     if min(arguments.epochs, arguments.seeds, arguments.jobs) < 1:
         parser.error("--epochs, --seeds and --jobs must be at least 1")
-    given = arguments.data_dir or os.environ.get("CONCENTRIC_MNIST_DIR") or PROJECT / "data/mnist"
-    arguments.data_dir = Path(given).resolve()
-    if not (arguments.data_dir / "train-images-idx3-ubyte.gz").is_file():
-        parser.error(f"{arguments.data_dir} has no train-images-idx3-ubyte.gz: give --data-dir, or train once with "
-                     "`--dataset mnist`, which downloads it")
-    arguments.programs = arguments.programs.resolve()
-    if not (arguments.programs / "coordinator").is_file():
-        parser.error(f"{arguments.programs} has no coordinator: run `make build` first")
+    if arguments.device == "cpu" and arguments.precision == "tf32":
+        parser.error("--precision tf32 is a GPU's: leave it out with --device cpu")
+    programs.check_flags(arguments, parser)
     if importlib.util.find_spec("PIL") is None:
         parser.error("pictures are put together with Pillow, which this Python lacks: use `make results`, which brings it")
+    arguments.device = hardware.choose(arguments.programs, arguments.device)
     arguments.directory = arguments.directory.resolve()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     return arguments
@@ -249,23 +260,24 @@ def is_full(arguments):
 
 
 def train_all(everything, jobs):
-    """Runs them, so many at a time; the first that fails ends the script once those under way have ended."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    """Runs them, so many at a time. The first that fails, or a signal, stops those under way, which can go on later."""
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(run.complete) for run in everything]
+        waiting = [pool.submit(training.complete) for training in everything]
         try:
-            for run in waiting:
-                run.result()
+            for done in as_completed(waiting):
+                done.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for training in everything:
+                training.is_stopping = True
             raise
 
 
 def main():
     arguments = parse()
+    end_in_order_when_terminated()
     names = arguments.only or list(BY_NAME)
-    runs = {name: [Run(BY_NAME[name], seed, arguments) for seed in range(arguments.seeds)] for name in names}
+    runs = {name: [Training(BY_NAME[name], seed, arguments) for seed in range(arguments.seeds)] for name in names}
     everything = [run for of_recipe in runs.values() for run in of_recipe]
     train_all(everything, arguments.jobs)
     full = is_full(arguments)

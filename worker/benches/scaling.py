@@ -38,8 +38,8 @@ class Link:
 NVLINK = Link(8.4 + 3.4, 0.0, 450e3)
 INFINIBAND = Link(8.4 + 9.6, 1.0, 50e3)
 # Of one GPU's step: what its kernels take without samples, and what 100 samples add. The sum is the target of a step in
-# tf32, 0.35 s / 600; the second part is the floor of 735 MB at 3.35 TB/s.
-PER_100_SAMPLES = 735 / 3.35
+# tf32, 0.35 s / 600; the second part is the floor of 735 MB at the 4.8 TB/s of an H200.
+PER_100_SAMPLES = 735 / 4.8
 FIXED = 0.35e6 / 600 - PER_100_SAMPLES
 
 

@@ -22,18 +22,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = map(str, Path(__file__).resolve().parents[:2])
+from kernel_kinds import by_kind  # noqa: E402
 from train import CLASSES, MEAN, STD, Network, SoftmaxCenterLoss, read_idx  # noqa: E402
 
 PROFILED_STEPS = 20
-# Parts of a kernel's name, and what such kernels do; the first that fits counts.
-KINDS = [
-    ("batch normalisation", ("batch_norm", "bn_fw", "bn_bw", "batchnorm")),
-    ("optimizers", ("multi_tensor", "fused_sgd", "sgd")),
-    ("max-pool", ("max_pool", "maxpool")),
-    ("convolutions and matrix products", ("conv", "wgrad", "dgrad", "fprop", "gemm", "cutlass", "xmma", "winograd", "fft", "cudnn")),
-    ("copies", ("memcpy", "memset", "copy")),
-]
 
 
 class Images(Dataset):
@@ -159,12 +152,9 @@ def profile(source):
         for _ in range(PROFILED_STEPS):
             source.training.step(*next(batches))
         source.training.wait()
-    spent = dict.fromkeys([kind for kind, _ in KINDS] + ["elementwise and the rest"], 0.0)
-    for event in measured.key_averages():
-        name = event.key.lower()
-        kind = next((kind for kind, parts in KINDS if any(part in name for part in parts)), "elementwise and the rest")
-        spent[kind] += event.self_device_time_total / 1000 / PROFILED_STEPS
-    return spent
+    return by_kind(
+        (event.key, event.self_device_time_total / 1000 / PROFILED_STEPS) for event in measured.key_averages()
+    )
 
 
 def measure(arguments):
