@@ -5,6 +5,7 @@
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/Event.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -69,6 +70,13 @@ char* bridge_event_query(const BridgeEvent* event, bool* reached) noexcept {
 
 void bridge_event_release(BridgeEvent* event) noexcept {
   delete event;
+}
+
+char* bridge_staging(at::Tensor* tensor, bool page_locked) noexcept {
+  return concentric::guarded([&] {
+    const auto options = tensor->options().device(c10::DeviceType::CPU).pinned_memory(page_locked);
+    *tensor = at::empty(tensor->sizes(), options);
+  });
 }
 
 char* bridge_copy_without_waiting(at::Tensor* to, const at::Tensor* from) noexcept {

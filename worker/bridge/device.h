@@ -32,6 +32,9 @@ char* bridge_event_query(const BridgeEvent* event, bool* reached) noexcept;
 
 void bridge_event_release(BridgeEvent* event) noexcept;
 
+// `tensor` becomes memory of its shape and type on the CPU, not initialised; page-locked if the GPUs are to reach it.
+char* bridge_staging(at::Tensor* tensor, bool page_locked) noexcept;
+
 // `to` becomes `from`, of the same shape; between a GPU and page-locked memory without waiting.
 char* bridge_copy_without_waiting(at::Tensor* to, const at::Tensor* from) noexcept;
 

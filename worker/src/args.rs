@@ -30,7 +30,7 @@ struct RawArgs {
     /// Where the coordinator is [default: http://127.0.0.1:29400, or MASTER_ADDR and MASTER_PORT]
     #[arg(long, env = "CONCENTRIC_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
-    /// Where to compute: auto, cpu or cuda:I
+    /// Where to compute: auto, cpu, cuda (a GPU or an error) or cuda:I
     #[arg(long, env = "CONCENTRIC_DEVICE", default_value = "auto")]
     device: String,
     /// Whose kernels compute; tensors: libtorch's own on a CPU too, for comparisons with a GPU
@@ -302,10 +302,11 @@ mod tests {
         let odd = Launcher { rank: Some("two".to_string()), ..Launcher::default() };
         let message = parse(&[], &odd).unwrap_err().to_string();
         assert!(message.contains("`two`, not a number") && message.contains("--rank"), "{message}");
-        refused(&["--rank", "0", "--device", "tpu"], "use auto, cpu or cuda:I");
-        refused(&["--rank", "0", "--device", "cuda:0"], "use --device cpu");
+        refused(&["--rank", "0", "--device", "tpu"], "use auto, cpu, cuda or cuda:I");
+        refused(&["--rank", "0", "--device", "cuda:99"], "--device cuda:99: ");
         refused(&["--rank", "0", "--device", "cpu", "--cuda-graph", "on"], "needs a GPU");
-        refused(&["--rank", "0", "--collective", "nccl"], "this worker computes on the CPU");
+        let nccl_on_a_cpu = ["--rank", "0", "--device", "cpu", "--collective", "nccl"];
+        refused(&nccl_on_a_cpu, "this worker computes on the CPU");
         refused(&["--rank", "0", "--collective", "mpi"], "[possible values: auto, nccl, gloo]");
         refused(&["--rank", "0", "--coordinator", "http://host"], "has no port");
         refused(&["--rank", "0", "--coordinator", "ftp://host:1"], "http://HOST:PORT");

@@ -16,8 +16,21 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
+    /// A GPU, by this process's number on its machine.
+    AnyCuda,
     /// A GPU by its number among the visible ones.
     Cuda(usize),
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::AnyCuda => f.write_str("cuda"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
 }
 
 impl FromStr for DeviceChoice {
@@ -27,10 +40,10 @@ impl FromStr for DeviceChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            "cuda" => Err("--device cuda needs a number: cuda:0 is the first GPU".to_string()),
+            "cuda" => Ok(Self::AnyCuda),
             _ => match text.strip_prefix("cuda:").map(str::parse) {
                 Some(Ok(number)) => Ok(Self::Cuda(number)),
-                _ => Err(format!("--device `{text}` is not known; use auto, cpu or cuda:I")),
+                _ => Err(format!("--device `{text}` is not known; use auto, cpu, cuda or cuda:I")),
             },
         }
     }
@@ -96,6 +109,10 @@ impl fmt::Display for Placement {
     }
 }
 
+/// Why there is a driver and no GPU.
+const HIDDEN: &str = "libtorch sees no GPU here, though there is an NVIDIA driver: CUDA_VISIBLE_DEVICES may hide \
+                      them, or the driver is too old for CUDA 13, which needs 580 or newer";
+
 /// Chooses; `local_rank` is this process's number on its machine, if it has one already. Opens CUDA's libraries where
 /// they may be needed.
 ///
@@ -110,6 +127,13 @@ pub fn choose(
         DeviceChoice::Cpu => Ok(0),
         _ => cuda::open().map(|()| usize::try_from(tch::Cuda::device_count()).unwrap_or(0)),
     };
+    if choice == DeviceChoice::Auto {
+        match &gpus {
+            Err(reason) => tracing::info!("computing on the CPU: {reason}"),
+            Ok(0) => tracing::warn!("computing on the CPU: {HIDDEN}"),
+            Ok(_) => {}
+        }
+    }
     place((choice, engine), local_rank, gpus)
 }
 
@@ -120,7 +144,9 @@ fn place(
     gpus: Result<usize, String>,
 ) -> Result<Placement, String> {
     let local_rank = match (choice, &gpus, local_rank) {
-        (DeviceChoice::Auto, &Ok(gpus), None) if gpus > 1 => return Ok(Placement::BySlot { gpus }),
+        (DeviceChoice::Auto | DeviceChoice::AnyCuda, &Ok(gpus), None) if gpus > 1 => {
+            return Ok(Placement::BySlot { gpus });
+        }
         // Which of one or none needs no number.
         (_, _, local_rank) => local_rank.unwrap_or(0),
     };
@@ -137,19 +163,16 @@ fn pick(
 ) -> Result<Device, String> {
     match (choice, gpus) {
         (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, Err(_) | Ok(0)) => Ok(Device::Cpu),
-        (DeviceChoice::Auto, Ok(count)) => Ok(Device::Cuda(local_rank % count)),
+        (DeviceChoice::Auto | DeviceChoice::AnyCuda, Ok(count)) if count > 0 => {
+            Ok(Device::Cuda(local_rank % count))
+        }
         (DeviceChoice::Cuda(number), Ok(count)) if number < count => Ok(Device::Cuda(number)),
-        (DeviceChoice::Cuda(number), Ok(0)) => Err(format!(
-            "--device cuda:{number}: libtorch sees no GPU here (CUDA_VISIBLE_DEVICES may hide them, or the driver is \
-             too old for CUDA 13); use --device cpu"
-        )),
-        (DeviceChoice::Cuda(number), Ok(count)) => Err(format!(
-            "--device cuda:{number}: there are {count} GPUs here, the last one is cuda:{}",
+        (choice, Ok(0)) => Err(format!("--device {choice}: {HIDDEN}; use --device cpu")),
+        (choice, Ok(count)) => Err(format!(
+            "--device {choice}: there are {count} GPUs here, the last one is cuda:{}",
             count - 1
         )),
-        (DeviceChoice::Cuda(number), Err(reason)) => {
-            Err(format!("--device cuda:{number}: {reason}; or use --device cpu"))
-        }
+        (choice, Err(reason)) => Err(format!("--device {choice}: {reason}; or use --device cpu")),
     }
 }
 
@@ -167,6 +190,7 @@ mod tests {
             (DeviceChoice::Auto, 2, Ok(8), Device::Cuda(2)),
             (DeviceChoice::Auto, 5, Ok(4), Device::Cuda(1)),
             (DeviceChoice::Cuda(7), 0, Ok(8), Device::Cuda(7)),
+            (DeviceChoice::AnyCuda, 3, Ok(2), Device::Cuda(1)),
         ] {
             assert_eq!(pick(choice, local_rank, gpus), Ok(expected), "{choice:?} {local_rank}");
         }
@@ -174,15 +198,18 @@ mod tests {
 
     #[test]
     fn several_gpus_wait_for_the_slot_where_nothing_numbers_the_process() {
+        let place = |choice, gpus, local_rank| {
+            place((choice, EngineChoice::Auto), local_rank, Ok(gpus)).unwrap()
+        };
         let of = |gpus, local_rank, slot| {
-            let auto = (DeviceChoice::Auto, EngineChoice::Auto);
-            place(auto, local_rank, Ok(gpus)).unwrap().of(Slot(slot)).device
+            place(DeviceChoice::Auto, gpus, local_rank).of(Slot(slot)).device
         };
         // In a container that sees one GPU it is that one, whatever the slot.
         assert_eq!(of(1, None, 5), Device::Cuda(0));
         assert_eq!(of(4, None, 5), Device::Cuda(1));
         assert_eq!(of(4, Some(3), 5), Device::Cuda(3));
         assert_eq!(of(0, None, 5), Device::Cpu);
+        assert_eq!(place(DeviceChoice::AnyCuda, 4, None), Placement::BySlot { gpus: 4 });
         assert_eq!(Placement::BySlot { gpus: 4 }.to_string(), "cuda:(rank mod 4)");
     }
 
@@ -192,6 +219,8 @@ mod tests {
             let message = pick(DeviceChoice::Cuda(2), 0, gpus).unwrap_err();
             assert!(message.contains(expected), "{message}");
         };
+        let message = pick(DeviceChoice::AnyCuda, 0, Ok(0)).unwrap_err();
+        assert!(message.starts_with("--device cuda: libtorch sees no GPU"), "{message}");
         refused(Ok(0), "CUDA_VISIBLE_DEVICES");
         refused(Ok(2), "there are 2 GPUs here, the last one is cuda:1");
         refused(Err("no NVIDIA driver".to_string()), "no NVIDIA driver; or use --device cpu");

@@ -12,6 +12,8 @@ pub enum DeviceFault {
     Lost,
     /// The driver is older than the CUDA libraries, or they do not fit together.
     Driver,
+    /// The service that joins the GPUs of an NVSwitch machine does not run.
+    Fabric,
     /// It is too old or too new for the kernels in this libtorch.
     NoKernels,
     /// A kernel did something forbidden: a defect, or a failing GPU.
@@ -19,10 +21,13 @@ pub enum DeviceFault {
 }
 
 /// Parts of messages, and what they mean; the first that fits counts.
-const SIGNS: [(&str, DeviceFault); 16] = [
+const SIGNS: &[(&str, DeviceFault)] = &[
     ("out of memory", DeviceFault::OutOfMemory),
+    ("status_alloc_failed", DeviceFault::OutOfMemory),
     ("uncorrectable ecc", DeviceFault::Ecc),
     ("ecc error", DeviceFault::Ecc),
+    ("row remapping", DeviceFault::Ecc),
+    ("uncorrectable nvlink", DeviceFault::Lost),
     ("fallen off the bus", DeviceFault::Lost),
     ("device is lost", DeviceFault::Lost),
     ("gpu is lost", DeviceFault::Lost),
@@ -31,11 +36,17 @@ const SIGNS: [(&str, DeviceFault); 16] = [
     ("driver version is insufficient", DeviceFault::Driver),
     ("driver on your system is too old", DeviceFault::Driver),
     ("system has unsupported display driver", DeviceFault::Driver),
+    ("system not yet initialized", DeviceFault::Fabric),
     ("no kernel image is available", DeviceFault::NoKernels),
     ("unspecified launch failure", DeviceFault::Kernel),
     ("illegal memory access", DeviceFault::Kernel),
+    ("illegal instruction", DeviceFault::Kernel),
+    ("invalid program counter", DeviceFault::Kernel),
+    ("hardware stack error", DeviceFault::Kernel),
     ("misaligned address", DeviceFault::Kernel),
     ("device-side assert", DeviceFault::Kernel),
+    ("launch timed out", DeviceFault::Kernel),
+    ("_execution_failed", DeviceFault::Kernel),
 ];
 
 impl DeviceFault {
@@ -60,6 +71,9 @@ impl DeviceFault {
             }
             Self::Driver => {
                 "the NVIDIA driver does not fit CUDA 13: install driver 580 or newer, or use --device cpu"
+            }
+            Self::Fabric => {
+                "the GPUs of this machine are not joined yet: start nvidia-fabricmanager, of the driver's version"
             }
             Self::NoKernels => {
                 "this libtorch has no kernels for this GPU's model: use --device cpu, or another GPU"
@@ -94,6 +108,13 @@ mod tests {
                 Some(DeviceFault::Driver),
             ),
             ("CUDA error: no CUDA-capable device is detected", Some(DeviceFault::Lost)),
+            ("CUDA error: system not yet initialized", Some(DeviceFault::Fabric)),
+            (
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                Some(DeviceFault::OutOfMemory),
+            ),
+            ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", Some(DeviceFault::Kernel)),
+            ("CUDA error: an illegal instruction was encountered", Some(DeviceFault::Kernel)),
             ("size mismatch, got 3, expected 4", None),
         ] {
             assert_eq!(DeviceFault::of(message), expected, "{message}");

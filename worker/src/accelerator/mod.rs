@@ -184,7 +184,7 @@ impl Accelerator {
             }
         };
         self.slots.fetch(slot, &report)?;
-        let event = Event::record(self.device)?;
+        let event = self.mark()?;
         self.ring.push(Marker { event, slot, batch, learning_rate });
         Ok(())
     }
@@ -235,6 +235,14 @@ impl Accelerator {
     /// The memory is not what it was made as.
     pub fn report(&self, slot: usize) -> Result<numbers::Report, ComputeError> {
         self.slots.report(slot)
+    }
+
+    /// A place after everything that the device was asked for.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn mark(&self) -> Result<Event, ComputeError> {
+        Ok(Event::record(self.device)?)
     }
 
     /// Brings the newest committed state into `state`, and `samples` rows of the epoch's record. Waits for the device.

@@ -120,8 +120,8 @@ impl Pass<'_> {
         Ok(head)
     }
 
-    /// Runs every convolutional layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier layers
-    /// are computed.
+    /// Runs every convolutional layer backward; the gradient of the global batch's mean loss, flat. Through Gloo buckets
+    /// travel while earlier layers are computed; NCCL's are in the same stream as the layers, one after the other.
     ///
     /// # Errors
     /// A kernel failed or a peer is lost.

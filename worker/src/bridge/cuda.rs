@@ -75,6 +75,24 @@ type GetDevice = unsafe extern "C" fn(*mut i32, i32) -> i32;
 /// `cuDeviceGetName(name, length, device)`, and `cuDeviceGetPCIBusId(id, length, device)` likewise.
 type GetText = unsafe extern "C" fn(*mut c_char, i32, i32) -> i32;
 
+/// Whether the driver shows a GPU, whatever libtorch has found. For tests, which would take a libtorch that finds none
+/// for a machine that has none.
+pub fn has_gpu() -> bool {
+    name_of(0).is_some()
+}
+
+/// The tests of one process ask libtorch for what they like in any order, so its CUDA part is open before the first.
+#[cfg(test)]
+#[used]
+// SAFETY: the loader calls what this section names once, when the libraries that this program links are ready.
+#[unsafe(link_section = ".init_array")]
+static OPENED_BEFORE_TESTS: extern "C" fn() = {
+    extern "C" fn open_first() {
+        let _ = open();
+    }
+    open_first
+};
+
 /// The model of a GPU, by its number among the visible ones; nothing where the driver does not tell.
 pub fn name_of(index: usize) -> Option<String> {
     text_of(index, c"cuDeviceGetName")

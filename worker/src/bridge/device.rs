@@ -83,23 +83,43 @@ pub fn copy_without_waiting(to: &mut Tensor, from: &Tensor) -> Result<(), Bridge
 /// Memory of this shape and kind that `device` copies from and to without waiting: page-locked for a GPU.
 ///
 /// # Errors
-/// Memory ran out.
-pub fn staging_like(tensor: &Tensor, device: Device) -> Result<Tensor, tch::TchError> {
-    let memory = Tensor::f_empty(tensor.size(), (tensor.kind(), Device::Cpu))?;
-    match device {
-        Device::Cuda(_) => memory.f_pin_memory(device),
-        _ => Ok(memory),
+/// Memory ran out, or the GPU's driver locks none.
+pub fn staging_like(tensor: &Tensor, device: Device) -> Result<Tensor, BridgeError> {
+    const OPERATION: &str = "make memory that a GPU copies from and to";
+    let mut memory = tensor.shallow_clone();
+    // SAFETY: the tensor is a local of this frame, a handle that the function lets stand for other memory; whoever else
+    // has one for the same keeps that.
+    unsafe {
+        let page_locked = matches!(device, Device::Cuda(_));
+        check(OPERATION, raw::bridge_staging(memory.as_mut_ptr().cast(), page_locked))?;
     }
+    Ok(memory)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::cuda;
+
+    #[test]
+    fn memory_is_page_locked_where_a_gpu_is() {
+        let numbers = Tensor::from_slice(&[1.0f64, 2.0]);
+        if cuda::has_gpu() {
+            let staging = staging_like(&numbers, Device::Cuda(0)).unwrap();
+            assert!(staging.is_pinned(Device::Cuda(0)));
+            return;
+        }
+        eprintln!("SKIPPED: there is no GPU here, no memory was locked for one");
+        let error = staging_like(&numbers, Device::Cuda(0)).unwrap_err();
+        assert!(error.to_string().contains("memory that a GPU copies"), "{error}");
+    }
 
     #[test]
     fn on_a_cpu_nothing_is_waited_for() {
         let from = Tensor::from_slice(&[1.0f64, 2.0]);
         let mut to = staging_like(&from, Device::Cpu).unwrap();
+        assert_eq!((to.size(), to.kind()), (from.size(), from.kind()));
+        assert_ne!(to.data_ptr(), from.data_ptr());
         copy_without_waiting(&mut to, &from).unwrap();
         assert!(Event::record(Device::Cpu).unwrap().is_reached().unwrap());
         assert_eq!(to, from);

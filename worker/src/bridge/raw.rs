@@ -76,6 +76,7 @@ unsafe extern "C" {
     pub(super) fn bridge_event_record(index: c_int, event: *mut *mut RawEvent) -> *mut c_char;
     pub(super) fn bridge_event_query(event: *const RawEvent, reached: *mut bool) -> *mut c_char;
     pub(super) fn bridge_event_release(event: *mut RawEvent);
+    pub(super) fn bridge_staging(tensor: *mut TorchTensor, page_locked: bool) -> *mut c_char;
     pub(super) fn bridge_copy_without_waiting(
         to: *mut TorchTensor,
         from: *const TorchTensor,

@@ -17,6 +17,7 @@ pub mod pass;
 pub mod shard;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tch::{Kind, Tensor};
 
@@ -39,6 +40,15 @@ pub enum ComputeError {
     /// A reduction failed.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
+    /// A device does not get past what it was asked for, though no exchange is waited for any more.
+    #[error(
+        "the device was not done with its work within {after:?}: it hangs; `nvidia-smi` and the system's log (Xid) tell \
+         more"
+    )]
+    DeviceHangs {
+        /// How long was waited for it.
+        after: Duration,
+    },
     /// `--cuda-graph on` with exchanges that no graph can hold.
     #[error(
         "--cuda-graph on: this generation's exchanges go through the CPU's memory, which no graph can hold; use \

@@ -1,4 +1,5 @@
-//! Ordered sums of gradients, in flight while earlier layers still run backward.
+//! Ordered sums of gradients, in flight while earlier layers still run backward where the engine does not wait for the
+//! device's stream (Gloo).
 //!
 //! A bucket is cut into one piece per rank. Every rank sends each owner that owner's piece of its subtrees' roots; the
 //! owner finishes the sum of its piece in the tree's order and sends it to all. Where the ranks' ranges are whole

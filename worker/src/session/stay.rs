@@ -212,12 +212,12 @@ impl Stay {
                 self.say(left(error.to_string(), true)).await;
             }
             Err(error) => {
-                tracing::error!(%error, "training failed");
                 let ends_run = error.verdict() == Verdict::RunFailed;
                 let reason = match error.device_fault() {
                     Some(fault) => format!("{error} ({})", fault.advice()),
                     None => error.to_string(),
                 };
+                tracing::error!("training failed: {reason}");
                 self.fail_in(number, reason, ends_run).await;
                 return Some(End::Failed(self.verdict().await.unwrap_or(error.into())));
             }

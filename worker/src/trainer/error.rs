@@ -96,7 +96,9 @@ impl TrainerError {
                 error @ (ComputeError::Torch(_)
                 | ComputeError::Bridge(_)
                 | ComputeError::Collective(
-                    CollectiveError::Unusable { .. } | CollectiveError::NotRecorded { .. },
+                    CollectiveError::Unusable { .. }
+                    | CollectiveError::NotRecorded { .. }
+                    | CollectiveError::Unsuitable(_),
                 )),
             ) => DeviceFault::of(&error.to_string()),
             _ => None,
@@ -170,6 +172,10 @@ mod tests {
         let here = TrainerError::from(CollectiveError::NotRecorded { reason: reason.clone() });
         assert_eq!(here.verdict(), Verdict::WorkerFailed);
         assert_eq!(here.device_fault(), Some(DeviceFault::OutOfMemory));
+        let staging = TrainerError::from(CollectiveError::Unsuitable(
+            "libtorch failed to copy a tensor: CUDA error: an illegal memory access".to_string(),
+        ));
+        assert_eq!(staging.device_fault(), Some(DeviceFault::Kernel));
         let elsewhere = TrainerError::from(CollectiveError::Nccl { reason });
         assert_eq!(elsewhere.verdict(), Verdict::GenerationBroken);
         assert_eq!(elsewhere.device_fault(), None);

@@ -166,9 +166,19 @@ impl<T: Float> Trainer<T> {
 
     fn bring_back(&mut self) -> Result<(), TrainerError> {
         let samples = self.samples_before(self.state.position.step_in_epoch);
+        let limit = self.longest_wait();
         let Self { state, on_device, .. } = self;
         let run = on_device.as_ref().expect("a device computes");
+        // A copy would wait without an end.
+        let event = run.accelerator.mark()?;
+        if !look_until(limit, || event.is_reached()).map_err(ComputeError::from)? {
+            return Err(ComputeError::DeviceHangs { after: limit }.into());
+        }
         Ok(run.accelerator.bring_back(state, samples)?)
+    }
+
+    fn longest_wait(&self) -> Duration {
+        Duration::from_secs_f64(self.config.collective_timeout)
     }
 
     /// At a generation's end: brings the newest committed state here. Steps under way do not count, whatever becomes of
@@ -185,9 +195,9 @@ impl<T: Float> Trainer<T> {
             self.engine.reduction.abandon(&error.to_string());
         }
         run.accelerator.ring.give_up();
-        let result = self.bring_back();
+        self.bring_back()?;
         self.run().accelerator.forget_recordings();
-        result
+        Ok(())
     }
 
     /// Samples of the epoch before one of its steps.
@@ -259,24 +269,53 @@ impl<T: Float> Trainer<T> {
 
     /// The report of the oldest step under way.
     fn wait_for_oldest(&mut self) -> Result<Report, TrainerError> {
-        let limit = Duration::from_secs_f64(self.config.collective_timeout);
-        let started = Instant::now();
-        loop {
-            let accelerator = &self.run().accelerator;
-            let marker = accelerator.ring.oldest().expect("a step is under way");
-            let (reached, slot) =
-                (marker.event.is_reached().map_err(ComputeError::from)?, marker.slot);
+        let limit = self.longest_wait();
+        let run = self.on_device.as_ref().expect("a device computes");
+        let marker = run.accelerator.ring.oldest().expect("a step is under way");
+        let slot = marker.slot;
+        let is_reached = look_until(limit, || {
+            let is_reached = marker.event.is_reached().map_err(ComputeError::from)?;
             // In this order: an abort lets a step run to its end on whatever has arrived, and the abort is known before
             // that end is.
             self.engine.reduction.check()?;
-            if reached {
-                return Ok(self.run().accelerator.report(slot)?);
-            }
-            let waited = started.elapsed();
-            if waited > limit {
-                return Err(CollectiveError::Stalled { after: limit }.into());
-            }
-            if waited < WATCH { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
+            Ok::<_, TrainerError>(is_reached)
+        })?;
+        if !is_reached {
+            return Err(CollectiveError::Stalled { after: limit }.into());
         }
+        Ok(self.run().accelerator.report(slot)?)
+    }
+}
+
+/// Looks until something is so, at most for `limit`; whether it is.
+fn look_until<E>(limit: Duration, mut is_so: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+    let started = Instant::now();
+    while !is_so()? {
+        let waited = started.elapsed();
+        if waited > limit {
+            return Ok(false);
+        }
+        if waited < WATCH { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_come_is_waited_for_until_the_limit() {
+        let limit = Duration::from_millis(30);
+        let started = Instant::now();
+        assert_eq!(look_until(limit, || Ok::<_, ()>(false)), Ok(false));
+        assert!(started.elapsed() > limit);
+        let mut looks = 0;
+        let third = || {
+            looks += 1;
+            Ok::<_, ()>(looks == 3)
+        };
+        assert_eq!(look_until(Duration::from_secs(60), third), Ok(true));
+        assert_eq!(look_until(limit, || Err("broken")), Err("broken"));
     }
 }

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::feed::Feed;
 use super::on_device::{DeviceRun, own_samples};
 use super::report::Reporter;
-use super::{Memory, Outcome, Requests, Trainer, TrainerError};
+use super::{Memory, Outcome, Requests, Trainer, TrainerError, Verdict};
 use crate::accelerator::recorded::Recorded;
 use crate::accelerator::{Accelerator, Sizes};
 use crate::bridge::cuda;
@@ -161,10 +161,20 @@ fn run_in<T: Float>(task: Task) -> Ending {
     }
     if let Err(error) = trainer.recover(&result) {
         tracing::warn!(%error, "the device is lost, and the state in its memory with it");
-        return Ending { result: result.and(Err(error)), memory: None };
+        // libtorch ends the process where memory of a lost device is freed, and this worker has to tell of its end first.
+        std::mem::forget(trainer);
+        return Ending { result: Err(cause_of_loss(result, error)), memory: None };
     }
     let Trainer { state, reporter, .. } = trainer;
     Ending { result, memory: Some(Memory { state, outbox: reporter.outbox() }) }
+}
+
+/// Why a generation ended that has lost its device: what failed first, unless that only followed from the loss.
+fn cause_of_loss(result: Result<Outcome, TrainerError>, loss: TrainerError) -> TrainerError {
+    match result {
+        Err(first) if first.verdict() != Verdict::GenerationBroken => first,
+        _ => loss,
+    }
 }
 
 /// A failure, and the state that this worker brought along if it is still good.
@@ -336,4 +346,25 @@ fn pixel_table<T: Float>(config: &Config) -> Box<[T; 256]> {
     let (mean, deviation) = (T::from_f64(config.pixel_mean), T::from_f64(config.pixel_std));
     let value = |pixel: usize| (T::from_f64(pixel as f64) / T::from_f64(255.0) - mean) / deviation;
     Box::new(std::array::from_fn(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::collective::CollectiveError;
+
+    #[test]
+    fn a_lost_device_is_not_laid_to_the_others() {
+        let lost = || ComputeError::DeviceHangs { after: Duration::from_secs(9) }.into();
+        let stalled = CollectiveError::Stalled { after: Duration::from_secs(9) };
+        for result in [Ok(Outcome::Paused), Err(stalled.into())] {
+            let cause = cause_of_loss(result, lost());
+            assert!(cause.to_string().contains("hangs"), "{cause}");
+            assert_eq!(cause.verdict(), Verdict::WorkerFailed);
+        }
+        let cause = cause_of_loss(Err(TrainerError::NoState), lost());
+        assert!(matches!(cause, TrainerError::NoState), "{cause}");
+    }
 }

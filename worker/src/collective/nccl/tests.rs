@@ -330,7 +330,7 @@ fn nccl_itself_begins_where_a_gpu_is_and_says_why_not_where_none_is() {
         }
     };
     library.unique_id().unwrap();
-    if cuda::open().is_ok() && tch::Cuda::device_count() > 0 {
+    if cuda::has_gpu() {
         return;
     }
     let error = join(&library, &Arc::default(), (0, 1), PATIENT).err().unwrap();
@@ -340,7 +340,7 @@ fn nccl_itself_begins_where_a_gpu_is_and_says_why_not_where_none_is() {
 
 /// NCCL itself on the first GPU, where there is one; says so where there is none.
 fn gpu() -> Option<Arc<Library>> {
-    if cuda::open().is_ok() && tch::Cuda::device_count() > 0 {
+    if cuda::has_gpu() {
         cuda::enter(0).unwrap();
         return Some(find(None).unwrap());
     }
@@ -352,7 +352,10 @@ fn gpu() -> Option<Arc<Library>> {
 fn one_rank_on_a_gpu() {
     let Some(library) = gpu() else { return };
     let device = Device::Cuda(0);
-    for mode in [config::Reduction::Ordered, config::Reduction::Native] {
+    let (ordered, native) = (config::Reduction::Ordered, config::Reduction::Native);
+    // Each round is a generation. One ends by an abort, and others begin after it; one rank alone asks NCCL for native
+    // sums only.
+    for (mode, in_order) in [(native, false), (ordered, true), (native, true), (native, false)] {
         let store = Arc::new(MemoryStore::default());
         let seat = Seat {
             rank: Rank(0),
@@ -376,10 +379,12 @@ fn one_rank_on_a_gpu() {
         };
         assert!(sum.allclose(&expected, 1e-6, 1e-6, false));
         reduction.check().unwrap();
-        // The next round is a new generation's; one of the two ends in order.
-        match mode {
-            config::Reduction::Ordered => reduction.leave().unwrap(),
-            config::Reduction::Native => abort.abort("enough"),
+        if in_order {
+            reduction.leave().unwrap();
+        } else {
+            abort.abort("enough");
+            let error = reduction.check().unwrap_err();
+            assert!(matches!(error, CollectiveError::Aborted { .. }), "{error}");
         }
     }
 }

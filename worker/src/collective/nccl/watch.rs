@@ -101,22 +101,29 @@ pub(super) fn start(shared: Arc<Shared>, device: Device) -> std::io::Result<()> 
 impl Shared {
     /// Looks at the stream until the communicator is to end.
     fn watch_over(&self) -> Wish {
-        let mut state = self.watch.lock();
         loop {
-            if let Some(wish) = state.wish {
+            let (wish, waited) = {
+                let mut state = self.watch.lock();
+                (state.wish, state.oldest_wait())
+            };
+            if let Some(wish) = wish {
                 return wish;
             }
-            if state.oldest_wait().is_some_and(|waited| waited > self.timeout) {
-                drop(state);
-                self.fail(CollectiveError::Unanswered { after: self.timeout });
-                return Wish::Abort;
+            if let Some(waited) = waited {
+                // What has failed in the background may never get past, and the trainer may not ask.
+                if self.progress().is_err() {
+                    return Wish::Abort;
+                }
+                if waited > self.timeout {
+                    self.fail(CollectiveError::Unanswered { after: self.timeout });
+                    return Wish::Abort;
+                }
             }
-            state = if state.events.is_empty() {
-                self.watch.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                let waited = self.watch.changed.wait_timeout(state, INTERVAL);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            };
+            let state = self.watch.lock();
+            let interval = if state.events.is_empty() { Duration::MAX } else { INTERVAL };
+            if state.wish.is_none() {
+                drop(self.watch.changed.wait_timeout(state, interval));
+            }
         }
     }
 }

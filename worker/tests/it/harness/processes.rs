@@ -46,7 +46,8 @@ impl Mark {
                 command.env_remove(name);
             }
         }
-        command.env(VARIABLE, &self.0);
+        // Also on a machine with a GPU, unless a test asks for it.
+        command.env("CONCENTRIC_DEVICE", "cpu").env(VARIABLE, &self.0);
     }
 
     /// The living processes of the run whose command line has `words`, one after the other.
