@@ -9,7 +9,7 @@ use crate::reference;
 
 /// The first GPU, where CUDA shows one; says so where it does not.
 pub fn gpu() -> Option<&'static str> {
-    let found = worker::bridge::cuda::open().is_ok() && tch::Cuda::device_count() > 0;
+    let found = worker::bridge::cuda::has_gpu();
     if !found {
         eprintln!("SKIPPED: there is no GPU here, nothing was tested on one");
     }
@@ -27,6 +27,7 @@ fn check_reference(device: &str, cases: &[&str]) {
         eprintln!("{name} on {device}: {difference:.1e} at the {place}");
         assert!(difference < 1e-10, "{name}: {difference:e} at the {place}");
     }
+    reference::check_float32("batch-100", |launch| launch.with_tensors_on(device));
 }
 
 /// Two epochs of eleven steps, the last of each a short one.
