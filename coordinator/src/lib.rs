@@ -8,7 +8,8 @@
 //!     [`translation`], between its words and those of the messages;
 //!   - [`books`], which keeps the [`ledger`] of what happened;
 //!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
-//! - [`intake`]: what workers may say and send; [`door`]: who may come in; [`certs`]: makes certificates and a join token;
+//! - [`intake`]: what workers may say and send; [`door`]: who may come in; [`pace`]: how often; [`certs`]: makes
+//!   certificates and a join token;
 //! - [`spawn`]: workers on this machine;
 //! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for
 //!   of a [`running_coordinator`];
@@ -35,6 +36,7 @@ pub mod ledger;
 pub mod log;
 pub mod membership;
 pub mod operator_command;
+pub mod pace;
 pub mod prepare;
 pub mod progress;
 pub mod rendezvous;

@@ -1,4 +1,5 @@
-//! Takes connections: each is shaken hands with in a task of its own, under a deadline, and their number is bounded.
+//! Takes connections: each is shaken hands with in a task of its own, under a deadline; their number is bounded, and how
+//! often an address may begin one.
 //!
 //! `server` serves what comes out. Nothing a caller does, or does not do, keeps the others waiting; a system that has
 //! no more file descriptors makes newcomers wait, and ends nothing.
@@ -16,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use super::arrivals::Arrivals;
 use super::connection::{Connection, Stream};
 use super::places::{Place, Places};
 use super::tls::ServerTls;
@@ -54,6 +56,7 @@ async fn take(
 ) {
     // Dropped with this, it ends the handshakes.
     let mut handshakes = JoinSet::new();
+    let mut arrivals = Arrivals::new(places.most_of_one());
     while !ready.is_closed() {
         while handshakes.try_join_next().is_some() {}
         let (stream, address) = match listener.accept().await {
@@ -64,7 +67,10 @@ async fn take(
                 continue;
             }
         };
-        // Where there is no place, the connection is closed at once.
+        // Closed at once, like one for which there is no place.
+        if !arrivals.take(address.ip()) {
+            continue;
+        }
         let Some(place) = places.take(address.ip()) else { continue };
         let (tls, ready) = (tls.clone(), ready.clone());
         handshakes.spawn(async move {

@@ -3,12 +3,14 @@
 //! - this file: the settings, and when a door may stand open;
 //! - [`tls`]: certificates, read again when they are replaced;
 //! - [`entrance`]: takes connections, holds them to deadlines and bounds their number;
+//! - [`arrivals`]: how often an address may begin a connection;
 //! - [`places`]: how many there may be, in all and of one caller;
 //! - [`connection`]: one connection, until it has shown that it may call.
 //!
 //! `server` serves what comes through. These are settings of a machine, not of a run: they are neither saved with it nor
 //! sent to workers.
 
+pub mod arrivals;
 pub mod connection;
 pub mod entrance;
 pub mod places;

@@ -45,11 +45,16 @@ impl Places {
         Self { most, taken: Arc::default() }
     }
 
+    /// As many as one address may have.
+    pub fn most_of_one(&self) -> usize {
+        self.most.div_ceil(2)
+    }
+
     /// A place for a caller; none where all are taken, or half of all by callers from the same address.
     pub fn take(&self, address: IpAddr) -> Option<Place> {
         let mut taken = lock(&self.taken);
         let from_here = taken.by.get(&network(address)).copied().unwrap_or(0);
-        if taken.all >= self.most || from_here >= self.most.div_ceil(2) {
+        if taken.all >= self.most || from_here >= self.most_of_one() {
             return None;
         }
         taken.all += 1;
@@ -78,7 +83,7 @@ impl Drop for Place {
 }
 
 /// What is one caller's: an IPv4 address, or the 64 bits of IPv6 that a network has.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address => address,

@@ -3,13 +3,13 @@
 //! `service::session` asks before the membership hears of a Hello. Joining costs a run something: a line in its ledger,
 //! a ping, or a pause to regroup. All workers of a run may join at once, from one address, and all again after that.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use common::status::ServiceError;
+
+use crate::pace::{Buckets, Rate};
 
 /// Joins of one slot at once, and a second.
 const OF_SLOT: Rate = Rate { burst: 10.0, per_second: 1.0 };
@@ -17,8 +17,6 @@ const OF_SLOT: Rate = Rate { burst: 10.0, per_second: 1.0 };
 const SPARE: f64 = 64.0;
 /// After so long all workers may join once more.
 const ALL_AGAIN: f64 = 8.0;
-/// Buckets that are looked through for full ones when they are more.
-const MANY: usize = 4096;
 
 /// Counts joins. A caller that joins too often keeps nobody else from joining.
 #[derive(Debug)]
@@ -64,39 +62,6 @@ impl Joins {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    burst: f64,
-    per_second: f64,
-}
-
-/// What is left in each, and since when; one that is absent is full.
-#[derive(Debug)]
-struct Buckets<K>(HashMap<K, (f64, Duration)>);
-
-impl<K> Default for Buckets<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Hash + Eq> Buckets<K> {
-    fn take(&mut self, now: Duration, key: K, rate: Rate) -> bool {
-        let level = |(left, since): (f64, Duration)| {
-            let refilled = now.saturating_sub(since).as_secs_f64() * rate.per_second;
-            (left + refilled).min(rate.burst)
-        };
-        if self.0.len() > MANY {
-            self.0.retain(|_, bucket| level(*bucket) < rate.burst);
-        }
-        let bucket = self.0.entry(key).or_insert((rate.burst, now));
-        let left = level(*bucket);
-        let is_enough = left >= 1.0;
-        *bucket = (if is_enough { left - 1.0 } else { left }, now);
-        is_enough
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,14 +94,6 @@ mod tests {
     fn slots_that_do_not_exist_cost_no_memory_and_end_too() {
         let joins = Joins::new(4);
         assert_eq!(joined(&joins, CALLER, 4..10_000), 136);
-        assert_eq!(joins.buckets.lock().unwrap().1.0.len(), 0);
-    }
-
-    #[test]
-    fn full_buckets_are_forgotten() {
-        let joins = Joins::new(10_000);
-        joined(&joins, CALLER, 0..9_000);
-        joins.count(Duration::from_secs(100), CALLER, Some(1)).unwrap();
-        assert_eq!(joins.buckets.lock().unwrap().1.0.len(), 1);
+        assert_eq!(joins.buckets.lock().unwrap().1.len(), 0);
     }
 }
