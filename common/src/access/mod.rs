@@ -1,10 +1,12 @@
 //! How a coordinator is reached behind TLS and a join token; used by workers and by the coordinator's commands.
 //!
 //! - [`Access`]: the flags, and how they become a connection;
+//! - `buffered`: what lies below TLS;
 //! - [`token`]: the join token.
 //!
 //! Files are read at each connection, so that certificates and token can be replaced while a run goes on.
 
+mod buffered;
 pub mod token;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,10 @@ use tonic::{Request, Status};
 pub use token::JoinToken;
 
 use crate::status::ServiceError;
+
+/// Bytes of an answer that come as one frame of HTTP/2: a block of samples or a piece of a file, with room to spare. In
+/// frames of the usual 16 KiB each takes a call of the system on either side, and under TLS two.
+const LARGEST_FRAME: u32 = 512 << 10;
 
 /// A connection whose calls all carry the join token, if there is one.
 pub type Line = InterceptedService<Channel, Key>;
@@ -62,8 +68,12 @@ impl Access {
     /// coordinator's certificate is not to be trusted. Else [`ServiceError::Unreachable`].
     pub async fn connect(&self, endpoint: Endpoint) -> Result<Line, ServiceError> {
         let key = Key(JoinToken::given(self.join_token_file.as_deref())?);
-        let endpoint = self.secure(endpoint)?;
-        let channel = endpoint.connect().await.map_err(|error| failure(&error))?;
+        let endpoint = self.secure(endpoint.max_frame_size(LARGEST_FRAME))?;
+        let connected = match self.tls_ca {
+            None => endpoint.connect().await,
+            Some(_) => endpoint.connect_with_connector(buffered::connector()).await,
+        };
+        let channel = connected.map_err(|error| failure(&error))?;
         Ok(InterceptedService::new(channel, key))
     }
 
