@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Renders the Kubernetes overlays, with placeholders for certificates and token, and checks them against Kubernetes' own
-# schemas, unknown fields refused; checks the compose files and the systemd units. What cannot be checked here is said to be skipped.
+# schemas, unknown fields refused; checks the compose files and the systemd units. What cannot be checked here is said in a
+# line "skipped: WHAT: WHY".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,10 +9,10 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 if ! command -v kubectl >/dev/null; then
-    echo "skipped: no kubectl here to render the Kubernetes overlays"
+    echo "skipped: Kubernetes manifests: no kubectl here to render them"
 elif ! { python3 -m venv "$scratch/venv" \
     && "$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check kubernetes-validate==1.37.0; }; then
-    echo "skipped: kubernetes-validate cannot be installed here"
+    echo "skipped: Kubernetes manifests: kubernetes-validate cannot be installed here"
 else
     cp -r kubernetes "$scratch"
     mkdir -p "$scratch/kubernetes/base/access"
@@ -40,11 +41,15 @@ if docker compose version >/dev/null 2>&1; then
 elif command -v docker-compose >/dev/null; then
     compose=docker-compose
 else
-    echo "skipped: no Compose here"
+    echo "skipped: compose file: no Compose here"
 fi
 for profile in cpu gpu; do
     # shellcheck disable=SC2086 # words of a command
     [[ -z $compose ]] || $compose -f compose.yaml --profile "$profile" config --quiet
 done
 
-if command -v systemd-analyze >/dev/null; then systemd-analyze verify systemd/*.service; fi
+if command -v systemd-analyze >/dev/null; then
+    systemd-analyze verify systemd/*.service
+else
+    echo "skipped: systemd units: no systemd-analyze here"
+fi
