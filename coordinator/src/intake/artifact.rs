@@ -37,8 +37,9 @@ impl Intake {
             return Err(ServiceError::Invalid("an artifact needs at least one path".to_string()));
         };
         let content = self.content(first)?;
-        for path in paths {
-            if self.content(path)? != content || paths.len() > MOST_NAMES {
+        for (number, path) in paths.iter().enumerate() {
+            let is_again = paths[..number].contains(path);
+            if self.content(path)? != content || number >= MOST_NAMES || is_again {
                 return Err(refused(&first.to_string(), "these names are not those of one file"));
             }
         }

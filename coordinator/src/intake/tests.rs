@@ -1,5 +1,5 @@
-use proto::Heartbeat;
 use proto::worker_message::Message;
+use proto::{Heartbeat, HeldState, Hello, Reached};
 
 use super::*;
 use crate::args::{self, Command, Environment};
@@ -28,6 +28,17 @@ fn steps_are_those_of_the_run() {
     // Its workers have done more by now than was written down.
     let shortened = intake(&["--max-steps", "12"], 25);
     assert!(is_heard(&shortened, 29) && !is_heard(&shortened, 36));
+}
+
+#[test]
+fn a_state_that_the_run_cannot_have_got_to_is_another_runs() {
+    let intake = intake(&[], 0);
+    let is_kept = |step: u64, epochs: u64| {
+        let reached = Some(Reached { step, epochs, ended: false });
+        let held = Some(HeldState { reached, ..HeldState::default() });
+        intake.check_hello(Hello { held, ..Hello::default() }).unwrap().held.is_some()
+    };
+    assert!(is_kept(30, 3) && !is_kept(31, 3) && !is_kept(30, 4) && !is_kept(u64::MAX, 0));
 }
 
 #[test]
@@ -62,4 +73,15 @@ fn what_a_worker_writes_is_not_too_long() {
     check(&intake, "pictures/curves.svg", 10_000_000, true);
     check(&intake, "pictures/features.gif", 1 << 30, false);
     check(&intake, "pictures/curves.png", 1000, false);
+}
+
+#[test]
+fn a_file_stands_at_a_name_once() {
+    let check = |paths: &[&str]| {
+        let paths: Vec<_> = paths.iter().map(|path| ArtifactPath::parse(path).unwrap()).collect();
+        intake(&[], 0).check_header(&paths, 1)
+    };
+    let (last, best) = ("checkpoints/last.safetensors", "checkpoints/best.safetensors");
+    check(&[last, best]).unwrap();
+    check(&[last, best, last]).unwrap_err();
 }

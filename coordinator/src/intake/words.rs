@@ -14,18 +14,19 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_REASON: usize = 16 << 10;
 
 impl Intake {
-    /// Whether a worker may introduce itself like this.
+    /// A worker's introduction, without the state of a run that went further than this one can: that was another.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check_hello(&self, hello: &Hello) -> Result<(), ServiceError> {
+    pub fn check_hello(&self, mut hello: Hello) -> Result<Hello, ServiceError> {
         let Hello { advertise, device, hardware, libtorch_version, program_version, held, .. } =
-            hello;
+            &hello;
         let run = held.as_ref().map_or("", |held| &held.run);
         for name in [advertise, device, hardware, libtorch_version, program_version, run] {
             check_name(name).map_err(|why| refused("a worker's Hello", why))?;
         }
-        Ok(())
+        hello.held = hello.held.filter(|held| self.check_reached(held.reached.as_ref()).is_ok());
+        Ok(hello)
     }
 
     /// Shortens a message to what is kept of it.

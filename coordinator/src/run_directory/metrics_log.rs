@@ -37,8 +37,10 @@ impl MetricsLog {
         let text = std::fs::read(path)?;
         for line in String::from_utf8_lossy(&text).lines() {
             match serde_json::from_str::<Line>(line) {
-                Ok(Line { step: Some(step), .. }) => next.step = next.step.max(step + 1),
-                Ok(Line { epoch, .. }) => next.epoch = next.epoch.max(epoch + 1),
+                Ok(Line { step: Some(step), .. }) => {
+                    next.step = next.step.max(step.saturating_add(1))
+                }
+                Ok(Line { epoch, .. }) => next.epoch = next.epoch.max(epoch.saturating_add(1)),
                 Err(_) => {}
             }
         }

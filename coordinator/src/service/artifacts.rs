@@ -67,19 +67,21 @@ pub async fn put(
     Ok(PutArtifactReply {})
 }
 
-/// Passes the pieces on to the writer. It may end first; it says why itself.
+/// Passes the pieces on to the writer, and none after the last: without that nothing is stored. The writer may end first;
+/// it says why itself.
 async fn forward(
     pieces: &mut Streaming<PutArtifactPiece>,
-    content: mpsc::Sender<Bytes>,
+    content: mpsc::Sender<Option<Bytes>>,
 ) -> Result<(), ServiceError> {
     while let Some(piece) = next(pieces).await? {
         let Piece::Content(piece) = piece else {
             return Err(ServiceError::Invalid("an artifact has one header".to_string()));
         };
-        if content.send(piece).await.is_err() {
-            break;
+        if content.send(Some(piece)).await.is_err() {
+            return Ok(());
         }
     }
+    content.send(None).await.ok();
     Ok(())
 }
 
@@ -102,14 +104,15 @@ fn write(
     intake: &Intake,
     paths: Vec<ArtifactPath>,
     header: &PutArtifactHeader,
-    mut queue: mpsc::Receiver<Bytes>,
+    mut queue: mpsc::Receiver<Option<Bytes>>,
 ) -> Result<Stored, ServiceError> {
     let generation = Generation(header.generation);
     let Some(first) = paths.first().cloned() else {
         return Err(ServiceError::Invalid("an artifact needs at least one path".to_string()));
     };
     let mut upload = directory.receive(generation, paths, header.length)?;
-    while let Some(content) = queue.blocking_recv() {
+    let broken = || ServiceError::Invalid("the artifact broke off; nothing was stored".to_string());
+    while let Some(content) = queue.blocking_recv().ok_or_else(broken)? {
         upload.write(&content)?;
     }
     let metadata = match intake.has_numbers(&first) {

@@ -28,8 +28,7 @@ pub async fn serve(
     caller: Option<IpAddr>,
     mut messages: Streaming<WorkerMessage>,
 ) -> Result<Outgoing<CoordinatorMessage>, ServiceError> {
-    let hello = hello(&mut messages).await?;
-    shared.intake.check_hello(&hello)?;
+    let hello = shared.intake.check_hello(hello(&mut messages).await?)?;
     if let Some(caller) = caller {
         shared.joins.count(shared.cluster.uptime(), caller, hello.slot)?;
     }
