@@ -21,7 +21,7 @@ all_targets() {
 }
 
 build() {
-    command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+    command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz@0.13.2
     # The sanitizers need nightly; what is looked for here are panics, hangs and memory without bounds.
     (cd .. && CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-fuzz/target} cargo fuzz build --sanitizer none)
 }
