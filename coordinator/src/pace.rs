@@ -47,7 +47,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Buckets that are kept.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn kept(&self) -> usize {
         self.0.len()
     }
 }
@@ -60,8 +60,8 @@ mod tests {
     fn full_buckets_are_forgotten() {
         let (mut buckets, rate) = (Buckets::default(), Rate { burst: 10.0, per_second: 1.0 });
         assert!((0..9_000).all(|key| buckets.take(Duration::ZERO, key, rate)));
-        assert_eq!(buckets.len(), 9_000);
+        assert_eq!(buckets.kept(), 9_000);
         assert!(buckets.take(Duration::from_secs(100), 1, rate));
-        assert_eq!(buckets.len(), 1);
+        assert_eq!(buckets.kept(), 1);
     }
 }

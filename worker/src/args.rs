@@ -80,6 +80,8 @@ pub struct WorkerArgs {
     pub coordinator: Uri,
     /// Where and how to compute.
     pub placement: Placement,
+    /// Why this worker computes on the CPU, where nobody has asked for that.
+    pub no_gpu: Option<String>,
     /// What records steps.
     pub graphs: Graphs,
     /// What carries the sums.
@@ -152,8 +154,9 @@ impl WorkerArgs {
         if raw.parallel == Some(0) {
             bail!("--parallel must be at least 1");
         }
-        let placement = device::choose(choice, raw.engine, local_rank(launcher, slot)?)
-            .map_err(anyhow::Error::msg)?;
+        let local_rank = local_rank(launcher, slot)?;
+        let (placement, no_gpu) =
+            device::choose(choice, raw.engine, local_rank).map_err(anyhow::Error::msg)?;
         // A GPU or the CPU; which GPU does not matter here.
         let device = placement.of(Slot(0)).device;
         let graphs = graphs::choose(raw.cuda_graph, device).map_err(anyhow::Error::msg)?;
@@ -163,6 +166,7 @@ impl WorkerArgs {
             slot,
             coordinator,
             placement,
+            no_gpu,
             graphs,
             collective,
             advertise: raw.advertise.filter(|host| !host.is_empty()),

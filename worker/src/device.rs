@@ -113,6 +113,9 @@ impl fmt::Display for Placement {
 const HIDDEN: &str = "libtorch sees no GPU here, though there is an NVIDIA driver: CUDA_VISIBLE_DEVICES may hide \
                       them, or the driver is too old for CUDA 13, which needs 580 or newer";
 
+/// Where a worker computes, and why on the CPU where nobody has asked for that.
+pub type Chosen = (Placement, Option<String>);
+
 /// Chooses; `local_rank` is this process's number on its machine, if it has one already. Opens CUDA's libraries where
 /// they may be needed.
 ///
@@ -122,19 +125,17 @@ pub fn choose(
     choice: DeviceChoice,
     engine: EngineChoice,
     local_rank: Option<usize>,
-) -> Result<Placement, String> {
+) -> Result<Chosen, String> {
     let gpus = match choice {
         DeviceChoice::Cpu => Ok(0),
         _ => cuda::open().map(|()| usize::try_from(tch::Cuda::device_count()).unwrap_or(0)),
     };
-    if choice == DeviceChoice::Auto {
-        match &gpus {
-            Err(reason) => tracing::info!("computing on the CPU: {reason}"),
-            Ok(0) => tracing::warn!("computing on the CPU: {HIDDEN}"),
-            Ok(_) => {}
-        }
-    }
-    place((choice, engine), local_rank, gpus)
+    let no_gpu = match (choice, &gpus) {
+        (DeviceChoice::Auto, Err(reason)) => Some(reason.clone()),
+        (DeviceChoice::Auto, Ok(0)) => Some(HIDDEN.to_string()),
+        _ => None,
+    };
+    Ok((place((choice, engine), local_rank, gpus)?, no_gpu))
 }
 
 /// The choice, where CUDA's libraries show so many GPUs or say why they show none.

@@ -17,6 +17,9 @@ fn main() -> ExitCode {
     if let Err(error) = telemetry::init(filter.as_deref(), std::io::stderr, Colours::of_stderr()) {
         eprintln!("worker: cannot log: {error}");
     }
+    if let Some(reason) = &args.no_gpu {
+        tracing::info!("computing on the CPU: {reason}");
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {

@@ -20,9 +20,9 @@ pub use token::JoinToken;
 
 use crate::status::ServiceError;
 
-/// Bytes of an answer that come as one frame of HTTP/2: a block of samples or a piece of a file, with room to spare. In
+/// Bytes of an answer that come as one frame of HTTP/2: a block of samples or a piece of a file, 256 KiB and a little. In
 /// frames of the usual 16 KiB each takes a call of the system on either side, and under TLS two.
-const LARGEST_FRAME: u32 = 512 << 10;
+const LARGEST_FRAME: u32 = (256 + 16) << 10;
 
 /// A connection whose calls all carry the join token, if there is one.
 pub type Line = InterceptedService<Channel, Key>;
@@ -71,7 +71,14 @@ impl Access {
         let endpoint = self.secure(endpoint.max_frame_size(LARGEST_FRAME))?;
         let connected = match self.tls_ca {
             None => endpoint.connect().await,
-            Some(_) => endpoint.connect_with_connector(buffered::connector()).await,
+            Some(_) => {
+                let limit = endpoint.get_connect_timeout();
+                let endpoint = limit.map_or(endpoint.clone(), |limit| {
+                    // The second half is for TLS, which many may want at once of the coordinator.
+                    endpoint.connect_timeout(2 * limit)
+                });
+                endpoint.connect_with_connector(buffered::connector(limit)).await
+            }
         };
         let channel = connected.map_err(|error| failure(&error))?;
         Ok(InterceptedService::new(channel, key))

@@ -67,11 +67,11 @@ async fn take(
                 continue;
             }
         };
-        // Closed at once, like one for which there is no place.
+        // Where there is no place, or the address comes too often, the connection is closed at once.
+        let Some(place) = places.take(address.ip()) else { continue };
         if !arrivals.take(address.ip()) {
             continue;
         }
-        let Some(place) = places.take(address.ip()) else { continue };
         let (tls, ready) = (tls.clone(), ready.clone());
         handshakes.spawn(async move {
             match timeout(HANDSHAKE, shake_hands(stream, tls, place)).await {

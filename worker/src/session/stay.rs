@@ -19,7 +19,7 @@ use super::connection::Client;
 use super::generation::{RunningGeneration, TRAINER_END};
 use super::joining::{Joined, Post};
 use crate::progress::Progress;
-use crate::trainer::{Ending, Outcome, Request, Verdict};
+use crate::trainer::{Ending, Outcome, Request, TrainerError, Verdict};
 
 /// How long a word may take to go out.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -52,6 +52,8 @@ pub struct Stay {
     /// By when the trainer must have ended, once it was told to end at once.
     trainer_deadline: Option<tokio::time::Instant>,
     leaving: bool,
+    /// Why this worker is of no more use, however the stay ends.
+    ruined: Option<TrainerError>,
 }
 
 impl Stay {
@@ -70,6 +72,7 @@ impl Stay {
             longest_silence: Duration::from_millis(welcome.heartbeat_timeout_ms),
             trainer_deadline: None,
             leaving: false,
+            ruined: None,
         }
     }
 
@@ -80,6 +83,14 @@ impl Stay {
 
     /// Follows orders until the stay ends. The state is taken from `kept` by a generation and comes back with its end.
     pub async fn obey(mut self, kept: &mut Option<Kept>) -> End {
+        let end = self.follow_orders(kept).await;
+        match (self.ruined, end) {
+            (Some(error), End::Lost(_) | End::Evicted(_)) => End::Failed(error.into()),
+            (_, end) => end,
+        }
+    }
+
+    async fn follow_orders(&mut self, kept: &mut Option<Kept>) -> End {
         let (mut interrupt, mut terminate) = match signals() {
             Ok(signals) => signals,
             Err(error) => return End::Failed(anyhow!("cannot listen for signals: {error}")),
@@ -296,8 +307,9 @@ impl Stay {
 
     fn keep(&mut self, ending: Ending, kept: &mut Option<Kept>) {
         let Some(generation) = self.generation.take() else { return };
-        if let Err(error) = &ending.result {
+        if let Err(error) = ending.result {
             tracing::debug!(%error, "how the trainer ended");
+            self.ruined = (error.verdict() == Verdict::WorkerFailed).then_some(error);
         }
         *kept = ending.memory.map(|memory| Kept::of(&generation, memory));
     }

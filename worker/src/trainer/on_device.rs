@@ -14,8 +14,8 @@ use common::ids::{Epoch, Step};
 use common::plan;
 
 use super::step::Losses;
-use super::{Outcome, Request, Trainer, TrainerError};
-use crate::accelerator::numbers::{Orders, Report, Verdict, adam_corrections};
+use super::{Outcome, Request, Trainer, TrainerError, Verdict};
+use crate::accelerator::numbers::{Orders, Report, Verdict as StepVerdict, adam_corrections};
 use crate::accelerator::ring::IN_FLIGHT;
 use crate::accelerator::{Accelerator, StepRequest};
 use crate::checkpoint::Checkpoint;
@@ -28,6 +28,10 @@ use crate::state::Position;
 /// How long the host looks at an event without a pause, and how long it then pauses: a step takes longer.
 const WATCH: Duration = Duration::from_micros(200);
 const PAUSE: Duration = Duration::from_micros(50);
+
+/// How long a device may take to end what is under way when a generation is broken: the session waits for a trainer a
+/// little longer (`session::generation::TRAINER_END`).
+const LEAVING: Duration = Duration::from_secs(4);
 
 /// The device and what it was asked for.
 pub struct DeviceRun {
@@ -165,14 +169,21 @@ impl<T: Float> Trainer<T> {
     }
 
     fn bring_back(&mut self) -> Result<(), TrainerError> {
+        self.bring_back_within(self.longest_wait())
+    }
+
+    fn bring_back_within(&mut self, limit: Duration) -> Result<(), TrainerError> {
         let samples = self.samples_before(self.state.position.step_in_epoch);
-        let limit = self.longest_wait();
         let Self { state, on_device, .. } = self;
         let run = on_device.as_ref().expect("a device computes");
         // A copy would wait without an end.
         let event = run.accelerator.mark()?;
         if !look_until(limit, || event.is_reached()).map_err(ComputeError::from)? {
-            return Err(ComputeError::DeviceHangs { after: limit }.into());
+            // A step under way may wait for a peer.
+            return Err(match run.accelerator.ring.is_empty() {
+                true => ComputeError::DeviceHangs { after: limit }.into(),
+                false => CollectiveError::Stalled { after: limit }.into(),
+            });
         }
         Ok(run.accelerator.bring_back(state, samples)?)
     }
@@ -195,7 +206,10 @@ impl<T: Float> Trainer<T> {
             self.engine.reduction.abandon(&error.to_string());
         }
         run.accelerator.ring.give_up();
-        self.bring_back()?;
+        let is_broken =
+            matches!(result, Err(error) if error.verdict() == Verdict::GenerationBroken);
+        let limit = if is_broken { LEAVING } else { Duration::MAX };
+        self.bring_back_within(self.longest_wait().min(limit))?;
         self.run().accelerator.forget_recordings();
         Ok(())
     }
@@ -211,11 +225,11 @@ impl<T: Float> Trainer<T> {
         let report = self.wait_for_oldest()?;
         let Position { epoch, step_in_epoch, step } = self.state.position;
         match report.verdict() {
-            Verdict::Committed => {}
-            Verdict::InfiniteLoss(loss) => {
+            StepVerdict::Committed => {}
+            StepVerdict::InfiniteLoss(loss) => {
                 return Err(TrainerError::NonFinite { epoch, step, loss });
             }
-            Verdict::InfiniteState | Verdict::Frozen => {
+            StepVerdict::InfiniteState | StepVerdict::Frozen => {
                 return Err(TrainerError::NonFiniteState { epoch, step });
             }
         }

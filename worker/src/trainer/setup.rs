@@ -161,6 +161,7 @@ fn run_in<T: Float>(task: Task) -> Ending {
     }
     if let Err(error) = trainer.recover(&result) {
         tracing::warn!(%error, "the device is lost, and the state in its memory with it");
+        trainer.engine.reduction.abandon(&error.to_string());
         // libtorch ends the process where memory of a lost device is freed, and this worker has to tell of its end first.
         std::mem::forget(trainer);
         return Ending { result: Err(cause_of_loss(result, error)), memory: None };

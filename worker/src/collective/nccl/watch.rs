@@ -111,7 +111,13 @@ impl Shared {
             }
             if let Some(waited) = waited {
                 // What has failed in the background may never get past, and the trainer may not ask.
-                if self.progress().is_err() {
+                let asked = match &mut *self.communicator() {
+                    Some(communicator) => communicator.progress(),
+                    None => return Wish::Abort,
+                };
+                if let Err(error) = asked {
+                    // Of an exchange that is under way, also while this rank records another step.
+                    self.fail(CollectiveError::Nccl { reason: error.to_string() });
                     return Wish::Abort;
                 }
                 if waited > self.timeout {
