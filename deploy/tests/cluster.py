@@ -22,7 +22,7 @@ import processes
 from commands import end_in_order, run, say
 from compose_cluster import ROOT, Cluster, compose_command
 from faults import disturb
-from recipe import WORKERS, results, speed
+from recipe import SETTINGS, WORKERS, last_long_enough, results, speed
 
 MORE_WORKERS = 6
 # For a figure of speed: longer epochs, of which the first does not count.
@@ -44,8 +44,9 @@ def build():
 
 def prove(compose, scratch):
     """Whether all runs leave the same."""
+    last_long_enough(speed(processes.train(scratch, WORKERS, "probe", {"CONCENTRIC_EPOCHS": "2"})))
     expected = results(processes.train(scratch, 1))
-    say(f"trains on {expected.data}")
+    say(f"trains {SETTINGS['CONCENTRIC_EPOCHS']} epochs on {expected.data}")
     checks = [(f"{WORKERS} processes", results(processes.train(scratch, WORKERS)))]
     for name, workers, course in [("undisturbed", WORKERS, undisturbed), ("scaled", MORE_WORKERS, scaled),
                                   ("disturbed", WORKERS, disturb)]:
@@ -96,7 +97,7 @@ def throughput(compose, scratch, workers):
     for number in range(1, ROUNDS + 1):
         outside = speed(processes.train(scratch, workers, f"throughput-{number}", settings))
         with Cluster(compose, scratch, f"throughput-containers-{number}", workers, settings) as cluster:
-            inside = speed(cluster.finish(pictures=["curves.png"]))
+            inside = speed(cluster.finish(expected=["curves.png"]))
         ratios.append(inside / outside)
         say(f"images/s, round {number} of {ROUNDS}: {inside:.1f} in containers, {outside:.1f} as processes")
     ratios.sort()

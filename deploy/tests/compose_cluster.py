@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from commands import run, uninterrupted
-from recipe import PICTURES, SETTINGS, WORKERS
+from recipe import SETTINGS, WORKERS, pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = f"concentric-test-{os.getpid()}"
@@ -122,7 +122,7 @@ class Cluster:
             if status and holds(status):
                 return status
             if run("docker", "inspect", "-f", "{{.State.Status}}", self.coordinator()).strip() == "exited":
-                raise SystemExit(f"the run ended while waiting until {what}; if it is too short, recipe.py has its epochs")
+                raise SystemExit(f"the run ended while waiting until {what}; if it is too short, recipe.py says how long it lasts")
             if time.monotonic() > deadline:
                 raise SystemExit(f"not within {seconds} s: {what}; status {json.dumps(status)}")
             time.sleep(0.3)
@@ -140,7 +140,7 @@ class Cluster:
             return is_new and status["phase"] == "training" and len(training) == self.workers
         return self.wait(f"{self.workers} workers train", holds)
 
-    def finish(self, seconds=400, pictures=PICTURES):
+    def finish(self, seconds=400, expected=None):
         """Until the run's end, which is a good one; the run directory."""
         # Without asking again and again, which takes a good part of two cores.
         try:
@@ -149,7 +149,7 @@ class Cluster:
             raise SystemExit(f"the run does not end within {seconds} s; status {json.dumps(self.status())}") from None
         if code != "0":
             raise SystemExit(f"the coordinator ended with {code}")
-        for picture in pictures:
+        for picture in expected or pictures():
             path = self.run_directory / "pictures" / picture
             if not path.is_file() or not path.stat().st_size:
                 raise SystemExit(f"{picture} did not arrive on the host")
