@@ -24,11 +24,8 @@ def disturb(cluster):
 def kill(cluster, rank):
     """To Docker a `docker kill` is the operator's wish: no restart policy answers it, and the others go on without."""
     container = cluster.worker(rank)
-    cluster.train_on()
-    run("docker", "kill", container)
-    before = others_go_on(cluster, "the killed worker is lost")
-    run("docker", "start", container)
-    cluster.all_train(after=before)
+    lose(cluster, "the killed worker is lost", lambda: run("docker", "kill", container),
+         lambda: run("docker", "start", container))
     say(f"killed the container of rank {rank} and started it: it is back")
 
 
@@ -45,11 +42,8 @@ def crash(cluster, rank):
 
 def pause(cluster, rank):
     container = cluster.worker(rank)
-    cluster.train_on()
-    run("docker", "pause", container)
-    before = others_go_on(cluster, "the paused worker is evicted")
-    run("docker", "unpause", container)
-    cluster.all_train(after=before)
+    lose(cluster, "the paused worker is evicted", lambda: run("docker", "pause", container),
+         lambda: run("docker", "unpause", container))
     say(f"paused rank {rank} and woke it: it is back")
 
 
@@ -59,11 +53,9 @@ def cut_off(cluster, rank, network):
     container = cluster.worker(rank)
     # As Compose has named it there, but for the name that Docker gives by itself.
     aliases = [name for name in cluster.endpoint(container, network)["Aliases"] or [] if not container.startswith(name)]
-    cluster.train_on()
-    run("docker", "network", "disconnect", cluster.network(network), container)
-    before = others_go_on(cluster, f"the worker cut off from {network} is lost")
-    cluster.connect(container, network, aliases)
-    cluster.all_train(after=before)
+    lose(cluster, f"the worker cut off from {network} is lost",
+         lambda: run("docker", "network", "disconnect", cluster.network(network), container),
+         lambda: cluster.connect(container, network, aliases))
     say(f"cut rank {rank} off from {network} and connected it: it is back")
 
 
@@ -99,6 +91,15 @@ def end_and_go_on(cluster, seconds=120):
     status = cluster.all_train(after=before)
     say("ended the run and brought it up: it goes on")
     return status
+
+
+def lose(cluster, what, harm, mend):
+    """Harms a worker amid training; once the others have gone on without it, mends that, and waits until all train."""
+    cluster.train_on()
+    harm()
+    before = others_go_on(cluster, what)
+    mend()
+    cluster.all_train(after=before)
 
 
 def others_go_on(cluster, what):
