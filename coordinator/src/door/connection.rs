@@ -1,51 +1,25 @@
 //! One connection: its bytes, encrypted or not, and whether it has shown that it may call.
 //!
-//! `entrance` makes them. One that has made no permitted call within a deadline is closed: speaking HTTP/2 is no reason
-//! to hold a place.
+//! `entrance` makes them. One that has made no permitted call within a deadline, or before its place is wanted for another,
+//! is closed: speaking HTTP/2 is no reason to hold a place.
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Timeout, timeout};
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-use super::places::Place;
+use super::guests::{Caller, Visit};
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Who is at a connection's other end. Its calls carry it.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    address: IpAddr,
-    /// Whether a call of its was permitted.
-    known: Arc<AtomicBool>,
-}
-
-impl Caller {
-    /// Where it calls from.
-    pub fn address(&self) -> IpAddr {
-        self.address
-    }
-
-    /// A call of its was permitted.
-    pub fn permit(&self) {
-        self.known.store(true, Ordering::Relaxed);
-    }
-
-    fn is_known(&self) -> bool {
-        self.known.load(Ordering::Relaxed)
-    }
-}
 
 /// A way for bytes.
 #[derive(Debug)]
@@ -62,40 +36,43 @@ pub struct Connection {
     stream: Stream,
     /// Of the preface, which was read already, what is still to be handed on.
     preface: &'static [u8],
-    caller: Caller,
-    /// Until it is known; then none.
-    deadline: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    visit: Visit,
+    /// When it has to leave, until it is known; then none.
+    probation: Option<Pin<Box<Timeout<WaitForCancellationFutureOwned>>>>,
 }
 
 impl Connection {
-    /// Waits for the preface; `place` is given back when the connection ends, which it does where it makes no permitted
-    /// call within `probation`.
+    /// Waits for the preface; `visit` ends with the connection, which ends where it makes no permitted call within
+    /// `probation`.
     ///
     /// # Errors
     /// Something else came, or the end.
-    pub async fn begin(mut stream: Stream, probation: Duration, place: Place) -> io::Result<Self> {
+    pub async fn begin(mut stream: Stream, probation: Duration, visit: Visit) -> io::Result<Self> {
         for expected in PREFACE {
             // From the stream's buffer, or few bytes once: not worth a buffer of its own.
             if stream.read_u8().await? != *expected {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not speak HTTP/2"));
             }
         }
-        let deadline = Some(Box::pin(sleep(probation)));
-        let caller = Caller { address: place.address(), known: Arc::default() };
-        Ok(Self { stream, preface: PREFACE, caller, deadline, _place: place })
+        let probation = Some(Box::pin(timeout(probation, visit.over())));
+        Ok(Self { stream, preface: PREFACE, visit, probation })
     }
 
     /// Ends the connection of somebody who stays unknown. Asked whichever way bytes go: nothing is read from who does not
     /// read either.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let Some(deadline) = &mut self.deadline else { return Ok(()) };
-        if self.caller.is_known() {
-            self.deadline = None;
-        } else if deadline.as_mut().poll(context).is_ready() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it made no permitted call"));
+        let Some(probation) = &mut self.probation else { return Ok(()) };
+        if self.visit.caller().is_known() {
+            self.visit.settle();
+            self.probation = None;
+            return Ok(());
         }
-        Ok(())
+        let why = match probation.as_mut().poll(context) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(())) => "it made way for another",
+            Poll::Ready(Err(_)) => "it made no permitted call",
+        };
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
     }
 }
 
@@ -103,7 +80,7 @@ impl Connected for Connection {
     type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Caller {
-        self.caller.clone()
+        self.visit.caller().clone()
     }
 }
 

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::arrivals::Arrivals;
 use super::connection::{Connection, Stream};
-use super::places::{Place, Places};
+use super::guests::{Guests, Visit};
+use super::places::Places;
 use super::tls::ServerTls;
 
 /// From a connection to the end of its handshakes, and from there to its first permitted call.
@@ -57,6 +58,7 @@ async fn take(
     // Dropped with this, it ends the handshakes.
     let mut handshakes = JoinSet::new();
     let mut arrivals = Arrivals::new(places.most_of_one());
+    let guests = Guests::new(places);
     while !ready.is_closed() {
         while handshakes.try_join_next().is_some() {}
         let (stream, address) = match listener.accept().await {
@@ -67,17 +69,21 @@ async fn take(
                 continue;
             }
         };
-        // Where there is no place, or the address comes too often, the connection is closed at once.
-        let Some(place) = places.take(address.ip()) else { continue };
+        // Where the address comes too often, or there is no place, the connection is closed at once.
         if !arrivals.take(address.ip()) {
             continue;
         }
+        let Some(visit) = guests.enter(address.ip()).await else { continue };
         let (tls, ready) = (tls.clone(), ready.clone());
         handshakes.spawn(async move {
-            match timeout(HANDSHAKE, shake_hands(stream, tls, place)).await {
-                Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
-                Ok(Err(error)) => tracing::debug!("a connection was closed: {error}"),
-                Err(_) => tracing::debug!("a connection was closed: it said nothing"),
+            let over = visit.over();
+            tokio::select! {
+                hands = timeout(HANDSHAKE, shake_hands(stream, tls, visit)) => match hands {
+                    Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
+                    Ok(Err(error)) => tracing::debug!("a connection was closed: {error}"),
+                    Err(_) => tracing::debug!("a connection was closed: it said nothing"),
+                },
+                () = over => tracing::debug!("a connection was closed: it made way for another"),
             }
         });
     }
@@ -86,7 +92,7 @@ async fn take(
 async fn shake_hands(
     stream: TcpStream,
     tls: Option<ServerTls>,
-    place: Place,
+    visit: Visit,
 ) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     setsockopt(&stream, sockopt::TcpUserTimeout, &(UNREAD.as_millis() as u32))?;
@@ -103,7 +109,7 @@ async fn shake_hands(
             }
         }
     };
-    Connection::begin(stream, HANDSHAKE, place).await
+    Connection::begin(stream, HANDSHAKE, visit).await
 }
 
 /// After a refusal: lets the other side read why. Closing while bytes of its own are unread would take that from it.
@@ -116,4 +122,61 @@ async fn part(mut stream: TcpStream) {
     };
     // Gone already, or it talks on: either way it had its time.
     timeout(PARTING, reading).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::transport::server::Connected;
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// Reads from a connection that says nothing until it is closed.
+    async fn closed(mut connection: impl AsyncReadExt + Unpin) {
+        let read = timeout(LIMIT, connection.read(&mut [0])).await.expect("it has made way");
+        assert_eq!(read.unwrap_or(0), 0);
+    }
+
+    async fn kept(connection: &mut (impl AsyncReadExt + Unpin)) {
+        let read = timeout(PAUSE, connection.read(&mut [0])).await;
+        assert!(read.is_err(), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_is_served_in_place_of_who_shows_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ready, mut connections) = mpsc::channel(READY);
+        let taking = tokio::spawn(take(listener, None, Places::of(6), ready));
+        let connect = || async {
+            // So often an address may come.
+            sleep(PAUSE).await;
+            TcpStream::connect(address).await.unwrap()
+        };
+        let mut served = async |stream: &mut TcpStream| {
+            stream.write_all(PREFACE).await.unwrap();
+            let served = timeout(LIMIT, connections.recv()).await.expect("it is served");
+            let mut served = served.unwrap().unwrap();
+            let mut preface = [0; PREFACE.len()];
+            served.read_exact(&mut preface).await.unwrap();
+            served
+        };
+        // One that may call, one that only speaks HTTP/2, and one that says nothing: all that an address can have.
+        let (mut known, mut speaking) = (connect().await, connect().await);
+        let mut known_here = served(&mut known).await;
+        let speaking_here = served(&mut speaking).await;
+        assert!(known_here.connect_info().permit());
+        let silent = connect().await;
+        let mut newcomer = connect().await;
+        let (mut newcomer_here, ()) = tokio::join!(served(&mut newcomer), closed(speaking_here));
+        closed(speaking).await;
+        let mut last = connect().await;
+        served(&mut last).await;
+        closed(silent).await;
+        kept(&mut known_here).await;
+        kept(&mut newcomer_here).await;
+        taking.abort();
+    }
 }

@@ -4,6 +4,7 @@
 //! - [`tls`]: certificates, read again when they are replaced;
 //! - [`entrance`]: takes connections, holds them to deadlines and bounds their number;
 //! - [`arrivals`]: how often an address may begin a connection;
+//! - [`guests`]: everybody who is connected, and who makes way for others;
 //! - [`places`]: how many there may be, in all and of one caller;
 //! - [`connection`]: one connection, until it has shown that it may call.
 //!
@@ -13,6 +14,7 @@
 pub mod arrivals;
 pub mod connection;
 pub mod entrance;
+pub mod guests;
 pub mod places;
 pub mod tls;
 
@@ -22,7 +24,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use common::access::JoinToken;
 use common::access::token::VARIABLE;
-use connection::Caller;
+use guests::Caller;
 use serde::{Deserialize, Serialize};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
@@ -166,10 +168,12 @@ impl Interceptor for Guard {
                  with the coordinator's token",
             ));
         }
-        if let Some(caller) = request.extensions().get::<Caller>() {
-            caller.permit();
+        match request.extensions().get::<Caller>() {
+            Some(caller) if !caller.permit() => {
+                Err(Status::unavailable("this connection made way for another one: try again"))
+            }
+            _ => Ok(request),
         }
-        Ok(request)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How many there may be of something that callers hold: in all, and of one caller, so that no address takes the places
 //! of all others.
 //!
-//! `entrance` takes a place for each connection, `service::artifacts` one for each upload; it is given back at the end.
+//! `guests` takes a place for each connection, `service::artifacts` one for each upload; it is given back at the end.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,8 +30,17 @@ struct Taken {
 /// A caller's place, given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
-    address: IpAddr,
+    network: IpAddr,
     taken: Arc<Mutex<Taken>>,
+}
+
+/// Why there is no place for a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// Callers from the same address have half of all.
+    ForItsAddress,
+    /// All are taken.
+    ForAnybody,
 }
 
 impl Places {
@@ -50,23 +59,23 @@ impl Places {
         self.most.div_ceil(2)
     }
 
-    /// A place for a caller; none where all are taken, or half of all by callers from the same address.
-    pub fn take(&self, address: IpAddr) -> Option<Place> {
+    /// A place for a caller.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn take(&self, address: IpAddr) -> Result<Place, NoPlace> {
         let mut taken = lock(&self.taken);
-        let from_here = taken.by.get(&network(address)).copied().unwrap_or(0);
-        if taken.all >= self.most || from_here >= self.most_of_one() {
-            return None;
+        let address = network(address);
+        let from_here = taken.by.get(&address).copied().unwrap_or(0);
+        if from_here >= self.most_of_one() {
+            return Err(NoPlace::ForItsAddress);
+        }
+        if taken.all >= self.most {
+            return Err(NoPlace::ForAnybody);
         }
         taken.all += 1;
-        taken.by.insert(network(address), from_here + 1);
-        Some(Place { address: address.to_canonical(), taken: Arc::clone(&self.taken) })
-    }
-}
-
-impl Place {
-    /// Whose it is.
-    pub fn address(&self) -> IpAddr {
-        self.address
+        taken.by.insert(address, from_here + 1);
+        Ok(Place { network: address, taken: Arc::clone(&self.taken) })
     }
 }
 
@@ -74,10 +83,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
         taken.all -= 1;
-        let network = network(self.address);
-        match taken.by.get_mut(&network) {
+        match taken.by.get_mut(&self.network) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.by.remove(&network)),
+            _ => drop(taken.by.remove(&self.network)),
         }
     }
 }
@@ -110,7 +118,7 @@ mod tests {
     use super::*;
 
     fn taken(places: &Places, address: &str, count: usize) -> Vec<Place> {
-        (0..count).filter_map(|_| places.take(address.parse().unwrap())).collect()
+        (0..count).filter_map(|_| places.take(address.parse().unwrap()).ok()).collect()
     }
 
     #[test]

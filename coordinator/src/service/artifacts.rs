@@ -43,7 +43,7 @@ pub async fn put(
 ) -> Result<PutArtifactReply, ServiceError> {
     // Each keeps a thread and memory from the others.
     let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let _place = shared.uploads.take(caller).ok_or_else(|| {
+    let _place = shared.uploads.take(caller).map_err(|_| {
         ServiceError::Unreachable(format!("too many uploads from {caller} just now: try again"))
     })?;
     let Some(Piece::Header(header)) = next(&mut pieces).await? else {

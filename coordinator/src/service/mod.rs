@@ -29,7 +29,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::board::Board;
 use crate::cluster::Cluster;
 use crate::data::DataIdentity;
-use crate::door::connection::Caller;
+use crate::door::guests::Caller;
 use crate::door::places::Places;
 use crate::intake::Intake;
 use crate::intake::joins::Joins;
