@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{FLAGS, Honest};
-use crate::harness::{FakeWorker, hello, within};
+use crate::harness::{FakeWorker, TestRun, hello, within};
 use crate::tls;
 
 /// A client certificate of the cluster's own authority that was valid until yesterday.
@@ -55,23 +55,32 @@ async fn an_expired_certificate_is_refused_at_once() {
     honest.ends_well().await;
 }
 
+fn socket(run: &TestRun) -> SocketAddr {
+    run.address.split_once("://").unwrap().1.parse().unwrap()
+}
+
+/// A thousand connections that say this by turns, and nothing after it.
+async fn besiege(run: &TestRun, says: [&[u8]; 4]) -> Vec<TcpStream> {
+    let mut open = Vec::new();
+    for word in says.into_iter().cycle().take(1000) {
+        let mut stream = within(TcpStream::connect(socket(run))).await.unwrap();
+        stream.write_all(word).await.unwrap();
+        open.push(stream);
+    }
+    open
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_connections_of_garbage_and_silence_disturb_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let honest = Honest::begin(&folder).await;
-    let address: SocketAddr = honest.run.address.strip_prefix("http://").unwrap().parse().unwrap();
-    let mut open = Vec::new();
-    for number in 0..1000 {
-        let mut stream = within(TcpStream::connect(address)).await.unwrap();
-        let says: &[u8] = match number % 4 {
-            0 => b"",
-            1 => b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
-            2 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            _ => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x04\xff\xff\xff\xff\xff\xffxxxxxxxxxxxxxxxxxxx",
-        };
-        stream.write_all(says).await.unwrap();
-        open.push(stream);
-    }
+    let says: [&[u8]; 4] = [
+        b"",
+        b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x04\xff\xff\xff\xff\xff\xffxxxxxxxxxxxxxxxxxxx",
+    ];
+    let mut open = besiege(&honest.run, says).await;
     // Whoever comes now is served.
     within(honest.intruder().await.client.get_status(StatusRequest {})).await.unwrap();
     // What is no HTTP/2 is not kept.
@@ -82,11 +91,33 @@ async fn a_thousand_connections_of_garbage_and_silence_disturb_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_connections_that_begin_no_tls_disturb_nobody_and_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = tls::certificates(&folder, "certs");
+    let honest = Honest::train(tls::start(&folder, &made, &FLAGS).await).await;
+    let says: [&[u8]; 4] = [
+        b"",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        // A greeting of 508 bytes that breaks off, and a record that is longer than any may be.
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x16\x03\x01\xff\xffxxxxxxxxxxxxxxxxxxx",
+    ];
+    let open = besiege(&honest.run, says).await;
+    within(honest.intruder().await.client.get_status(StatusRequest {})).await.unwrap();
+    let latest = tokio::time::Instant::now() + 2 * HANDSHAKE;
+    for mut stream in open {
+        let mut rest = Vec::new();
+        let read = stream.read_to_end(&mut rest);
+        tokio::time::timeout_at(latest, read).await.expect("it is kept").ok();
+    }
+    honest.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_answers_and_reads_none_is_closed_like_the_silent() {
     let folder = tempfile::tempdir().unwrap();
     let honest = Honest::begin(&folder).await;
-    let address: SocketAddr = honest.run.address.strip_prefix("http://").unwrap().parse().unwrap();
-    let mut flood = within(TcpStream::connect(address)).await.unwrap();
+    let mut flood = within(TcpStream::connect(socket(&honest.run))).await.unwrap();
     let connected = Instant::now();
     // The preface, and settings without any.
     let mut says = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
