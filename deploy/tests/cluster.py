@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Proves the images and deploy/compose.yaml: a cluster of containers ends with the bytes of one worker without any.
 
-    python3 deploy/tests/cluster.py                build, then train undisturbed, with more workers, and under faults
-    python3 deploy/tests/cluster.py --no-build     with the images as they are
-    python3 deploy/tests/cluster.py --throughput 4 instead: how fast four containers and four processes train, by turns
+    python3 deploy/tests/cluster.py                           build, then train undisturbed and scaled, and under faults
+    python3 deploy/tests/cluster.py --build-arg OPT_LEVEL=1   build with an argument of deploy/Dockerfile
+    python3 deploy/tests/cluster.py --no-build                with the images as they are
+    python3 deploy/tests/cluster.py --throughput 4            instead: how fast four containers and four processes train
 
 With CONCENTRIC_MNIST_DIR it must train on MNIST. Where there is no Docker it says so and passes. Every wait has a
 deadline, and nothing it started is left behind.
@@ -22,7 +23,7 @@ import processes
 from commands import end_in_order, run, say
 from compose_cluster import ROOT, Cluster, compose_command
 from faults import disturb
-from recipe import SETTINGS, WORKERS, last_long_enough, results, speed
+from recipe import SETTINGS, WORKERS, image, last_long_enough, results, speed
 
 MORE_WORKERS = 6
 # For a figure of speed: longer epochs, of which the first does not count.
@@ -30,13 +31,14 @@ THROUGHPUT = {"CONCENTRIC_TRAIN_SAMPLES": "3000", "CONCENTRIC_EPOCHS": "4"}
 ROUNDS = 3
 
 
-def build():
+def build(arguments):
     environment = {**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")}
+    options = [part for argument in arguments for part in ("--build-arg", argument)]
     for target in ("coordinator", "worker"):
         started = time.monotonic()
-        run("docker", "build", "-f", "deploy/Dockerfile", "--target", target, "-t", f"concentric-{target}", ".",
+        run("docker", "build", "-f", "deploy/Dockerfile", "--target", target, *options, "-t", image(target), ".",
             timeout=1500, cwd=ROOT, env=environment)
-        size = int(run("docker", "image", "inspect", "-f", "{{.Size}}", f"concentric-{target}"))
+        size = int(run("docker", "image", "inspect", "-f", "{{.Size}}", image(target)))
         say(f"image {target}: {size / 1e6:.0f} MB, {time.monotonic() - started:.0f} s")
         if target == "coordinator" and size > 120e6:
             raise SystemExit("the coordinator's image is larger than 120 MB")
@@ -48,11 +50,10 @@ def prove(compose, scratch):
     expected = results(processes.train(scratch, 1))
     say(f"trains {SETTINGS['CONCENTRIC_EPOCHS']} epochs on {expected.data}")
     checks = [(f"{WORKERS} processes", results(processes.train(scratch, WORKERS)))]
-    for name, workers, course in [("undisturbed", WORKERS, undisturbed), ("scaled", MORE_WORKERS, scaled),
-                                  ("disturbed", WORKERS, disturb)]:
-        with Cluster(compose, scratch, name, workers) as cluster:
+    for name, course in [("scaled", scaled), ("disturbed", disturb)]:
+        with Cluster(compose, scratch, name) as cluster:
             course(cluster)
-            checks.append((f"{workers} containers, {name}", results(cluster.finish())))
+            checks.append((f"{WORKERS} containers, {name}", results(cluster.finish())))
     failed = [name for name, found in checks if found != expected]
     for name, found in checks:
         print(f"{'FAILED' if name in failed else 'ok'}  {name}: {found.checkpoint}, on {found.data}")
@@ -60,10 +61,18 @@ def prove(compose, scratch):
     return not failed
 
 
-def undisturbed(cluster):
+def scaled(cluster):
+    """Undisturbed but that there are more workers in the end than in the beginning."""
     first = cluster.wait("the first step is done", lambda status: status["step"] >= 1)
     say(f"from `up` to step {first['step']}: {time.monotonic() - cluster.started:.1f} s")
     check_locked(cluster)
+    before = cluster.all_train()
+    cluster.up(MORE_WORKERS)
+    status = cluster.all_train(after=before)
+    ranks = sorted(worker["rank"] for worker in status["workers"])
+    if ranks != list(range(MORE_WORKERS)):
+        raise SystemExit(f"ranks {ranks} in place of {MORE_WORKERS} different ones")
+    say(f"{MORE_WORKERS} workers train from step {status['step']} on")
 
 
 def check_locked(cluster):
@@ -79,15 +88,6 @@ def check_locked(cluster):
                             "http://127.0.0.1:29400"], timeout=30, capture_output=True, text=True)
     if asked.returncode == 0:
         raise SystemExit(f"it answers without TLS: {asked.stdout}")
-
-
-def scaled(cluster):
-    """All of them train, not only those that the run waits for."""
-    status = cluster.all_train()
-    ranks = sorted(worker["rank"] for worker in status["workers"])
-    if ranks != list(range(MORE_WORKERS)):
-        raise SystemExit(f"ranks {ranks} in place of {MORE_WORKERS} different ones")
-    say(f"{MORE_WORKERS} workers train from step {status['step']} on")
 
 
 def throughput(compose, scratch, workers):
@@ -107,17 +107,21 @@ def throughput(compose, scratch, workers):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-build", action="store_true", help="use the images that are there")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE",
+                        help="hand this to `docker build`; may be given again")
     parser.add_argument("--throughput", type=int, metavar="N", help="measure N containers against N processes instead")
     options = parser.parse_args()
     if options.throughput is not None and options.throughput < 1:
         parser.error(f"--throughput {options.throughput}: at least one worker trains")
+    if options.no_build and options.build_arg:
+        parser.error("--build-arg is for building, which --no-build leaves out")
     end_in_order()
     compose = compose_command()
     if not compose or subprocess.run(["docker", "info"], capture_output=True).returncode:
         print("skipped: no Docker engine with Compose is running here")
         return
     if not options.no_build:
-        build()
+        build(options.build_arg)
     scratch = Path(tempfile.mkdtemp(prefix="concentric-cluster-"))
     try:
         if options.throughput is not None:

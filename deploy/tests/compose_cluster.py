@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from commands import run, uninterrupted
-from recipe import SETTINGS, WORKERS, pictures
+from recipe import SETTINGS, WORKERS, image, pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = f"concentric-test-{os.getpid()}"
@@ -36,8 +36,6 @@ class Cluster:
             # Who is not root has to be able to read what the run leaves.
             self.environment["CONCENTRIC_USER"] = f"{os.getuid()}:{os.getgid()}"
         self.workers = workers
-        # Four is what the file says by itself.
-        self.scale = [] if workers == WORKERS else ["--scale", f"worker={workers}"]
 
     def __enter__(self):
         self.started = time.monotonic()
@@ -51,8 +49,12 @@ class Cluster:
     def __exit__(self, kind, *_):
         self.take_down(after_failure=kind is not None)
 
-    def up(self):
-        run(*self.compose, "up", "-d", "--no-build", *self.scale, timeout=240, env=self.environment)
+    def up(self, workers=None):
+        """Also while it trains, with another number of workers then."""
+        self.workers = workers or self.workers
+        # Four is what the file says by itself.
+        scale = [] if self.workers == WORKERS else ["--scale", f"worker={self.workers}"]
+        run(*self.compose, "up", "-d", "--no-build", *scale, timeout=240, env=self.environment)
 
     def take_down(self, after_failure):
         with uninterrupted():
@@ -154,5 +156,5 @@ class Cluster:
             if not path.is_file() or not path.stat().st_size:
                 raise SystemExit(f"{picture} did not arrive on the host")
         print(run("docker", "run", "--rm", "--network", "none", "-v", f"{self.folder}:/runs:ro",
-                  "concentric-coordinator", "audit", "/runs/run").strip())
+                  image("coordinator"), "audit", "/runs/run").strip())
         return self.run_directory

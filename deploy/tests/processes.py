@@ -3,7 +3,7 @@
 import os
 
 from commands import run
-from recipe import SETTINGS
+from recipe import SETTINGS, image
 
 
 def train(scratch, workers, name="processes", settings=None):
@@ -22,9 +22,9 @@ def copied_programs(scratch):
     programs = scratch / "programs"
     if not programs.exists():
         programs.mkdir()
-        for image, path in [("coordinator", "/usr/local/bin/coordinator"), ("worker", "/usr/local/bin/worker"),
-                            ("worker", "/opt/libtorch")]:
-            made = run("docker", "create", f"concentric-{image}").strip()
+        for program, path in [("coordinator", "/usr/local/bin/coordinator"), ("worker", "/usr/local/bin/worker"),
+                              ("worker", "/opt/libtorch")]:
+            made = run("docker", "create", image(program)).strip()
             run("docker", "cp", f"{made}:{path}", str(programs))
             run("docker", "rm", "-v", made)
     return programs

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 WORKERS = 4
+# Of the images: what `make cluster` uses is left alone.
+VERSION = "test"
 # Seconds that four workers train undisturbed: about twice what passes between the faults (faults.py), of which none may
 # come after the end.
 LONG_ENOUGH = 60
 LEAST_EPOCHS = 6
 MNIST = os.environ.get("CONCENTRIC_MNIST_DIR")
 SETTINGS = {
+    "CONCENTRIC_VERSION": VERSION,
     "CONCENTRIC_TRAIN_SAMPLES": "800",
     "CONCENTRIC_TEST_SAMPLES": "200",
     "CONCENTRIC_BATCH_SIZE": "20",
@@ -29,6 +32,10 @@ SETTINGS = {
 if MNIST:
     # Compose takes a relative folder to be one beside its file.
     SETTINGS["CONCENTRIC_MNIST_DIR"] = str(Path(MNIST).resolve())
+
+
+def image(program):
+    return f"concentric-{program}:{VERSION}"
 
 
 def last_long_enough(images_per_second):
