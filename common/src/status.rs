@@ -31,6 +31,9 @@ pub enum ServiceError {
     /// The run directory cannot take more: disk full or gone.
     #[error("{0}")]
     Storage(String),
+    /// Every step of the run is done; there is nothing left to come for.
+    #[error("{0}")]
+    Complete(String),
     /// The coordinator is ending; do not come back.
     #[error("{0}")]
     Ending(String),
@@ -60,6 +63,7 @@ impl From<ServiceError> for Status {
             ServiceError::NotFound(_) => Code::NotFound,
             ServiceError::TimedOut(_) => Code::DeadlineExceeded,
             ServiceError::Storage(_) => Code::ResourceExhausted,
+            ServiceError::Complete(_) => Code::OutOfRange,
             ServiceError::Ending(_) => Code::Aborted,
             ServiceError::Unreachable(_) => Code::Unavailable,
             ServiceError::Internal(_) => Code::Internal,
@@ -83,6 +87,7 @@ impl From<Status> for ServiceError {
             Code::NotFound => Self::NotFound(message),
             Code::DeadlineExceeded => Self::TimedOut(message),
             Code::ResourceExhausted => Self::Storage(message),
+            Code::OutOfRange => Self::Complete(message),
             Code::Aborted => Self::Ending(message),
             Code::Unavailable | Code::Cancelled | Code::Unknown => Self::Unreachable(message),
             _ => Self::Internal(message),
@@ -106,6 +111,7 @@ mod tests {
             ServiceError::NotFound(text()),
             ServiceError::TimedOut(text()),
             ServiceError::Storage(text()),
+            ServiceError::Complete(text()),
             ServiceError::Ending(text()),
             ServiceError::Unreachable(text()),
             ServiceError::Internal(text()),

@@ -45,6 +45,9 @@ pub struct Cluster {
     /// The key-value store of the current generation.
     pub rendezvous: Rendezvous,
     outcome: watch::Sender<Option<Outcome>>,
+    /// Workers that came when the run was complete, and how long they are waited for.
+    latecomers: watch::Sender<usize>,
+    latecomers_timeout: Duration,
     /// Slots that a worker is to be started for, and after how long.
     spawns: mpsc::UnboundedSender<(Slot, Duration)>,
 }
@@ -100,6 +103,7 @@ impl Cluster {
     /// Nobody is there yet.
     pub fn new(parts: Parts) -> Self {
         let Parts { rules, past, welcome, start, books, clock, spawns } = parts;
+        let latecomers_timeout = rules.timing.latecomers_timeout;
         let state = State {
             membership: Membership::new(rules, past),
             books,
@@ -116,6 +120,8 @@ impl Cluster {
             start,
             rendezvous: Rendezvous::default(),
             outcome: watch::Sender::new(None),
+            latecomers: watch::Sender::new(0),
+            latecomers_timeout,
             spawns,
         }
     }
@@ -147,8 +153,11 @@ impl Cluster {
         let seat = Seat::new(Arc::clone(self), session, closing);
         self.apply(Event::Joined(Join { session, slot, protocol_version, identity, held }));
         let refused = || Err(ServiceError::Ending("the coordinator is ending".to_string()));
-        answer.await.unwrap_or_else(|_| refused())?;
-        Ok((seat, received))
+        let answer = answer.await.unwrap_or_else(|_| refused());
+        if matches!(answer, Err(ServiceError::Complete(_))) {
+            self.latecomers.send_modify(|told| *told += 1);
+        }
+        answer.map(|()| (seat, received))
     }
 
     /// Takes one event in and does what follows from it.
@@ -202,6 +211,23 @@ impl Cluster {
         let mut outcome = self.outcome.subscribe();
         let ended = outcome.wait_for(Option::is_some).await;
         ended.expect("the sender lives as long as self").clone().expect("waited for it")
+    }
+
+    /// After the last step: waits for workers that are missing, which may be on their way, so that they are told that
+    /// the run is complete. Without that they would look for a coordinator that is gone.
+    pub async fn wait_for_latecomers(&self) {
+        let missing = self.lock().membership.missing();
+        if missing == 0 {
+            return;
+        }
+        let limit = humantime::format_duration(self.latecomers_timeout);
+        tracing::info!(
+            missing,
+            "the run is complete; telling missing workers that come within {limit}"
+        );
+        let mut told = self.latecomers.subscribe();
+        let all_told = told.wait_for(|told| *told >= missing);
+        tokio::time::timeout(self.latecomers_timeout, all_told).await.ok();
     }
 
     /// Refuses what does not belong to the running generation.

@@ -277,11 +277,14 @@ impl Running {
     }
 
     async fn shut_down(&mut self, ended: &Ended) {
+        let complete = ended.outcome == Outcome::Completed;
+        if complete {
+            self.shared.cluster.wait_for_latecomers().await;
+        }
         self.no_more_calls.cancel();
         if timeout(FAREWELL, &mut self.server).await.is_err() {
             self.server.abort();
         }
-        let complete = ended.outcome == Outcome::Completed;
         if let Some(workers) = self.workers.take() {
             workers.end(if complete { LEAVE.0 } else { LEAVE.1 }).await;
         }

@@ -6,7 +6,7 @@ use common::ids::{Generation, Slot};
 use common::status::ServiceError;
 use proto::PROTOCOL_VERSION;
 
-use super::event::{Decision, Held, Identity, Join, Report, SessionId};
+use super::event::{Decision, Held, Identity, Join, Outcome, Report, SessionId};
 use super::forming::Haste;
 use super::{HardwareRule, Member, Membership, Phase, Probe, Standing};
 
@@ -131,8 +131,8 @@ impl Membership {
                 env!("CARGO_PKG_VERSION"),
             )));
         }
-        if self.has_ended() {
-            return Err(ServiceError::Ending("the run is over".to_string()));
+        if let Phase::Ended(outcome) = &self.phase {
+            return Err(over(outcome));
         }
         if let Some(stop) = &self.stop
             && join.held.is_none()
@@ -180,6 +180,14 @@ impl Membership {
 pub(super) fn is_same_process(holder: &Identity, candidate: &Identity) -> bool {
     let of = |identity: &Identity| (identity.process_id, identity.incarnation);
     of(holder) == of(candidate) && holder.host == candidate.host
+}
+
+/// What whoever still comes is told.
+pub(super) fn over(outcome: &Outcome) -> ServiceError {
+    match outcome {
+        Outcome::Completed => ServiceError::Complete("the run is complete".to_string()),
+        _ => ServiceError::Ending("the run is over".to_string()),
+    }
 }
 
 /// What must be equal for equal bits.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use common::ids::Generation;
 use common::ids::Slot;
-use common::status::ServiceError;
 
+use super::admission::over;
 use super::event::{Decision, Outcome, SessionId};
 use super::{FinishedAt, Member, Membership, Phase, Standing, Stop};
 
@@ -112,9 +112,8 @@ impl Membership {
     /// Refuses who still asks for a slot, then ends.
     pub(super) fn end(&mut self, outcome: Outcome) -> Vec<Decision> {
         let probes = std::mem::take(&mut self.probes);
-        let over = || ServiceError::Ending("the run is over".to_string());
-        let mut decisions: Vec<_> =
-            probes.into_values().map(|probe| self.refuse_candidate(probe, over())).collect();
+        let refuse = |probe| self.refuse_candidate(probe, over(&outcome));
+        let mut decisions: Vec<_> = probes.into_values().map(refuse).collect();
         self.phase = Phase::Ended(outcome.clone());
         decisions.push(Decision::End(outcome));
         decisions

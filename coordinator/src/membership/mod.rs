@@ -219,6 +219,14 @@ impl Membership {
         self.losses
     }
 
+    /// Workers that the run shall have and that are not here. Those that the coordinator starts it also ends.
+    pub fn missing(&self) -> usize {
+        match self.rules.spawning {
+            Spawning::Spawned => 0,
+            Spawning::ByHand => (self.wanted as usize).saturating_sub(self.members.len()),
+        }
+    }
+
     fn heard(&mut self, now: Duration, session: SessionId, report: Report) -> Vec<Decision> {
         let generation = self.generation;
         if let Some(member) = self.member(session) {

@@ -59,6 +59,8 @@ pub struct Timing {
     pub rejoin_timeout: Duration,
     /// After a stop: how long members may take to store their state.
     pub stop_timeout: Duration,
+    /// After the last step: how long workers that are missing are waited for, to be told that the run is complete.
+    pub latecomers_timeout: Duration,
 }
 
 impl Default for Timing {
@@ -70,6 +72,7 @@ impl Default for Timing {
             pause_timeout: Duration::from_secs(120),
             rejoin_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(30),
+            latecomers_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use common::status::ServiceError;
 use coordinator::interrupts::Interrupt;
 use coordinator::membership::Outcome;
 use proto::Failed;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
 
-use crate::harness::{FakeWorker, TestRun};
+use crate::harness::{FakeWorker, TIMING, TestRun, hello};
 
 async fn two(folder: &tempfile::TempDir) -> (TestRun, FakeWorker, FakeWorker) {
     let run = TestRun::start(folder, &["--workers", "2"]).await;
@@ -38,6 +39,27 @@ async fn everyone_done_is_thanked_and_the_run_is_complete() {
     }
     let ended = run.ended().await;
     assert_eq!((&ended.outcome, ended.exit_code()), (&Outcome::Completed, 0));
+}
+
+#[tokio::test]
+async fn who_is_missing_when_the_run_is_complete_is_told_so_and_not_waited_for_any_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TestRun::start(&folder, &["--workers", "2", "--min-workers", "1"]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 2).await;
+    let second = workers.pop().unwrap();
+    let mut first = workers.pop().unwrap();
+    drop(second);
+    first.halted().await;
+    first.leave(1, 3).await;
+    first.start().await;
+    first.finish_in(2, false, 30).await;
+    assert!(matches!(first.order().await, Ok(Some(Order::Goodbye(_)))));
+    drop(first);
+    let begin = Instant::now();
+    let told = FakeWorker::join_as(&run, hello(1)).await.unwrap_err();
+    assert_eq!(told, ServiceError::Complete("the run is complete".to_string()));
+    assert_eq!(run.ended().await.exit_code(), 0);
+    assert!(begin.elapsed() < TIMING.latecomers_timeout, "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

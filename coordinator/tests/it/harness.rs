@@ -50,6 +50,7 @@ pub const TIMING: Timing = Timing {
     leave_timeout: Duration::from_secs(2),
     rejoin_timeout: Duration::from_secs(60),
     stop_timeout: Duration::from_secs(2),
+    latecomers_timeout: Duration::from_secs(2),
 };
 
 /// Ends a test that hangs.

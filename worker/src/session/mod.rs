@@ -61,8 +61,8 @@ impl Kept {
 /// Why the run did not end well, in words for the user.
 pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
     let mut kept = None;
-    let mut stay = first_stay(args).await?;
-    loop {
+    let mut next = first_stay(args).await?;
+    while let Some(stay) = next {
         let slot = stay.slot();
         let reason = match stay.obey(&mut kept).await {
             End::Done => return Ok(()),
@@ -75,11 +75,14 @@ pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
             }
         };
         tracing::warn!("{reason}; joining anew");
-        stay = next_stay(args, slot, kept.as_ref(), &reason).await?;
+        next = next_stay(args, slot, kept.as_ref(), &reason).await?;
     }
+    tracing::info!("the run is complete: there is nothing left to do");
+    Ok(())
 }
 
-async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Stay> {
+/// None where the run is complete.
+async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Option<Stay>> {
     let refused = |error| anyhow!("{error}").context("the coordinator refused this worker");
     let mut told = false;
     let limit = args.connect_timeout;
@@ -89,7 +92,8 @@ async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Stay> {
         }
     });
     match found.await {
-        Ok(stay) => Ok(stay),
+        Ok(stay) => Ok(Some(stay)),
+        Err(ServiceError::Complete(_)) => Ok(None),
         Err(error @ ServiceError::Unreachable(_)) => bail!(
             "no coordinator at {} within {limit:?} ({error}); start it, or give its address with --coordinator",
             args.coordinator,
@@ -98,13 +102,14 @@ async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Stay> {
     }
 }
 
-/// Joins after a stay in `slot` that ended for `reason`. A slot that was given may be another's by now.
+/// Joins after a stay in `slot` that ended for `reason`; none where the run is complete. A slot that was given may be
+/// another's by now.
 async fn next_stay(
     args: &WorkerArgs,
     slot: Slot,
     kept: Option<&Kept>,
     reason: &str,
-) -> anyhow::Result<Stay> {
+) -> anyhow::Result<Option<Stay>> {
     let limit = args.coordinator_timeout;
     let held = || kept.map(Kept::describe);
     let not_yet = |error: &ServiceError| tracing::debug!(%error, "not yet");
@@ -114,7 +119,8 @@ async fn next_stay(
         found = join_within(args, (None, held()), limit, not_yet).await;
     }
     match found {
-        Ok(stay) => Ok(stay),
+        Ok(stay) => Ok(Some(stay)),
+        Err(ServiceError::Complete(_)) => Ok(None),
         Err(error @ ServiceError::Unreachable(_)) => bail!(
             "{reason}; no coordinator came back at {} within {limit:?} ({error})",
             args.coordinator

@@ -161,6 +161,26 @@ fn a_worker_whose_cable_is_pulled_is_evicted_and_comes_back_as_new() {
 }
 
 #[test]
+fn a_worker_that_comes_back_after_the_last_step_learns_that_the_run_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("run");
+    let mut run = disturbed(&root).with(&["--workers", "2"]).start();
+    let [zero, one] = [0, 1].map(|rank| Worker::join(&mut run, rank));
+    run.wait_for_step(6);
+    one.signal(Signal::SIGKILL);
+    let log = root.join("coordinator.log");
+    run.wait_for("the end", || {
+        std::fs::read_to_string(&log).ok()?.contains("telling missing workers").then_some(())
+    });
+    let late = Worker::join(&mut run, 1).wait();
+    assert_eq!(late.code, Some(0), "{}", late.printed);
+    assert!(late.printed.contains("there is nothing left to do"), "{}", late.printed);
+    assert_eq!(run.wait().code, Some(0));
+    check_ended_well([zero]);
+    check_equal(&root);
+}
+
+#[test]
 fn two_at_once_and_all_but_one_may_die() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("run");
