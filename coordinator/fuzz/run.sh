@@ -47,6 +47,7 @@ export -f fuzz
 keep() {
     local target
     for target in $(all_targets); do
+        unpack "$target"
         rm -rf "artifacts/$target.least" && mkdir -p "artifacts/$target.least"
         "$programs/$target" -merge=1 "artifacts/$target.least" "corpus/$target" "grown/$target" 2>/dev/null
         tar -C "artifacts/$target.least" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
