@@ -19,7 +19,7 @@ use tonic::transport::server::Connected;
 use super::guests::{Caller, Visit};
 
 /// What every HTTP/2 client says first.
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A way for bytes.
 #[derive(Debug)]

@@ -128,9 +128,9 @@ async fn part(mut stream: TcpStream) {
 mod tests {
     use tonic::transport::server::Connected;
 
+    use super::super::connection::PREFACE;
     use super::*;
 
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     const LIMIT: Duration = Duration::from_secs(5);
 
     /// Reads from a connection that says nothing until it is closed.

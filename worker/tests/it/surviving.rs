@@ -53,11 +53,14 @@ fn check_equal(root: &Path) {
     assert!(audit.status.success() && said.contains("2 epochs used each of 400"), "{said}");
 }
 
-fn wait_for_eviction(run: &mut Run) {
+/// Until the coordinator's log has this.
+fn wait_for_log(run: &mut Run, text: &str) {
     let log = run.root.join("coordinator.log");
-    run.wait_for("the eviction", || {
-        std::fs::read_to_string(&log).ok()?.contains("has not been heard from").then_some(())
-    });
+    run.wait_for(text, || std::fs::read_to_string(&log).ok()?.contains(text).then_some(()));
+}
+
+fn wait_for_eviction(run: &mut Run) {
+    wait_for_log(run, "has not been heard from");
 }
 
 fn check_ended_well<const N: usize>(workers: [Worker; N]) {
@@ -168,10 +171,7 @@ fn a_worker_that_comes_back_after_the_last_step_learns_that_the_run_is_complete(
     let [zero, one] = [0, 1].map(|rank| Worker::join(&mut run, rank));
     run.wait_for_step(6);
     one.signal(Signal::SIGKILL);
-    let log = root.join("coordinator.log");
-    run.wait_for("the end", || {
-        std::fs::read_to_string(&log).ok()?.contains("telling missing workers").then_some(())
-    });
+    wait_for_log(&mut run, "telling missing workers");
     let late = Worker::join(&mut run, 1).wait();
     assert_eq!(late.code, Some(0), "{}", late.printed);
     assert!(late.printed.contains("there is nothing left to do"), "{}", late.printed);
