@@ -158,16 +158,13 @@ impl Running {
         shared.tasks.spawn(progress::show(Arc::clone(&shared), terminal.clone()));
         let (exited, exits) = mpsc::unbounded_channel();
         let workers = spawn.map(|spawn| {
-            let config = &shared.config;
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let plan = SpawnPlan {
                 program: spawn.program,
-                parallel: (cores / config.workers as usize).max(1),
                 url: url(scheme, address),
                 access: spawn.access,
                 logs: shared.directory.root().join(WORKER_LOGS),
             };
-            begin_spawning(plan, config.workers, &processes, exited)
+            begin_spawning(plan, shared.config.workers, &processes, exited)
         });
         let workers = workers.transpose()?;
         Ok(Self {

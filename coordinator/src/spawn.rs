@@ -36,8 +36,6 @@ const ADOPTED_POLL: Duration = Duration::from_millis(200);
 pub struct SpawnPlan {
     /// The worker's program.
     pub program: PathBuf,
-    /// Logical shards that each computes side by side: its share of the cores.
-    pub parallel: usize,
     /// Where the coordinator listens.
     pub url: String,
     /// Variables that say how they are let in; the join token, where it is in no file, is in this process's own.
@@ -196,7 +194,6 @@ fn start_one(plan: &SpawnPlan, slot: Slot) -> Result<Child> {
     let child = Command::new(&plan.program)
         .args(["--rank", &slot.to_string()])
         .args(["--coordinator", &plan.url])
-        .args(["--parallel", &plan.parallel.to_string()])
         .envs(plan.access.iter().map(|(name, path)| (name, path)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

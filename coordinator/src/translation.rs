@@ -19,6 +19,7 @@ pub fn identity(hello: &Hello) -> Identity {
         program_version: hello.program_version.clone(),
         process_id: hello.process_id,
         incarnation: hello.incarnation,
+        machine: hello.machine.clone(),
     }
 }
 
@@ -83,6 +84,8 @@ pub fn start_of(start: Start, begin: &Begin, place: &Place, beginning: &Beginnin
         source_rank,
         lacking,
         pictures_from: beginning.pictures_from,
+        local_rank: place.local.rank,
+        local_world_size: place.local.world_size,
         ..start
     }
 }

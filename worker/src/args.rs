@@ -13,6 +13,7 @@ use tonic::transport::Uri;
 
 use crate::collective::agreement::{CollectiveChoice, CollectiveOptions};
 use crate::collective::nccl;
+use crate::cpus::CpuBind;
 use crate::device::{self, DeviceChoice, EngineChoice, Placement};
 use crate::graphs::{self, GraphChoice, Graphs};
 
@@ -64,9 +65,13 @@ struct RawArgs {
         value_name = "SECONDS"
     )]
     coordinator_timeout: f64,
-    /// Logical shards to compute side by side; does not change the result [default: the cores, divided by --threads]
+    /// Logical shards to compute side by side; does not change the result [default: this worker's share of the machine's
+    /// cores, divided by --threads]
     #[arg(long, env = "CONCENTRIC_PARALLEL", value_name = "COUNT")]
     parallel: Option<usize>,
+    /// Whether to compute on a share of the machine's cores of its own; does not change the result
+    #[arg(long, env = "CONCENTRIC_CPU_BIND", value_enum, default_value_t = CpuBind::Auto)]
+    cpu_bind: CpuBind,
     #[command(flatten)]
     access: Access,
 }
@@ -94,6 +99,8 @@ pub struct WorkerArgs {
     pub coordinator_timeout: Duration,
     /// Logical shards side by side, if given.
     pub parallel: Option<usize>,
+    /// Which processors it is bound to.
+    pub cpu_bind: CpuBind,
     /// How it is let in.
     pub access: Access,
 }
@@ -173,6 +180,7 @@ impl WorkerArgs {
             connect_timeout,
             coordinator_timeout,
             parallel: raw.parallel,
+            cpu_bind: raw.cpu_bind,
             access: raw.access,
         })
     }
@@ -315,6 +323,7 @@ mod tests {
         refused(&["--rank", "0", "--coordinator", "http://host"], "has no port");
         refused(&["--rank", "0", "--coordinator", "ftp://host:1"], "http://HOST:PORT");
         refused(&["--rank", "0", "--parallel", "0"], "--parallel");
+        refused(&["--rank", "0", "--cpu-bind", "sockets"], "[possible values: auto, cores, none]");
         refused(&["--rank", "0", "--connect-timeout", "-1"], "unexpected argument");
     }
 }

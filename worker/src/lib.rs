@@ -25,6 +25,7 @@ pub mod bridge;
 pub mod center_loss;
 pub mod checkpoint;
 pub mod collective;
+pub mod cpus;
 pub mod device;
 pub mod device_fault;
 pub mod epoch_features;

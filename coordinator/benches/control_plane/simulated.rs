@@ -195,5 +195,6 @@ fn hello(slot: u32) -> Hello {
         process_id: slot,
         held: None,
         incarnation: u64::from(slot),
+        machine: String::new(),
     }
 }

@@ -244,6 +244,7 @@ fn hello(choices: &mut Choices<'_>, generation: u64) -> Hello {
         hardware: choices.text(&["a", "a", "a", "b"]),
         libtorch_version: choices.text(&["a", "a", "a", "b"]),
         protocol_version: choices.of(&[0, 0, 0, 1]),
+        machine: choices.text(&["", "m", "n"]),
         ..Hello::default()
     }
 }

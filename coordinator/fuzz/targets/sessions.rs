@@ -90,7 +90,7 @@ fn let_in(who: u8, hello: Hello, joins: &Joins, now: Duration) -> Option<Hello> 
     let hello = INTAKE.check_hello(hello).ok()?;
     let held = hello.held.as_ref();
     let run = held.map_or("", |held| &held.run);
-    for name in [&hello.advertise, &hello.device, &hello.hardware, run] {
+    for name in [&hello.advertise, &hello.device, &hello.hardware, &hello.machine, run] {
         assert!(name.len() <= 256 && !name.contains('\n'), "{name:?}");
     }
     check_reached(held.and_then(|held| held.reached.as_ref()));

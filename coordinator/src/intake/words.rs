@@ -19,10 +19,10 @@ impl Intake {
     /// # Errors
     /// What is wrong with it.
     pub fn check_hello(&self, mut hello: Hello) -> Result<Hello, ServiceError> {
-        let Hello { advertise, device, hardware, libtorch_version, program_version, held, .. } =
-            &hello;
-        let run = held.as_ref().map_or("", |held| &held.run);
-        for name in [advertise, device, hardware, libtorch_version, program_version, run] {
+        let Hello { advertise, device, hardware, libtorch_version, program_version, .. } = &hello;
+        let run = hello.held.as_ref().map_or("", |held| &held.run);
+        let names = [advertise, device, hardware, libtorch_version, program_version];
+        for name in names.into_iter().map(String::as_str).chain([hello.machine.as_str(), run]) {
             check_name(name).map_err(|why| refused("a worker's Hello", why))?;
         }
         hello.held = hello.held.filter(|held| self.check_reached(held.reached.as_ref()).is_ok());

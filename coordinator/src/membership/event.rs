@@ -165,6 +165,8 @@ pub struct Identity {
     pub process_id: u32,
     /// Drawn by the process when it started.
     pub incarnation: u64,
+    /// The same for all processes of a machine, and for no others; empty where it is not known.
+    pub machine: String,
 }
 
 /// What a heartbeat says.
@@ -303,6 +305,17 @@ pub struct Place {
     pub session: SessionId,
     /// Its number in the generation.
     pub rank: Rank,
+    /// Among the members on its machine.
+    pub local: LocalPlace,
+}
+
+/// A member's place among those of its generation that are on its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalPlace {
+    /// Its number among them, from 0, in the order of ranks.
+    pub rank: u32,
+    /// How many they are.
+    pub world_size: u32,
 }
 
 /// A member that is gone.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::ids::{Generation, Rank, Slot};
 
 use super::event::{Begin, Decision, Origin, Outcome, Place, Reached, SessionId};
+use super::machines::local_places;
 use super::{Departure, Membership, Phase, Standing};
 
 /// How urgently members are to leave.
@@ -188,10 +189,13 @@ impl Membership {
         self.absent.clear();
         self.awaited_until = None;
         let active = self.active(newest);
+        let machines: Vec<&str> =
+            active.iter().map(|slot| self.members[slot].identity.machine.as_str()).collect();
+        let local = local_places(&machines);
         let mut members = Vec::with_capacity(active.len());
         let mut lacking = Vec::new();
         let mut source = None;
-        for (slot, rank) in active.into_iter().zip((0..).map(Rank)) {
+        for ((slot, rank), local) in active.into_iter().zip((0..).map(Rank)).zip(local) {
             let member = self.members.get_mut(&slot).expect("active slots are held");
             match newest {
                 Some(_) if member.holds == newest => source = source.or(Some(rank)),
@@ -200,7 +204,7 @@ impl Membership {
             member.rank = Some(rank);
             member.standing = Standing::Working;
             member.last_heard = member.last_heard.max(now);
-            members.push(Place { slot, session: member.session, rank });
+            members.push(Place { slot, session: member.session, rank, local });
         }
         for member in self.members.values_mut() {
             member.holds = None;

@@ -4,6 +4,7 @@
 //! - `admission`: who may join, and the probe of a slot's holder;
 //! - `placing`: the slot of a worker that asks for none;
 //! - `forming`: how members leave a generation and the next one begins;
+//! - `machines`: which of its members are on one machine;
 //! - `losing`: members that are gone: by news, by silence, by failing to answer;
 //! - `leaving`: members that are let go: drained, scaled away;
 //! - `ending`: stops, failures, completion;
@@ -23,6 +24,7 @@ mod event;
 mod forming;
 mod leaving;
 mod losing;
+mod machines;
 #[cfg(test)]
 mod model;
 mod placing;
@@ -32,8 +34,8 @@ mod tests;
 mod view;
 
 pub use event::{
-    Begin, Decision, Event, Held, Identity, Join, Loss, Origin, Outcome, Place, Reached, Report,
-    SessionId,
+    Begin, Decision, Event, Held, Identity, Join, LocalPlace, Loss, Origin, Outcome, Place,
+    Reached, Report, SessionId,
 };
 pub use rules::{HardwareRule, Rules, Spawning, Timing};
 pub use view::{MemberView, View};

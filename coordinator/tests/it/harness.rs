@@ -221,6 +221,7 @@ pub fn hello(slot: u32) -> Hello {
         process_id: 100 + slot,
         held: None,
         incarnation: 1000 + u64::from(slot),
+        machine: String::new(),
     }
 }
 

@@ -63,6 +63,23 @@ async fn mixed_hardware_can_be_allowed() {
 }
 
 #[tokio::test]
+async fn workers_are_told_who_shares_their_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TestRun::start(&folder, &["--workers", "3", "--logical-shards", "3"]).await;
+    let mut workers = Vec::new();
+    for (slot, machine) in (0..).zip(["a", "b", "a"]) {
+        let hello = Hello { machine: machine.to_string(), ..hello(slot) };
+        workers.push(FakeWorker::join_as(&run, hello).await.unwrap());
+    }
+    let mut places = Vec::new();
+    for worker in &mut workers {
+        let start = worker.start().await;
+        places.push((start.local_rank, start.local_world_size));
+    }
+    assert_eq!(places, [(0, 2), (0, 1), (1, 2)]);
+}
+
+#[tokio::test]
 async fn a_holder_that_answers_keeps_its_slot() {
     let folder = tempfile::tempdir().unwrap();
     let run = TestRun::start(&folder, &["--workers", "2"]).await;

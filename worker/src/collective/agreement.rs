@@ -12,6 +12,7 @@ use tch::Device;
 use super::store::wait_for;
 use super::{AbortHandle, CollectiveError, KeyValueStore};
 use crate::bridge::cuda;
+use crate::hardware;
 
 /// `--collective`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -58,10 +59,8 @@ pub enum Decision {
 /// A name for the device of this process, as [`Statement::gpu`] needs it.
 pub fn name_of(device: Device) -> Option<String> {
     let Device::Cuda(number) = device else { return None };
-    // The same in all containers of a machine, other than its name.
-    let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let address = cuda::address_of(number).unwrap_or_else(|| format!("number {number}"));
-    Some(format!("{} {address}", machine.trim()))
+    Some(format!("{} {address}", hardware::machine()))
 }
 
 impl Statement {

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use common::config::Config;
 use common::ids::{Epoch, Generation, Rank, WorldSize};
 use proto::{Start, StartFrom};
+use tch::Device;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +15,8 @@ use super::Kept;
 use super::connection::Client;
 use super::joining::Post;
 use crate::collective::AbortHandle;
+use crate::cpus::{Binding, LocalPlace};
 use crate::fault::Faults;
-use crate::hardware;
 use crate::link::Link;
 use crate::progress::Progress;
 use crate::trainer::{
@@ -55,8 +56,11 @@ impl RunningGeneration {
         let ended = CancellationToken::new();
         let link = Link::new(Handle::current(), client.clone(), number, ended.clone());
         let threads = config.thread_count() as usize;
-        let default_parallel = (hardware::cores() / threads).max(1);
-        let parallel = post.parallel.unwrap_or(default_parallel).min(config.shard_count());
+        let local = LocalPlace::new(start.local_rank, start.local_world_size);
+        let parallel = post.parallel.unwrap_or_else(|| local.parallel(threads));
+        let parallel = parallel.min(config.shard_count());
+        let computing = if post.place.device == Device::Cpu { parallel * threads } else { 0 };
+        let binding = Binding { choice: post.cpu_bind, place: local, computing };
         progress.begin();
         let task = Task {
             facts: RunFacts {
@@ -82,7 +86,7 @@ impl RunningGeneration {
         };
         let (rank, world_size) = (task.rank, task.world_size);
         tracing::info!(generation = start.generation, %rank, %world_size, parallel, "starting");
-        let ending = spawn(task)?;
+        let ending = spawn(binding, task)?;
         Ok(Self { run: start.run, number, ending, requests, abort, ended })
     }
 
@@ -113,11 +117,18 @@ impl Drop for RunningGeneration {
     }
 }
 
-fn spawn(task: Task) -> anyhow::Result<oneshot::Receiver<Ending>> {
+fn spawn(binding: Binding, task: Task) -> anyhow::Result<oneshot::Receiver<Ending>> {
     let (sender, ending) = oneshot::channel();
     std::thread::Builder::new()
         .name("trainer".to_string())
         .spawn(move || {
+            match binding.take_effect() {
+                Ok(Some(cpus)) => tracing::info!(%cpus, "computing on this worker's share"),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot compute on a share of the cores alone")
+                }
+            }
             // A panic drops the sender, which tells of it.
             let run = std::panic::AssertUnwindSafe(|| trainer::run(task));
             if let Ok(ending) = std::panic::catch_unwind(run) {

@@ -18,6 +18,7 @@ use super::own_address;
 use crate::args::WorkerArgs;
 use crate::bridge;
 use crate::collective::agreement::CollectiveOptions;
+use crate::cpus::CpuBind;
 use crate::device::Place;
 use crate::graphs::Graphs;
 use crate::hardware;
@@ -40,6 +41,8 @@ pub struct Post {
     pub advertise: String,
     /// Logical shards side by side, if given.
     pub parallel: Option<usize>,
+    /// Which processors it is bound to.
+    pub cpu_bind: CpuBind,
 }
 
 /// A worker that was let in.
@@ -88,6 +91,7 @@ pub async fn join(
         collective: args.collective.clone(),
         advertise,
         parallel: args.parallel,
+        cpu_bind: args.cpu_bind,
     };
     Ok(Joined { post, client, words, orders, welcome })
 }
@@ -147,5 +151,6 @@ fn hello(
         process_id: std::process::id(),
         held,
         incarnation: incarnation(),
+        machine: hardware::machine(),
     }
 }

@@ -142,6 +142,25 @@ fn workers_without_a_rank_share_the_slots() {
     check_undisturbed(run, workers);
 }
 
+#[test]
+fn workers_of_one_machine_compute_on_shares_of_it() {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        eprintln!("skipped: there is one core here, of which there are no shares");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = waiting(&folder, "2");
+    let address = run.address();
+    let flags = ["--coordinator", &address, "--parallel", "1", "--cpu-bind", "cores"];
+    let start = || Worker::start(folder.path(), &run.mark, &flags);
+    let workers: Vec<Worker> = [start(), start()].into();
+    run.wait_for_step(2);
+    let share =
+        |worker: &Worker| said_of(&worker.printed(), "computing on this worker's share", "cpus=");
+    assert_ne!(share(&workers[0]), share(&workers[1]));
+    check_undisturbed(run, workers);
+}
+
 fn start_one_more(run: &Run, flags: &[&str]) -> Ending {
     let folder = run.root.parent().expect("a run lies in a test's folder");
     Worker::start(folder, &run.mark, flags).wait()
@@ -149,6 +168,11 @@ fn start_one_more(run: &Run, flags: &[&str]) -> Ending {
 
 /// The slot that a worker says it was given.
 fn given(printed: &str) -> String {
-    let line = printed.lines().find(|line| line.contains("was given this slot")).expect(printed);
-    line.rsplit_once("slot=").expect(line).1.trim().to_string()
+    said_of(printed, "was given this slot", "slot=")
+}
+
+/// What follows `name` at the end of the line that says `what`.
+fn said_of(printed: &str, what: &str, name: &str) -> String {
+    let line = printed.lines().find(|line| line.contains(what)).expect(printed);
+    line.rsplit_once(name).expect(line).1.trim().to_string()
 }

@@ -57,6 +57,7 @@ async fn reasons_are_kept_short_and_names_are_one_line() {
     for wrong in [
         Hello { advertise: "x".repeat(300), ..hello(2) },
         Hello { hardware: "a\nb".to_string(), ..hello(2) },
+        Hello { machine: "x".repeat(300), ..hello(2) },
         Hello { held: Some(held), ..hello(2) },
     ] {
         let refused = FakeWorker::join_as(&honest.run, wrong).await.unwrap_err();
