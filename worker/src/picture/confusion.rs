@@ -153,7 +153,7 @@ mod tests {
         let image = decode(&png);
         let at = |row, column| {
             let (x, y) = corner(row, column);
-            image.get_pixel(x as u32 + 6, y as u32 + 6).0
+            image.pixel(x as u32 + 6, y as u32 + 6)
         };
         assert_eq!(at(0, 0), [0x1c, 0x5f, 0xb0]);
         assert_eq!(at(3, 4), [255; 3]);

@@ -1,11 +1,10 @@
 //! From a painted surface to the bytes of a file.
 
 use common::config::PictureFormat;
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
+use jpeg_encoder::{ColorType, SamplingFactor};
 
 use super::PictureError;
+use super::raster::Raster;
 use super::surface::Surface;
 
 /// Keeps the dots' edges clean.
@@ -26,15 +25,28 @@ pub(super) fn render(
         Surface::Vector { svg, .. } => return Ok(svg.finish().into_bytes()),
         Surface::Bitmap(raster) => raster,
     };
+    if format == PictureFormat::Jpg { jpeg(&raster) } else { png(&raster) }
+}
+
+fn png(raster: &Raster) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
-    let (pixels, rgb) = (&raster.pixels, ExtendedColorType::Rgb8);
-    if format == PictureFormat::Jpg {
-        JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
-            .write_image(pixels, size.0, size.1, rgb)?;
-    } else {
-        // Few colours and long runs of them: unfiltered rows compress best and fastest.
-        PngEncoder::new_with_quality(&mut bytes, CompressionType::Level(4), FilterType::NoFilter)
-            .write_image(pixels, size.0, size.1, rgb)?;
-    }
+    let mut encoder = png::Encoder::new(&mut bytes, raster.width, raster.height);
+    encoder.set_color(png::ColorType::Rgb);
+    // Few colours and long runs of them: unfiltered rows compress best and fastest.
+    encoder.set_deflate_compression(png::DeflateCompression::Level(4));
+    encoder.set_filter(png::Filter::NoFilter);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&raster.pixels)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+fn jpeg(raster: &Raster) -> Result<Vec<u8>, PictureError> {
+    let side = |pixels: u32| u16::try_from(pixels).map_err(|_| PictureError::TooWide(pixels));
+    let (width, height) = (side(raster.width)?, side(raster.height)?);
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, JPEG_QUALITY);
+    encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    encoder.encode(&raster.pixels, width, height, ColorType::Rgb)?;
     Ok(bytes)
 }

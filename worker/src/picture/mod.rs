@@ -51,9 +51,17 @@ pub enum PictureError {
     /// Curves or an animation of no epoch at all.
     #[error("there is no epoch to draw")]
     NoEpoch,
-    /// An image could not be encoded.
+    /// More pixels along one side than a JPEG can have.
+    #[error(
+        "cannot encode the picture: a JPEG of {0} pixels is wider than its format allows; use png"
+    )]
+    TooWide(u32),
+    /// A PNG could not be encoded.
     #[error("cannot encode the picture: {0}")]
-    Image(#[from] image::ImageError),
+    Png(#[from] png::EncodingError),
+    /// A JPEG could not be encoded.
+    #[error("cannot encode the picture: {0}")]
+    Jpeg(#[from] jpeg_encoder::EncodingError),
     /// An animation could not be encoded.
     #[error("cannot encode the animation: {0}")]
     Gif(#[from] gif::EncodingError),

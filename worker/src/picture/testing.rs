@@ -2,8 +2,10 @@
 
 use common::ids::Epoch;
 use common::metrics::EpochMetrics;
-use image::RgbImage;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
 
+use super::raster::{Raster, Rgb};
 use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
 use crate::geometry::{accuracy, test_metrics};
 
@@ -76,7 +78,32 @@ fn cluster_set(n: usize, dim: usize, spread: f64, seed: u64) -> FeatureSet {
     set
 }
 
-/// The pixels of a PNG or JPEG.
-pub(crate) fn decode(bytes: &[u8]) -> RgbImage {
-    image::load_from_memory(bytes).unwrap().into_rgb8()
+impl Raster {
+    /// Width and height.
+    pub fn dimensions(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// The colour of a pixel.
+    pub fn pixel(&self, x: u32, y: u32) -> Rgb {
+        let start = 3 * (y * self.width + x) as usize;
+        self.pixels[start..start + 3].try_into().unwrap()
+    }
+}
+
+/// The pixels of a PNG.
+pub(super) fn decode(bytes: &[u8]) -> Raster {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let png::OutputInfo { width, height, color_type, .. } = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!(color_type, png::ColorType::Rgb);
+    Raster { width, height, pixels }
+}
+
+/// The pixels of a JPEG.
+pub(super) fn decode_jpeg(bytes: &[u8]) -> Raster {
+    let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
+    let pixels = decoder.decode().unwrap();
+    let (width, height) = decoder.dimensions().unwrap();
+    Raster { width: width as u32, height: height as u32, pixels }
 }

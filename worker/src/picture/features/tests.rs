@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::epoch_features::Points;
-use crate::picture::testing::{decode, ten_clusters};
+use crate::picture::testing::{decode, decode_jpeg, ten_clusters};
 
 /// The axes of the full-size picture, as painted.
 fn axes_of(features: &EpochFeatures, panel: i32) -> Axes {
@@ -23,7 +23,7 @@ fn every_class_appears_in_its_colour_where_its_samples_lie() {
         for (row, label) in set.features.rows().zip(&set.labels) {
             let (x, y) = axes.pixel([row[0], row[1]]);
             let class = usize::from(*label);
-            right[class] += i32::from(image.get_pixel(x as u32, y as u32).0 == CLASS_COLORS[class]);
+            right[class] += i32::from(image.pixel(x as u32, y as u32) == CLASS_COLORS[class]);
         }
         // Some dots lie under others.
         let least = set.len() as i32 / 10 * 8 / 10;
@@ -39,7 +39,7 @@ fn a_center_is_a_white_dot_with_a_dark_rim() {
         let axes = axes_of(&features, panel);
         for row in features.centers.as_ref().unwrap().rows() {
             let (x, y) = axes.pixel([row[0], row[1]]);
-            let at = |dx: i32, dy: i32| image.get_pixel((x + dx) as u32, (y + dy) as u32).0;
+            let at = |dx: i32, dy: i32| image.pixel((x + dx) as u32, (y + dy) as u32);
             for (dx, dy) in [(0, 0), (3, 0), (0, -3)] {
                 assert_eq!(at(dx, dy), [255; 3]);
             }
@@ -55,7 +55,7 @@ fn the_legend_lies_outside_the_axes() {
     let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
     let right = axes_of(&features, 1).right as u32;
     for color in CLASS_COLORS {
-        let column = |x: u32| (0..800).any(|y| image.get_pixel(x, y).0 == color);
+        let column = |x: u32| (0..800).any(|y| image.pixel(x, y) == color);
         assert!((right + 1..1600).any(column), "{color:?} is not in the legend");
     }
     // Within the axes there is nothing but background and grid where there are no samples.
@@ -67,7 +67,7 @@ fn the_legend_lies_outside_the_axes() {
     let [background, grid] = [AXES_BACKGROUND, super::super::style::GRID].map(|c| [c.0, c.1, c.2]);
     for y in axes.top + 1..axes.bottom {
         for x in axes.left + 1..axes.right {
-            let pixel = image.get_pixel(x as u32, y as u32).0;
+            let pixel = image.pixel(x as u32, y as u32);
             let between =
                 pixel.iter().zip(background).zip(grid).all(|((p, b), g)| *p >= b && *p <= g);
             assert!(between, "{pixel:?} at {x}, {y}");
@@ -98,7 +98,12 @@ fn equal_features_give_equal_bytes() {
 fn jpeg_and_svg_are_what_they_say() {
     let features = ten_clusters(500, 2);
     let jpeg = draw_features(&features, PictureFormat::Jpg).unwrap();
-    assert_eq!(image::guess_format(&jpeg).unwrap(), image::ImageFormat::Jpeg);
+    let (jpeg, png) =
+        (decode_jpeg(&jpeg), decode(&draw_features(&features, PictureFormat::Png).unwrap()));
+    assert_eq!(jpeg.dimensions(), png.dimensions());
+    let distance =
+        jpeg.pixels.iter().zip(&png.pixels).map(|(one, other)| f64::from(one.abs_diff(*other)));
+    assert!(distance.sum::<f64>() / (png.pixels.len() as f64) < 2.0);
     let svg = String::from_utf8(draw_features(&features, PictureFormat::Svg).unwrap()).unwrap();
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
     for color in ["#ff0000", "#ffff00", "#009999"] {
@@ -131,11 +136,12 @@ fn long_names_and_numbers_stay_within_the_picture() {
         let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
         let (width, height) = image.dimensions();
         let at_edge = |x, y| x < 4 || y < 4 || x + 4 >= width || y + 4 >= height;
-        let ink = image.enumerate_pixels().find(|(x, y, p)| at_edge(*x, *y) && p.0 != [255; 3]);
+        let mut pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let ink = pixels.find(|&(x, y)| at_edge(x, y) && image.pixel(x, y) != [255; 3]);
         assert_eq!(ink, None);
         // Between title and badge there is white.
-        let badge = (0..width).find(|x| image.get_pixel(*x, 20).0 == [0xc6, 0x1a, 0x1a]).unwrap();
-        let column_is_white = |x| (0..60).all(|y| image.get_pixel(x, y).0 == [255; 3]);
+        let badge = (0..width).find(|x| image.pixel(*x, 20) == [0xc6, 0x1a, 0x1a]).unwrap();
+        let column_is_white = |x| (0..60).all(|y| image.pixel(x, y) == [255; 3]);
         assert!((badge - 10..badge).all(column_is_white));
         features.test = None;
         features.metrics.test = Default::default();
