@@ -13,6 +13,7 @@ use common::config::{Config, PictureFormat};
 use common::ids::Epoch;
 use common::metrics::EpochMetrics;
 
+use crate::cpus;
 use crate::epoch_features::EpochFeatures;
 use crate::fault::{Faults, Phase};
 use crate::link::Link;
@@ -64,6 +65,8 @@ impl Artist {
             faults,
         };
         let thread = std::thread::Builder::new().name("artist".to_string()).spawn(move || {
+            // Not on the core that the other workers wait for.
+            cpus::release();
             studio.look_back(gallery)?;
             for features in epochs {
                 studio.draw(&features)?;

@@ -36,7 +36,7 @@ pub fn processor() -> String {
     }
 }
 
-/// The machine, the same in all its containers and for no other machine, until it is started again; empty where the system
+/// The machine, until it is started again: the same in its containers, and as a rule for no other; empty where the system
 /// does not tell.
 pub fn machine() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use common::status::ServiceError;
 use proto::report_metrics_request::Metrics;
 
+use crate::cpus;
 use crate::fault::{Faults, Phase};
 use crate::link::Link;
 use crate::outbox::{Outbox, Upload};
@@ -32,6 +33,7 @@ impl Uplink {
     pub fn start(link: Link, outbox: Outbox, faults: Faults) -> std::io::Result<Self> {
         let (released, limits) = mpsc::sync_channel::<u64>(QUEUE);
         let thread = std::thread::Builder::new().name("uplink".to_string()).spawn(move || {
+            cpus::release();
             let mut next = outbox.stored();
             for limit in limits {
                 while next < limit {

@@ -165,7 +165,7 @@ pub struct Identity {
     pub process_id: u32,
     /// Drawn by the process when it started.
     pub incarnation: u64,
-    /// The same for all processes of a machine, and for no others; empty where it is not known.
+    /// The same for all workers that share their cores; empty where it is not known.
     pub machine: String,
 }
 

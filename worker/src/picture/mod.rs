@@ -51,11 +51,6 @@ pub enum PictureError {
     /// Curves or an animation of no epoch at all.
     #[error("there is no epoch to draw")]
     NoEpoch,
-    /// More pixels along one side than a JPEG can have.
-    #[error(
-        "cannot encode the picture: a JPEG of {0} pixels is wider than its format allows; use png"
-    )]
-    TooWide(u32),
     /// A PNG could not be encoded.
     #[error("cannot encode the picture: {0}")]
     Png(#[from] png::EncodingError),

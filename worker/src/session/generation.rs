@@ -15,6 +15,7 @@ use super::Kept;
 use super::connection::Client;
 use super::joining::Post;
 use crate::collective::AbortHandle;
+use crate::cpus::allotment::Allotment;
 use crate::cpus::{Binding, LocalPlace};
 use crate::fault::Faults;
 use crate::link::Link;
@@ -57,10 +58,11 @@ impl RunningGeneration {
         let link = Link::new(Handle::current(), client.clone(), number, ended.clone());
         let threads = config.thread_count() as usize;
         let local = LocalPlace::new(start.local_rank, start.local_world_size);
-        let parallel = post.parallel.unwrap_or_else(|| local.parallel(threads));
+        let allotment = Allotment::of_this_process();
+        let parallel = post.parallel.unwrap_or_else(|| local.parallel(allotment.cores, threads));
         let parallel = parallel.min(config.shard_count());
         let computing = if post.place.device == Device::Cpu { parallel * threads } else { 0 };
-        let binding = Binding { choice: post.cpu_bind, place: local, computing };
+        let binding = Binding { choice: post.cpu_bind, allotment, place: local, computing };
         progress.begin();
         let task = Task {
             facts: RunFacts {

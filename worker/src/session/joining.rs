@@ -19,6 +19,7 @@ use crate::args::WorkerArgs;
 use crate::bridge;
 use crate::collective::agreement::CollectiveOptions;
 use crate::cpus::CpuBind;
+use crate::cpus::allotment::Allotment;
 use crate::device::Place;
 use crate::graphs::Graphs;
 use crate::hardware;
@@ -151,6 +152,6 @@ fn hello(
         process_id: std::process::id(),
         held,
         incarnation: incarnation(),
-        machine: hardware::machine(),
+        machine: Allotment::of_this_process().name(),
     }
 }

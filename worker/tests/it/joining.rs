@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use worker::cpus::allotment::Allotment;
+use worker::hardware;
+
 use crate::harness::processes::Mark;
 use crate::harness::{Ending, Island, Launch, Results, Run, Worker, data};
 
@@ -144,20 +147,26 @@ fn workers_without_a_rank_share_the_slots() {
 
 #[test]
 fn workers_of_one_machine_compute_on_shares_of_it() {
-    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-        eprintln!("skipped: there is one core here, of which there are no shares");
+    if hardware::machine().is_empty() || Allotment::of_this_process().cpus.len() < 2 {
+        eprintln!("skipped: there is one core here, or nothing tells which machine this is");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let mut run = waiting(&folder, "2");
     let address = run.address();
-    let flags = ["--coordinator", &address, "--parallel", "1", "--cpu-bind", "cores"];
+    let flags = ["--coordinator", &address, "--cpu-bind", "cores"];
     let start = || Worker::start(folder.path(), &run.mark, &flags);
     let workers: Vec<Worker> = [start(), start()].into();
     run.wait_for_step(2);
     let share =
         |worker: &Worker| said_of(&worker.printed(), "computing on this worker's share", "cpus=");
     assert_ne!(share(&workers[0]), share(&workers[1]));
+    let cores = Allotment::of_this_process().cores;
+    for worker in &workers {
+        let parallel = said_of(&worker.printed(), "starting", "parallel=");
+        // Of the four logical shards a worker has at most all.
+        assert_eq!(parallel, (cores / 2).clamp(1, 4).to_string());
+    }
     check_undisturbed(run, workers);
 }
 
