@@ -14,7 +14,7 @@ PROFILE ?= release
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-# Ten clusters in two minutes on two cores. The programs' own defaults are slower and better.
+# Ten clusters in three minutes on two cores. The programs' own defaults are slower and better.
 DEMO_FLAGS ?= --train-samples 10000 --test-samples 2000 --batch-size 20 --lr 0.008 --warmup-steps 400 \
 	--lr-schedule cosine --epochs 5
 

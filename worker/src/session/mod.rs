@@ -98,6 +98,8 @@ async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Option<Stay>> {
             "no coordinator at {} within {limit:?} ({error}); start it, or give its address with --coordinator",
             args.coordinator,
         ),
+        // The coordinator ends, or this worker was told to.
+        Err(error @ ServiceError::Ending(_)) => bail!("{error}"),
         Err(error) => Err(refused(error)),
     }
 }
@@ -154,7 +156,7 @@ async fn join_within(
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = terminated() => {
-                return Err(ServiceError::Ending("this worker was told to end".to_string()));
+                return Err(ServiceError::Ending("told to end (SIGINT or SIGTERM) before it had joined".to_string()));
             }
         }
     }
