@@ -8,6 +8,7 @@
 //! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
 //! - [`wire`]: conversions between these types and the service's messages;
 //! - [`status`]: how errors travel as gRPC status;
+//! - [`hexadecimal()`]: digests and keys as text;
 //! - [`access`]: how a coordinator behind TLS and a join token is reached;
 //! - [`telemetry`]: log lines.
 //!
@@ -17,9 +18,12 @@ pub mod access;
 pub mod architecture;
 pub mod config;
 pub mod dataset;
+mod hexadecimal;
 pub mod ids;
 pub mod metrics;
 pub mod plan;
 pub mod status;
 pub mod telemetry;
 pub mod wire;
+
+pub use hexadecimal::hexadecimal;

@@ -172,7 +172,7 @@ fn random_token() -> Result<String> {
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| anyhow!("the system has no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(common::hexadecimal(&bytes))
 }
 
 fn create(path: &Path, content: &str, mode: u32) -> Result<()> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use common::dataset::{Dataset, Samples};
+use common::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -83,9 +84,4 @@ impl fmt::Display for DataIdentity {
         let Self { dataset, train_samples, test_samples, sha256 } = self;
         write!(f, "{dataset} ({train_samples} + {test_samples} samples, SHA-256 {sha256:.12}…)")
     }
-}
-
-/// Bytes as lowercase hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,13 +9,14 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use common::config::{Config, Precision};
 use common::dataset::{self, LoadOptions};
+use common::hexadecimal;
 use proto::StartFrom;
 use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
 
 use crate::args::RunPlan;
 use crate::board::Record;
-use crate::data::{Data, hexadecimal};
+use crate::data::Data;
 use crate::initial_state;
 use crate::ledger::{self, Summary};
 use crate::log::LogFile;

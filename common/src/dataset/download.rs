@@ -249,7 +249,7 @@ fn digest<D: Digest>(reader: io::Result<impl Read>) -> io::Result<String> {
             count => digest.update(&buffer[..count]),
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::hexadecimal(&digest.finalize()))
 }
 
 #[cfg(test)]

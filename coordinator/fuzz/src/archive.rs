@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use common::architecture::{self, TensorKind};
 use common::config::Network;
-use coordinator::data::hexadecimal;
+use common::hexadecimal;
 use coordinator::run_directory::model_file::METADATA_KEY;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};

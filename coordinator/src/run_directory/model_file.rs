@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::data::hexadecimal;
+use common::hexadecimal;
 
 /// Key of the safetensors metadata that holds [`CheckpointMetadata`] as JSON.
 pub const METADATA_KEY: &str = "concentric";

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::artifact_path::CheckpointPaths;
 use super::model_file::{self, CheckpointMetadata};
 use super::{atomic, retention};
-use crate::data::hexadecimal;
+use common::hexadecimal;
 
 /// Name of the newest checkpoint.
 pub const LAST: &str = "last";

@@ -33,7 +33,7 @@ pub fn model() -> Vec<Named> {
 
 /// Its metadata at a position `[epoch, step in epoch, step]`, beside `resume`.
 pub fn metadata([epoch, step_in_epoch, step]: [u64; 3], resume: &[u8]) -> String {
-    let sha256: String = Sha256::digest(resume).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = common::hexadecimal(&Sha256::digest(resume));
     serde_json::json!({
         "resume_sha256": sha256, "epoch": epoch, "step_in_epoch": step_in_epoch, "step": step,
     })

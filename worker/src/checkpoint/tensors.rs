@@ -22,7 +22,7 @@ const LENGTH_FIELD: usize = 8;
 
 /// SHA-256, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    common::hexadecimal(&Sha256::digest(bytes))
 }
 
 /// Why an archive cannot be written or read.

@@ -41,7 +41,7 @@ impl Allotment {
             false => String::new(),
         };
         let digest = Sha256::digest(format!("{machine} {:?} {group}", self.cpus));
-        digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        common::hexadecimal(&digest[..16])
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
         let samples = draw(0, Split::Train, 100);
         let digest =
             Sha256::new().chain_update(&samples.images).chain_update(&samples.labels).finalize();
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = crate::hexadecimal(&digest);
         assert_eq!(digest, "2739a95eb4f11408d1b863d5a272b39679d68183141d664b88b985100dc0172c");
     }
 

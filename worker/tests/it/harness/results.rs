@@ -86,7 +86,7 @@ pub fn check_same(found: &Results, expected: &Results, what: &str) {
 
 /// Hexadecimal SHA-256.
 pub fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    common::hexadecimal(&Sha256::digest(content))
 }
 
 /// ‖a − b‖₂ / ‖b‖₂, or ‖a‖₂ where b is 0.
