@@ -6,7 +6,8 @@ use common::ids::{Generation, Slot};
 use common::status::ServiceError;
 use proto::PROTOCOL_VERSION;
 
-use super::event::{Decision, Held, Identity, Join, Outcome, Report, SessionId};
+use super::ending::over;
+use super::event::{Decision, Held, Identity, Join, Report, SessionId};
 use super::forming::Haste;
 use super::{HardwareRule, Member, Membership, Phase, Probe, Standing};
 
@@ -180,14 +181,6 @@ impl Membership {
 pub(super) fn is_same_process(holder: &Identity, candidate: &Identity) -> bool {
     let of = |identity: &Identity| (identity.process_id, identity.incarnation);
     of(holder) == of(candidate) && holder.host == candidate.host
-}
-
-/// What whoever still comes is told.
-pub(super) fn over(outcome: &Outcome) -> ServiceError {
-    match outcome {
-        Outcome::Completed => ServiceError::Complete("the run is complete".to_string()),
-        _ => ServiceError::Ending("the run is over".to_string()),
-    }
 }
 
 /// What must be equal for equal bits.

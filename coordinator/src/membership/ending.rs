@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use common::ids::Generation;
 use common::ids::Slot;
+use common::status::ServiceError;
 
-use super::admission::over;
 use super::event::{Decision, Outcome, SessionId};
 use super::{FinishedAt, Member, Membership, Phase, Standing, Stop};
 
@@ -117,5 +117,13 @@ impl Membership {
         self.phase = Phase::Ended(outcome.clone());
         decisions.push(Decision::End(outcome));
         decisions
+    }
+}
+
+/// What whoever still comes is told.
+pub(super) fn over(outcome: &Outcome) -> ServiceError {
+    match outcome {
+        Outcome::Completed => ServiceError::Complete("the run is complete".to_string()),
+        _ => ServiceError::Ending("the run is over".to_string()),
     }
 }

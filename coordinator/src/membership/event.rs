@@ -305,11 +305,11 @@ pub struct Place {
     pub session: SessionId,
     /// Its number in the generation.
     pub rank: Rank,
-    /// Among the members on its machine.
+    /// Among the members that share its cores.
     pub local: LocalPlace,
 }
 
-/// A member's place among those of its generation that are on its machine.
+/// A member's place among those of its generation that say the same machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalPlace {
     /// Its number among them, from 0, in the order of ranks.

@@ -1,4 +1,5 @@
-//! Which members of a generation are on one machine, and each one's number there.
+//! Which members of a generation share their cores, and each one's number among them. Where nobody was given a part of a
+//! machine these are the members on one machine.
 
 use std::collections::HashMap;
 

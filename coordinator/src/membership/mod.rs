@@ -4,7 +4,7 @@
 //! - `admission`: who may join, and the probe of a slot's holder;
 //! - `placing`: the slot of a worker that asks for none;
 //! - `forming`: how members leave a generation and the next one begins;
-//! - `machines`: which of its members are on one machine;
+//! - `machines`: which of its members share their cores;
 //! - `losing`: members that are gone: by news, by silence, by failing to answer;
 //! - `leaving`: members that are let go: drained, scaled away;
 //! - `ending`: stops, failures, completion;

@@ -175,10 +175,14 @@ mod tests {
         Binding { choice, allotment: Allotment::of_this_process(), place, computing }
     }
 
-    /// On a thread of its own, which stays bound: what it is bound to, and where a thread may run that it starts.
-    fn bound(binding: &Binding) -> (Option<Cpus>, Vec<usize>) {
-        let check = || (binding.take_effect().unwrap(), std::thread::spawn(mask).join().unwrap());
+    /// A thread stays bound: each of these has its own.
+    fn on_a_thread<T: Send>(check: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| scope.spawn(check).join().unwrap())
+    }
+
+    /// What a thread is bound to, and where one may run that it starts.
+    fn bound(binding: &Binding) -> (Option<Cpus>, Vec<usize>) {
+        on_a_thread(|| (binding.take_effect().unwrap(), on_a_thread(mask)))
     }
 
     fn mask() -> Vec<usize> {
@@ -196,13 +200,10 @@ mod tests {
             own.sort_unstable();
             theirs.sort_unstable();
             assert_eq!(theirs, own);
-            let released = std::thread::scope(|scope| {
-                let check = || {
-                    binding.take_effect().unwrap();
-                    release();
-                    mask()
-                };
-                scope.spawn(check).join().unwrap()
+            let released = on_a_thread(|| {
+                binding.take_effect().unwrap();
+                release();
+                mask()
             });
             assert_eq!(released, all);
         }
