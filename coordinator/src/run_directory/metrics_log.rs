@@ -36,11 +36,9 @@ impl MetricsLog {
         let mut next = Next::default();
         let text = std::fs::read(path)?;
         for line in String::from_utf8_lossy(&text).lines() {
-            match serde_json::from_str::<Line>(line) {
-                Ok(Line { step: Some(step), .. }) => {
-                    next.step = next.step.max(step.saturating_add(1))
-                }
-                Ok(Line { epoch, .. }) => next.epoch = next.epoch.max(epoch.saturating_add(1)),
+            match serde_json::from_str(line) {
+                Ok(Line::Step { step }) => next.step = next.step.max(step.saturating_add(1)),
+                Ok(Line::Epoch { epoch }) => next.epoch = next.epoch.max(epoch.saturating_add(1)),
                 Err(_) => {}
             }
         }
@@ -75,12 +73,12 @@ impl MetricsLog {
     }
 }
 
-/// What deciding about a line needs to know.
+/// What deciding about a line needs to know of a [`Record`].
 #[derive(Deserialize)]
-struct Line {
-    kind: String,
-    epoch: u64,
-    step: Option<u64>,
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line {
+    Step { step: u64 },
+    Epoch { epoch: u64 },
 }
 
 /// Takes back what happened after a checkpoint: the steps not yet done there and the epochs not yet complete. Lines
@@ -97,7 +95,7 @@ pub fn cut_back(path: &Path, position: &CheckpointMetadata) -> io::Result<usize>
     let mut unreadable = 0;
     let mut kept = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        match serde_json::from_str::<Line>(line) {
+        match serde_json::from_str(line) {
             Ok(parsed) if line.ends_with('\n') => {
                 if is_before(&parsed, position) {
                     kept.push_str(line);
@@ -113,9 +111,9 @@ pub fn cut_back(path: &Path, position: &CheckpointMetadata) -> io::Result<usize>
 }
 
 fn is_before(line: &Line, position: &CheckpointMetadata) -> bool {
-    match (line.kind.as_str(), line.step) {
-        ("step", Some(step)) => step < position.step,
-        _ => line.epoch < position.epoch,
+    match line {
+        Line::Step { step } => *step < position.step,
+        Line::Epoch { epoch } => *epoch < position.epoch,
     }
 }
 
@@ -158,6 +156,12 @@ mod tests {
     fn a_torn_last_line_goes() {
         check(&[STEP_0, "{\"kind\":\"st"].concat(), 5, 50, STEP_0, 1);
         check(&[STEP_0, STEP_9.trim_end()].concat(), 5, 50, STEP_0, 1);
+    }
+
+    #[test]
+    fn a_line_of_another_kind_goes() {
+        let other = "{\"kind\":\"stpe\",\"epoch\":0,\"step\":0}\n";
+        check(&[other, EPOCH_0].concat(), 1, 0, EPOCH_0, 1);
     }
 
     #[test]
