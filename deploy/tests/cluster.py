@@ -2,7 +2,7 @@
 """Proves the images and deploy/compose.yaml: a cluster of containers ends with the bytes of one worker without any.
 
     python3 deploy/tests/cluster.py                           build, then train undisturbed and scaled, and under faults
-    python3 deploy/tests/cluster.py --build-arg OPT_LEVEL=1   build with an argument of deploy/Dockerfile
+    python3 deploy/tests/cluster.py --build-arg PROFILE=dev   build with an argument of deploy/Dockerfile
     python3 deploy/tests/cluster.py --no-build                with the images as they are
     python3 deploy/tests/cluster.py --throughput 4            instead: how fast four containers and four processes train
 
