@@ -59,7 +59,7 @@ def prove(compose, scratch):
     last_long_enough(speed(processes.train(scratch, WORKERS, "probe", {"CONCENTRIC_EPOCHS": "2"})))
     expected = results(processes.train(scratch, 1))
     say(f"trains {SETTINGS['CONCENTRIC_EPOCHS']} epochs on {expected.data}")
-    checks = [(f"{WORKERS} processes", results(processes.train(scratch, WORKERS)))]
+    checks = []
     for name, course in [("scaled", scaled), ("disturbed", disturb)]:
         with Cluster(compose, scratch, name) as cluster:
             course(cluster)
