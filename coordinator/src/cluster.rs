@@ -3,7 +3,7 @@
 //! The service's handlers, the ticker and `spawn` call it. It holds the lock around the state machine and the
 //! connections of its members; nothing here decides, and nothing here waits for a worker.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -211,6 +211,11 @@ impl Cluster {
         let mut outcome = self.outcome.subscribe();
         let ended = outcome.wait_for(Option::is_some).await;
         ended.expect("the sender lives as long as self").clone().expect("waited for it")
+    }
+
+    /// Processes of the members, which after the end are those that were told of it.
+    pub fn processes(&self) -> BTreeSet<u32> {
+        self.lock().membership.processes()
     }
 
     /// After the last step: waits for workers that are missing, which may be on their way, so that they are told that

@@ -32,7 +32,7 @@ use crate::summary;
 
 /// How long ended sessions may take to deliver their last orders.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// How long started workers may take to leave by themselves: after a complete run, and after any other.
+/// How long started workers that have joined may take to leave by themselves: after a complete run, and after any other.
 const LEAVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(2));
 
 /// What a run takes from outside.
@@ -275,6 +275,7 @@ impl Running {
 
     async fn shut_down(&mut self, ended: &Ended) {
         let complete = ended.outcome == Outcome::Completed;
+        let members = self.shared.cluster.processes();
         if complete {
             self.shared.cluster.wait_for_latecomers().await;
         }
@@ -283,7 +284,7 @@ impl Running {
             self.server.abort();
         }
         if let Some(workers) = self.workers.take() {
-            workers.end(if complete { LEAVE.0 } else { LEAVE.1 }).await;
+            workers.end(members, if complete { LEAVE.0 } else { LEAVE.1 }).await;
         }
         self.shared.cancel.cancel();
         self.shared.tasks.close();

@@ -4,7 +4,7 @@
 //! Ctrl-C in the terminal reaches the coordinator alone, which stops the run in order. Workers that outlived a killed
 //! coordinator are adopted by the next one. Dropping [`Workers`] kills whoever still lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -55,12 +55,15 @@ pub struct WorkerExit {
     pub how: String,
 }
 
+/// Processes that were started and have not ended.
+type Living = Arc<Mutex<BTreeMap<Slot, Pid>>>;
+
 /// The started workers.
 #[derive(Debug)]
 pub struct Workers {
     plan: SpawnPlan,
     exits: mpsc::UnboundedSender<WorkerExit>,
-    living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
+    living: Living,
     /// Each waits for one process.
     waiting: JoinSet<()>,
 }
@@ -105,14 +108,18 @@ impl Workers {
         true
     }
 
-    /// Waits `grace` for them to leave by themselves, then ends them: SIGTERM, 5 s later SIGKILL.
-    pub async fn end(mut self, grace: Duration) {
+    /// Waits `grace` for the processes of `members` to leave by themselves, then ends them: SIGTERM, 5 s later SIGKILL.
+    /// Others are ended so at once: they would look for a coordinator that is gone.
+    pub async fn end(mut self, members: BTreeSet<u32>, grace: Duration) {
+        let mut strangers = JoinSet::new();
+        strangers.spawn(end_strangers(Arc::clone(&self.living), members));
         if self.all_left(grace).await {
             return;
         }
-        self.signal(Signal::SIGTERM);
+        strangers.abort_all();
+        signal(&self.living, Signal::SIGTERM, |_| true);
         if !self.all_left(TERMINATION_GRACE).await {
-            self.signal(Signal::SIGKILL);
+            signal(&self.living, Signal::SIGKILL, |_| true);
             self.all_left(TERMINATION_GRACE).await;
         }
     }
@@ -129,27 +136,35 @@ impl Workers {
     async fn all_left(&mut self, limit: Duration) -> bool {
         timeout(limit, async { while self.waiting.join_next().await.is_some() {} }).await.is_ok()
     }
-
-    fn signal(&self, signal: Signal) {
-        // Only groups whose leader has not been waited for: their numbers cannot have been given to others.
-        for (slot, pid) in lock(&self.living).iter() {
-            if let Err(error) = killpg(*pid, signal) {
-                tracing::debug!(%slot, %signal, "cannot signal a worker: {error}");
-            }
-        }
-    }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
+        signal(&self.living, Signal::SIGKILL, |_| true);
+    }
+}
+
+async fn end_strangers(living: Living, members: BTreeSet<u32>) {
+    let is_stranger = |pid: Pid| !members.contains(&pid.as_raw().unsigned_abs());
+    signal(&living, Signal::SIGTERM, is_stranger);
+    tokio::time::sleep(TERMINATION_GRACE).await;
+    signal(&living, Signal::SIGKILL, is_stranger);
+}
+
+/// Sends a signal to the groups of those that are meant.
+fn signal(living: &Living, signal: Signal, is_meant: impl Fn(Pid) -> bool) {
+    // Only groups whose leader has not been waited for: their numbers cannot have been given to others.
+    for (slot, pid) in lock(living).iter().filter(|(_, pid)| is_meant(**pid)) {
+        if let Err(error) = killpg(*pid, signal) {
+            tracing::debug!(%slot, %signal, "cannot signal a worker: {error}");
+        }
     }
 }
 
 async fn wait(
     (slot, process): (Slot, u32),
     mut child: Child,
-    living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
+    living: Living,
     exits: mpsc::UnboundedSender<WorkerExit>,
 ) {
     let status = child.wait().await;
@@ -158,12 +173,7 @@ async fn wait(
 }
 
 /// The same for a process that is not this one's child.
-async fn watch(
-    slot: Slot,
-    pid: Pid,
-    living: Arc<Mutex<BTreeMap<Slot, Pid>>>,
-    exits: mpsc::UnboundedSender<WorkerExit>,
-) {
+async fn watch(slot: Slot, pid: Pid, living: Living, exits: mpsc::UnboundedSender<WorkerExit>) {
     while is_worker(pid, slot) {
         tokio::time::sleep(ADOPTED_POLL).await;
     }
@@ -253,6 +263,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -264,6 +278,33 @@ mod tests {
         check("0.0.0.0:5", "http://127.0.0.1:5");
         check("[::]:5", "http://[::1]:5");
         check("10.1.2.3:5", "http://10.1.2.3:5");
+    }
+
+    #[tokio::test]
+    async fn only_members_may_leave_by_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(PROGRAM);
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        let plan = SpawnPlan {
+            program,
+            url: "http://127.0.0.1:9".to_string(),
+            access: Vec::new(),
+            logs: folder.path().join("logs"),
+        };
+        let (exits, mut ended) = mpsc::unbounded_channel();
+        let mut workers = Workers::new(plan, exits).unwrap();
+        workers.start(Slot(0)).unwrap();
+        workers.start(Slot(1)).unwrap();
+        let member = lock(&workers.living)[&Slot(1)].as_raw().unsigned_abs();
+        let grace = Duration::from_secs(3);
+        let started = Instant::now();
+        let end = tokio::spawn(workers.end(BTreeSet::from([member]), grace));
+        assert_eq!(ended.recv().await.unwrap().slot, Slot(0));
+        assert!(started.elapsed() < grace);
+        assert_eq!(ended.recv().await.unwrap().slot, Slot(1));
+        assert!(started.elapsed() >= grace);
+        end.await.unwrap();
     }
 
     #[test]

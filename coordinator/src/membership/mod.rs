@@ -221,6 +221,11 @@ impl Membership {
         self.losses
     }
 
+    /// Process ids of the members, each on its machine.
+    pub fn processes(&self) -> BTreeSet<u32> {
+        self.members.values().map(|member| member.identity.process_id).collect()
+    }
+
     /// Workers that the run shall have and that are not here. Those that the coordinator starts it also ends.
     pub fn missing(&self) -> usize {
         match self.rules.spawning {
