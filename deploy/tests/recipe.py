@@ -12,7 +12,7 @@ WORKERS = 4
 VERSION = "test"
 # Seconds that four workers train undisturbed: about twice what passes between the faults (faults.py), of which none may
 # come after the end.
-LONG_ENOUGH = 60
+LONG_ENOUGH = 45
 LEAST_EPOCHS = 6
 MNIST = os.environ.get("CONCENTRIC_MNIST_DIR")
 SETTINGS = {
