@@ -32,7 +32,7 @@ use crate::summary;
 
 /// How long ended sessions may take to deliver their last orders.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// How long started workers that have joined may take to leave by themselves: after a complete run, and after any other.
+/// How long started workers that have joined may take to leave: after a complete run, and after any other.
 const LEAVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(2));
 
 /// What a run takes from outside.
