@@ -7,7 +7,7 @@
 //! - [`architecture`]: names and shapes of the network's tensors;
 //! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
 //! - [`wire`]: conversions between these types and the service's messages;
-//! - [`status`]: how errors travel as gRPC status;
+//! - [`status`]: how errors travel as gRPC status; `tls_alert`: those of TLS among them;
 //! - [`hexadecimal()`]: digests and keys as text;
 //! - [`access`]: how a coordinator behind TLS and a join token is reached;
 //! - [`telemetry`]: log lines.
@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod plan;
 pub mod status;
 pub mod telemetry;
+mod tls_alert;
 pub mod wire;
 
 pub use hexadecimal::hexadecimal;

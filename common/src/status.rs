@@ -2,7 +2,7 @@
 
 use tonic::{Code, Status};
 
-use crate::access;
+use crate::tls_alert;
 
 /// Why the coordinator refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,8 +74,8 @@ impl From<ServiceError> for Status {
 
 impl From<Status> for ServiceError {
     fn from(status: Status) -> Self {
-        if let Some(alert) = access::alert(&status) {
-            return alert;
+        if let Some(alert) = tls_alert::alert(&status) {
+            return Self::Unauthenticated(alert);
         }
         let message = status.message().to_string();
         match status.code() {

@@ -19,6 +19,7 @@ use tonic::{Request, Status};
 pub use token::JoinToken;
 
 use crate::status::ServiceError;
+use crate::tls_alert;
 
 /// Bytes of an answer that come as one frame of HTTP/2: a block of samples or a piece of a file, 256 KiB and a little. In
 /// frames of the usual 16 KiB each takes a call of the system on either side, and under TLS two.
@@ -112,7 +113,7 @@ impl Access {
             tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
         }
         endpoint.tls_config(tls).map_err(|error| {
-            let cause = innermost(&error);
+            let cause = tls_alert::innermost(&error);
             AccessError(format!(
                 "the certificates given by --tls-ca, --tls-cert and --tls-key cannot be used: {cause}"
             ))
@@ -139,71 +140,15 @@ impl Interceptor for Key {
 }
 
 fn failure(error: &tonic::transport::Error) -> ServiceError {
-    let cause = innermost(error);
-    match tls_error(error) {
+    let cause = tls_alert::innermost(error);
+    match tls_alert::tls_error(error) {
         Some(rustls::Error::InvalidCertificate(why)) => ServiceError::Unauthenticated(format!(
             "the coordinator's certificate is not to be trusted ({why}): give its authority's with --tls-ca, and reach \
              it by a name that its certificate holds"
         )),
-        _ => alert(error).unwrap_or(ServiceError::Unreachable(cause)),
+        _ => tls_alert::alert(error)
+            .map_or(ServiceError::Unreachable(cause), ServiceError::Unauthenticated),
     }
-}
-
-/// TLS's alerts of whom the other side does not accept, as rustls names them (RFC 8446, section 6.2).
-const ABOUT_CERTIFICATES: [&str; 10] = [
-    "AccessDenied",
-    "BadCertificate",
-    "CertificateExpired",
-    "CertificateRequired",
-    "CertificateRevoked",
-    "CertificateUnknown",
-    "DecryptError",
-    "HandshakeFailure",
-    "UnknownCA",
-    "UnsupportedCertificate",
-];
-
-/// The coordinator's word that it does not accept this side's certificate, if an error is that. Under TLS 1.3 it comes
-/// after the handshake, with the first answer; HTTP/2 then hands on rustls's error as its text alone.
-pub fn alert(error: &(dyn std::error::Error + 'static)) -> Option<ServiceError> {
-    let said = match tls_error(error) {
-        Some(rustls::Error::AlertReceived(alert)) => format!("{alert:?}"),
-        Some(_) => return None,
-        None => alert_in(&innermost(error))?.to_string(),
-    };
-    // Others break a connection that was permitted, and do not tell that the next one will not be.
-    if !ABOUT_CERTIFICATES.contains(&said.as_str()) {
-        return None;
-    }
-    Some(ServiceError::Unauthenticated(format!(
-        "the coordinator ended the TLS handshake ({said}): give a valid certificate of its authority with --tls-cert \
-         and --tls-key"
-    )))
-}
-
-/// The name of the alert in rustls's words about one.
-fn alert_in(words: &str) -> Option<&str> {
-    let (_, after) = words.split_once("received fatal alert: ")?;
-    let end = after.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(after.len());
-    (end > 0).then(|| &after[..end])
-}
-
-fn chain<'e>(
-    error: &'e (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).last().unwrap_or(error).to_string()
-}
-
-/// What TLS found wrong, if it was that: it travels inside an I/O error, which does not name it as its source.
-pub fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    chain(error).find_map(|error| match error.downcast_ref::<std::io::Error>() {
-        Some(error) => error.get_ref()?.downcast_ref(),
-        None => error.downcast_ref(),
-    })
 }
 
 #[cfg(test)]
@@ -224,21 +169,6 @@ mod tests {
         check(trusting(), "https://h:1", "");
         check(trusting(), "http://h:1", "not encrypted");
         check(Access { tls_cert: path(), ..trusting() }, "https://h:1", "belong together");
-    }
-
-    #[test]
-    fn an_alert_is_known_by_its_words_where_nothing_else_is_left() {
-        use rustls::AlertDescription::CertificateExpired;
-        let words = rustls::Error::AlertReceived(CertificateExpired).to_string();
-        assert_eq!(alert_in(&words), Some("CertificateExpired"));
-        let io = std::io::Error::new(std::io::ErrorKind::InvalidData, words);
-        let refused = alert(&io).unwrap().to_string();
-        assert!(refused.contains("(CertificateExpired): give a valid certificate"), "{refused}");
-        let broken = rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac);
-        for words in ["broken pipe".to_string(), broken.to_string()] {
-            let other = std::io::Error::new(std::io::ErrorKind::BrokenPipe, words);
-            assert_eq!(alert(&other), None);
-        }
     }
 
     #[tokio::test]
