@@ -9,7 +9,7 @@ use std::path::Path;
 use subtle::ConstantTimeEq;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
-use super::AccessError;
+use super::error::AccessError;
 
 /// The variable that holds a token where no file does.
 pub const VARIABLE: &str = "CONCENTRIC_JOIN_TOKEN";
