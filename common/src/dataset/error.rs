@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::download::DownloadError;
 use super::idx::IdxError;
-use super::source::NAMES;
+use super::names::NAMES;
 
 /// Why there is no data to train on.
 #[derive(Debug, Error)]

@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use thiserror::Error;
 
-use super::error::DatasetError;
-use super::samples::Samples;
 use crate::architecture::{CLASSES, IMAGE_PIXELS, IMAGE_SIDE};
 
 /// What an IDX file of bytes can be here.
@@ -122,17 +120,6 @@ pub enum IdxProblem {
         /// What it is.
         label: u8,
     },
-}
-
-/// Reads images and the labels that belong to them.
-pub fn read_pair(images: &Path, labels: &Path) -> Result<Samples, DatasetError> {
-    let samples = Samples { images: read_images(images)?, labels: read_labels(labels)? };
-    let (image_count, label_count) = (samples.images.len() / IMAGE_PIXELS, samples.labels.len());
-    if image_count == label_count {
-        return Ok(samples);
-    }
-    let (images, labels) = (images.to_owned(), labels.to_owned());
-    Err(DatasetError::CountMismatch { images, image_count, labels, label_count })
 }
 
 /// Reads a file of images: pixels `[n, 28, 28]`, row-major.

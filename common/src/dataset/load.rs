@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::download::{self, DownloadError, Patience, Request};
 use super::error::DatasetError;
-use super::idx;
+use super::idx::{read_images, read_labels};
 use super::published::{MNIST, Part, Published};
 use super::samples::{Dataset, Samples};
 use super::source::DatasetSource;
 use super::synthetic::{self, Split};
+use crate::architecture::IMAGE_PIXELS;
 
 /// Where to look, and how much to take.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,7 @@ pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, Da
         }
         DatasetSource::Folder(folder) => read_folder(folder)?,
         DatasetSource::Files { train, test } => {
-            let read = |[images, labels]: &[PathBuf; 2]| idx::read_pair(images, labels);
+            let read = |[images, labels]: &[PathBuf; 2]| read_pair(images, labels);
             (read(train)?, test.as_ref().map(read).transpose()?.unwrap_or_default())
         }
     };
@@ -115,7 +116,18 @@ fn read_folder(folder: &Path) -> Result<(Samples, Samples), DatasetError> {
     };
     let train = (path(Part::TrainImages)?, path(Part::TrainLabels)?);
     let test = (path(Part::TestImages)?, path(Part::TestLabels)?);
-    Ok((idx::read_pair(&train.0, &train.1)?, idx::read_pair(&test.0, &test.1)?))
+    Ok((read_pair(&train.0, &train.1)?, read_pair(&test.0, &test.1)?))
+}
+
+/// Reads images and the labels that belong to them.
+fn read_pair(images: &Path, labels: &Path) -> Result<Samples, DatasetError> {
+    let samples = Samples { images: read_images(images)?, labels: read_labels(labels)? };
+    let (image_count, label_count) = (samples.images.len() / IMAGE_PIXELS, samples.labels.len());
+    if image_count == label_count {
+        return Ok(samples);
+    }
+    let (images, labels) = (images.to_owned(), labels.to_owned());
+    Err(DatasetError::CountMismatch { images, image_count, labels, label_count })
 }
 
 /// The file of a part, plain or compressed, under its usual name or the one with a dot that some archives use.

@@ -1,7 +1,7 @@
 //! Tests of [`super`], with real MNIST where `CONCENTRIC_MNIST_DIR` names its folder.
 
 use super::*;
-use crate::architecture::IMAGE_PIXELS;
+use crate::dataset::idx;
 use crate::dataset::published::KMNIST;
 use crate::dataset::test_server::{Mirror, nobody, ok};
 
@@ -143,4 +143,14 @@ fn a_folder_without_a_file_says_which() {
         let message = load(&source, &options).unwrap_err().to_string();
         assert!(message.contains("t10k-images-idx3-ubyte.gz"), "{message}");
     }
+}
+
+#[test]
+fn counts_must_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, labels) = (folder.path().join("i"), folder.path().join("l"));
+    std::fs::write(&images, idx::encode_images(&[7; 2 * IMAGE_PIXELS])).unwrap();
+    std::fs::write(&labels, idx::encode_labels(&[1, 2, 3])).unwrap();
+    let message = read_pair(&images, &labels).unwrap_err().to_string();
+    assert!(message.contains("2 images") && message.contains("3 labels"), "{message}");
 }

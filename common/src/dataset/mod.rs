@@ -1,6 +1,6 @@
 //! The samples of a run, from `--dataset` to bytes in memory. A tour:
 //!
-//! - [`source`]: what `--dataset` names;
+//! - [`source`]: what `--dataset` names; [`names`]: the words that it knows;
 //! - [`load`](load()): from that name to a [`Dataset`], downloading or drawing where needed;
 //! - [`samples`]: images and labels in memory;
 //! - [`idx`]: the file format, read strictly;
@@ -15,6 +15,7 @@ pub mod download;
 pub mod error;
 pub mod idx;
 mod load;
+pub mod names;
 pub mod published;
 pub mod samples;
 pub mod source;

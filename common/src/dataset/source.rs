@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::DatasetError;
+use super::names::nearest;
 use super::published::{FASHION_MNIST, KMNIST, MNIST, Published};
-
-/// Every name `--dataset` knows.
-pub const NAMES: [&str; 5] = ["auto", "mnist", "fashion-mnist", "kmnist", "synthetic"];
 
 /// Where a run's samples come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,15 +78,6 @@ fn file_list(text: &str) -> Result<DatasetSource, DatasetError> {
         }),
         _ => Err(DatasetError::FileList { given: text.to_owned() }),
     }
-}
-
-fn nearest(given: &str) -> Option<&'static str> {
-    NAMES
-        .iter()
-        .map(|&name| (strsim::normalized_damerau_levenshtein(given, name), name))
-        .filter(|&(likeness, _)| likeness >= 0.5)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 /// The last part of a path up to its first dot, what is unfit for a folder's name replaced.

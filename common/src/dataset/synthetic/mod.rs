@@ -18,7 +18,7 @@ mod render;
 use self::handwriting::Hand;
 use self::random::Random;
 use self::render::{Canvas, Ink};
-use super::Samples;
+use super::samples::Samples;
 use crate::architecture::{CLASSES, IMAGE_PIXELS};
 
 /// Which of the two disjoint sets of digits.
