@@ -2,7 +2,8 @@
 //!
 //! `make bench-coordinator` runs it and prints markdown. A tour:
 //!
-//! - `measure`: the course of one measurement, and its figures;
+//! - `setting`: what one measurement is made with;
+//! - `measure`: its course, and its figures;
 //! - `program`: the coordinator, a process of its own;
 //! - `crowd`: all simulated workers, and the waits for what every one of them must see;
 //! - `simulated`: one of them;
@@ -23,8 +24,11 @@ use tokio::runtime::Runtime;
 mod crowd;
 mod measure;
 mod program;
+mod setting;
 mod simulated;
 mod table;
+
+use setting::Setting;
 
 /// Measures how many simulated workers one coordinator can lead.
 #[derive(Debug, Parser)]
@@ -76,7 +80,7 @@ async fn measure_all(arguments: &Arguments) -> Result<()> {
     let mut figures = Vec::new();
     for &workers in &arguments.workers {
         let Arguments { connections, tls, .. } = *arguments;
-        let setting = measure::Setting { programs: &programs, workers, connections, tls };
+        let setting = Setting { programs: &programs, workers, connections, tls };
         tokio::select! {
             measured = measure::measure(setting) => {
                 figures.push(measured.with_context(|| format!("measuring with {workers} workers"))?);

@@ -1,6 +1,5 @@
 //! The course of one measurement: workers join, train for a while, lose one of them twice; an epoch is streamed.
 
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::crowd::{Crowd, connect};
 use crate::program::{Program, SAMPLES};
+use crate::setting::Setting;
 
 /// For all workers to join.
 const JOIN_PATIENCE: Duration = Duration::from_secs(240);
@@ -31,19 +31,6 @@ const EPOCHS: usize = 9;
 const PERMUTATIONS: u32 = 20;
 /// Workers gone astray that are named.
 const NAMED: usize = 5;
-
-/// What to measure with.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting<'p> {
-    /// Folder of the programs.
-    pub programs: &'p Path,
-    /// Simulated workers.
-    pub workers: u32,
-    /// Connections that they share.
-    pub connections: u32,
-    /// Behind TLS, with certificates on both sides, and a join token.
-    pub tls: bool,
-}
 
 /// What was measured.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use coordinator::run_directory::{EVENTS, LOG, events_log};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::measure::Setting;
+use crate::setting::Setting;
 use crate::simulated::HEARTBEAT_INTERVAL;
 
 /// Training samples of the run, as many as MNIST has.
