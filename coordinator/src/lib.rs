@@ -7,7 +7,7 @@
 //!   - [`cluster`], which carries out what [`membership`] (pure) decides; [`seat`], a worker's place in it;
 //!     [`translation`], between its words and those of the messages;
 //!   - [`books`], which keeps the [`ledger`] of what happened;
-//!   - [`rendezvous`], [`samples`], [`run_directory`], [`board`];
+//!   - [`rendezvous`], [`data::samples`], [`run_directory`], [`board`];
 //! - [`intake`]: what workers may say and send; [`door`]: who may come in; [`pace`]: how often; [`certs`]: makes
 //!   certificates and a join token;
 //! - [`spawn`]: workers on this machine;
@@ -16,7 +16,7 @@
 //! - [`audit`]: proves from the ledger that every sample was used once;
 //! - [`verify`]: proves by runs of its own that the result does not depend on the workers.
 //!
-//! [`data`] and [`initial_state`] hold what a run begins with; [`clock`] and [`interrupts`] are inputs that tests
+//! [`data`] is what a run begins with; [`clock`] and [`interrupts`] are inputs that tests
 //! replace. The coordinator never links libtorch and never computes a gradient.
 
 pub mod args;
@@ -29,7 +29,6 @@ pub mod clock;
 pub mod cluster;
 pub mod data;
 pub mod door;
-pub mod initial_state;
 pub mod intake;
 pub mod interrupts;
 pub mod ledger;
@@ -43,7 +42,6 @@ pub mod rendezvous;
 pub mod run;
 pub mod run_directory;
 pub mod running_coordinator;
-pub mod samples;
 pub mod seat;
 pub mod server;
 pub mod service;

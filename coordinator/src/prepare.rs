@@ -17,7 +17,7 @@ use tonic::codegen::Bytes;
 use crate::args::RunPlan;
 use crate::board::Record;
 use crate::data::Data;
-use crate::initial_state;
+use crate::data::initial_state;
 use crate::ledger::{self, Summary};
 use crate::log::LogFile;
 use crate::run_directory::{self, ResumePoint, RunDirectory};

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use common::config::Config;
-use coordinator::initial_state;
+use coordinator::data::initial_state;
 use fuzz::{config, with_file};
 use libfuzzer_sys::fuzz_target;
 

@@ -19,7 +19,7 @@ use tonic::codegen::Bytes;
 use tonic::{Status, Streaming};
 
 use super::{Outgoing, Shared};
-use crate::initial_state;
+use crate::data::initial_state;
 use crate::intake::Intake;
 use crate::membership::Event;
 use crate::run_directory::{ArtifactPath, CheckpointMetadata, RunDirectory};

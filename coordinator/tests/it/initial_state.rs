@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use common::architecture::{TensorKind, tensors};
 use common::config::Network;
-use coordinator::initial_state::load;
+use coordinator::data::initial_state::load;
 use flate2::read::GzDecoder;
 use proto::StartFrom;
 use safetensors::SafeTensors;

@@ -15,7 +15,7 @@ use common::plan::{self, Shuffle};
 use common::status::ServiceError;
 use proto::{SampleBlock, SamplesRequest, Split};
 
-use crate::data::Data;
+use super::dataset::Data;
 
 /// Samples in a full block: 256 KiB of images.
 const SAMPLES_PER_BLOCK: usize = (256 << 10) / IMAGE_PIXELS;
