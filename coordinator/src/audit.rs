@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::args::AuditPlan;
 use crate::data::DataIdentity;
-use crate::ledger::{Entry, Line};
+use crate::run_directory::ledger::{Entry, Line};
 use crate::run_directory::{self, events_log};
 
 /// Faults that are listed; more are only counted.

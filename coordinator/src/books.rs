@@ -12,9 +12,9 @@ use common::plan;
 use common::status::ServiceError;
 use proto::StartFrom;
 
-use crate::ledger::{Entry, Member};
 use crate::membership::{Begin, Identity, Loss, Origin, Place};
 use crate::run_directory::RunDirectory;
+use crate::run_directory::ledger::{Entry, Member};
 
 /// The run's ledger, and where its state comes from when no member has it.
 #[derive(Debug)]

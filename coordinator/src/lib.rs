@@ -6,7 +6,7 @@
 //! - [`server`], [`service`]: the gRPC handlers, thin, over
 //!   - [`cluster`], which carries out what [`membership`] (pure) decides; [`seat`], a worker's place in it;
 //!     [`translation`], between its words and those of the messages;
-//!   - [`books`], which keeps the [`ledger`] of what happened;
+//!   - [`books`], which keeps the [`ledger`](run_directory::ledger) of what happened;
 //!   - [`rendezvous`], [`data::samples`], [`run_directory`], [`board`];
 //! - [`intake`]: what workers may say and send; [`door`]: who may come in; [`pace`]: how often; [`certs`]: makes
 //!   certificates and a join token;
@@ -31,7 +31,6 @@ pub mod data;
 pub mod door;
 pub mod intake;
 pub mod interrupts;
-pub mod ledger;
 pub mod log;
 pub mod membership;
 pub mod operator_command;

@@ -11,9 +11,9 @@ use coordinator::clock::Clock;
 use coordinator::log::{LogFile, Terminal};
 use coordinator::membership::{Outcome, Timing};
 use coordinator::run::{self, Ended, Inputs};
-use coordinator::run_directory::{EVENTS, events_log};
+use coordinator::run_directory::{EVENTS, events_log, ledger};
 use coordinator::{
-    audit, certs, door, interrupts, ledger, operator_command, server, status_command, verify,
+    audit, certs, door, interrupts, operator_command, server, status_command, verify,
 };
 use tokio::runtime::Runtime;
 

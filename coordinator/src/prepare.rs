@@ -18,8 +18,8 @@ use crate::args::RunPlan;
 use crate::board::Record;
 use crate::data::Data;
 use crate::data::initial_state;
-use crate::ledger::{self, Summary};
 use crate::log::LogFile;
+use crate::run_directory::ledger::{self, Summary};
 use crate::run_directory::{self, ResumePoint, RunDirectory};
 
 /// The newest checkpoint.

@@ -3,8 +3,7 @@
 #![no_main]
 
 use coordinator::audit::{self, RunShape};
-use coordinator::ledger;
-use coordinator::run_directory::events_log;
+use coordinator::run_directory::{events_log, ledger};
 use fuzz::with_file;
 use libfuzzer_sys::fuzz_target;
 

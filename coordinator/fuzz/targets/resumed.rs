@@ -10,9 +10,8 @@ use std::path::Path;
 use common::ids::{Epoch, Step};
 use common::metrics::{Record, StepMetrics};
 use coordinator::data::{DATA_IDENTITY, DataIdentity};
-use coordinator::ledger;
 use coordinator::run_directory::{
-    self, CHECKPOINTS, CheckpointPaths, EVENTS, METRICS, RunDirectory, model_file,
+    self, CHECKPOINTS, CheckpointPaths, EVENTS, METRICS, RunDirectory, ledger, model_file,
 };
 use coordinator::service::status::status;
 use fuzz::archive::{Tensors, encode, metadata, sha256, tensors_sha256, zeros};

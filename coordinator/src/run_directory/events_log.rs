@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::ledger::Line;
+use super::ledger::Line;
 
 /// All lines of a file; one that is not there has none.
 ///

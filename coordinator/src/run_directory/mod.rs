@@ -5,7 +5,8 @@
 //! - `upload`: an artifact on its way in;
 //! - `retention`: which checkpoint files stay;
 //! - [`model_file`], [`resume`]: where a resumed run goes on;
-//! - `metrics_log`, `events_log`: `metrics.jsonl`, `events.jsonl`; `line_log`: what both are;
+//! - [`ledger`]: what happened, line by line: the content of `events.jsonl`;
+//! - `metrics_log`, [`events_log`]: the files `metrics.jsonl`, `events.jsonl`; `line_log`: what both are;
 //! - [`crash`]: where tests end the coordinator between two changes.
 //!
 //! Everything here blocks on the disk: asynchronous callers use `spawn_blocking`.
@@ -23,12 +24,12 @@ use common::status::ServiceError;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::data::{DATA_IDENTITY, DataIdentity};
-use crate::ledger::{Entry, Line};
 
 pub mod artifact_path;
 pub mod atomic;
 pub mod crash;
 pub mod events_log;
+pub mod ledger;
 mod line_log;
 mod metrics_log;
 pub mod model_file;
@@ -41,6 +42,7 @@ pub use model_file::CheckpointMetadata;
 pub use resume::ResumePoint;
 pub use upload::Upload;
 
+use ledger::{Entry, Line};
 use line_log::LineLog;
 use metrics_log::MetricsLog;
 

@@ -15,8 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use tokio::time::sleep;
 
-use crate::ledger;
-use crate::run_directory::{EVENTS, events_log};
+use crate::run_directory::{EVENTS, events_log, ledger};
 use crate::running_coordinator::RunningCoordinator;
 use crate::spawn::living_worker;
 
