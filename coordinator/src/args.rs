@@ -12,8 +12,8 @@ use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError};
 use common::dataset::{DatasetError, DatasetSource};
 
-use crate::certs::CertsPlan;
 use crate::door::DoorSettings;
+use crate::door::certs::CertsPlan;
 use crate::run_directory::{CONFIG, resume};
 use crate::running_coordinator::{DrainPlan, ScalePlan, StatusPlan};
 use crate::verify::{VerifyArgs, VerifyPlan};

@@ -8,8 +8,7 @@
 //!     [`translation`], between its words and those of the messages;
 //!   - [`books`], which keeps the [`ledger`](run_directory::ledger) of what happened;
 //!   - [`rendezvous`], [`data::samples`], [`run_directory`], [`board`];
-//! - [`intake`]: what workers may say and send; [`door`]: who may come in; [`pace`]: how often; [`certs`]: makes
-//!   certificates and a join token;
+//! - [`intake`]: what workers may say and send; [`door`]: who may come in;
 //! - [`spawn`]: workers on this machine;
 //! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for
 //!   of a [`running_coordinator`];
@@ -24,7 +23,6 @@ pub mod assembly;
 pub mod audit;
 pub mod board;
 pub mod books;
-pub mod certs;
 pub mod clock;
 pub mod cluster;
 pub mod data;
@@ -34,7 +32,6 @@ pub mod interrupts;
 pub mod log;
 pub mod membership;
 pub mod operator_command;
-pub mod pace;
 pub mod prepare;
 pub mod progress;
 pub mod rendezvous;

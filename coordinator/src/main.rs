@@ -8,13 +8,12 @@ use common::config::ConfigError;
 use common::telemetry::{self, Colours};
 use coordinator::args::{self, Command, Environment, RunPlan};
 use coordinator::clock::Clock;
+use coordinator::door::{self, certs};
 use coordinator::log::{LogFile, Terminal};
 use coordinator::membership::{Outcome, Timing};
 use coordinator::run::{self, Ended, Inputs};
 use coordinator::run_directory::{EVENTS, events_log, ledger};
-use coordinator::{
-    audit, certs, door, interrupts, operator_command, server, status_command, verify,
-};
+use coordinator::{audit, interrupts, operator_command, server, status_command, verify};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {

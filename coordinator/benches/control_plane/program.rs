@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use common::access::Access;
-use coordinator::certs::worker_access;
+use coordinator::door::certs::worker_access;
 use coordinator::run_directory::{EVENTS, LOG, events_log, ledger};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};

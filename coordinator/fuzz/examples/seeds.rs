@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use coordinator::certs::{self, CertsPlan};
+use coordinator::door::certs::{self, CertsPlan};
 use fuzz::archive::{Tensors, encode, metadata, tensors_sha256, zeros};
 use fuzz::calls::METHODS;
 use fuzz::folder;

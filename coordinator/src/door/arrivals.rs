@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::pace::{Buckets, Rate};
 use super::places::network;
-use crate::pace::{Buckets, Rate};
 
 /// Connections a second from one address, on and on: some tenths of a core, for TLS with certificates on both sides.
 const PER_SECOND: f64 = 256.0;

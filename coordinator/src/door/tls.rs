@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn replaced_files_are_read_again_and_broken_ones_are_not_used() {
         let folder = tempfile::tempdir().unwrap();
-        let made = crate::certs::testing(folder.path());
+        let made = crate::door::certs::testing(folder.path());
         let (certificate, key) = (made.join("coordinator.pem"), made.join("coordinator.key"));
         let tls = ServerTls::read(&certificate, &key, Some(&made.join("ca.pem"))).unwrap();
         let first = tls.config();
@@ -143,7 +143,7 @@ mod tests {
         fs::remove_file(&certificate).unwrap();
         assert!(Arc::ptr_eq(&first, &tls.config()));
 
-        crate::certs::renew_for_testing(&made);
+        crate::door::certs::renew_for_testing(&made);
         let second = tls.config();
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(Arc::ptr_eq(&second, &tls.config()));
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_key_of_another_certificate_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let made = crate::certs::testing(folder.path());
+        let made = crate::door::certs::testing(folder.path());
         let read = |certificate, key| {
             let error =
                 ServerTls::read(&made.join(certificate), &made.join(key), None).unwrap_err();

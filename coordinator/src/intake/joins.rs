@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::status::ServiceError;
 
-use crate::pace::{Buckets, Rate};
+use crate::door::pace::{Buckets, Rate};
 
 /// Joins of one slot at once, and a second.
 const OF_SLOT: Rate = Rate { burst: 10.0, per_second: 1.0 };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use common::access::Access;
 use common::status::ServiceError;
-use coordinator::certs::{self, CertsPlan, worker_access};
+use coordinator::door::certs::{self, CertsPlan, worker_access};
 use proto::StatusRequest;
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::access::Access;
 use common::status::ServiceError;
-use coordinator::certs::{AUTHORITY, worker_access};
+use coordinator::door::certs::{AUTHORITY, worker_access};
 use coordinator::door::entrance::HANDSHAKE;
 use proto::{Hello, StatusRequest};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};

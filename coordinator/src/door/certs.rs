@@ -1,6 +1,6 @@
 //! `coordinator certs`: a private authority, certificates and a join token for one cluster.
 //!
-//! `main` calls it. Private keys and the token are readable by their owner alone.
+//! `main` calls it, and tests. Private keys and the token are readable by their owner alone.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
