@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::Board;
-use crate::books::{Books, Shape};
 use crate::clock::Clock;
+use crate::cluster::books::{Books, Shape};
+use crate::cluster::membership::{Event, HardwareRule, Past, Rules, Spawning, Timing};
 use crate::cluster::{Cluster, Parts};
 use crate::data::samples::SampleServer;
 use crate::door::places::Places;
 use crate::intake::Intake;
 use crate::intake::joins::Joins;
-use crate::membership::{Event, HardwareRule, Past, Rules, Spawning, Timing};
 use crate::prepare::Prepared;
 use crate::run_directory::ledger::Summary;
 use crate::service::Shared;

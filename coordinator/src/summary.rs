@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::StatusReply;
 
-use crate::membership::Outcome;
+use crate::cluster::membership::Outcome;
 use crate::progress::duration;
 use crate::run_directory::CHECKPOINTS;
 

@@ -18,7 +18,7 @@ use coordinator::audit::{self, RunShape};
 use coordinator::board::Record;
 use coordinator::clock::Clock;
 use coordinator::data::{Data, DataIdentity};
-use coordinator::membership::Timing;
+use coordinator::cluster::membership::Timing;
 use coordinator::prepare::Prepared;
 use coordinator::run_directory::artifact_path::FOLDERS;
 use coordinator::run_directory::ledger::Summary;

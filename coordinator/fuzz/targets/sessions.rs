@@ -9,10 +9,10 @@ use std::time::Duration;
 use common::ids::Slot;
 use coordinator::intake::Intake;
 use coordinator::intake::joins::Joins;
-use coordinator::membership::{
+use coordinator::cluster::membership::{
     Event, HardwareRule, Join, Membership, Past, Rules, SessionId, Spawning, Timing,
 };
-use coordinator::translation::{event, held, identity};
+use coordinator::cluster::translation::{event, held, identity};
 use fuzz::made::word;
 use fuzz::run::{CONFIG, EPOCHS, IDENTITY, SAMPLES, STEPS_PER_EPOCH, in_this_version};
 use fuzz::{Choices, pieces};

@@ -19,9 +19,9 @@ use tonic::codegen::Bytes;
 use tonic::{Status, Streaming};
 
 use super::{Outgoing, Shared};
+use crate::cluster::membership::Event;
 use crate::data::initial_state;
 use crate::intake::Intake;
-use crate::membership::Event;
 use crate::run_directory::{ArtifactPath, CheckpointMetadata, RunDirectory};
 
 /// Longest wait for the next piece of an upload…

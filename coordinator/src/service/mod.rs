@@ -28,13 +28,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::board::Board;
 use crate::cluster::Cluster;
+use crate::cluster::membership::Event;
 use crate::data::DataIdentity;
 use crate::data::samples::SampleServer;
 use crate::door::guests::Caller;
 use crate::door::places::Places;
 use crate::intake::Intake;
 use crate::intake::joins::Joins;
-use crate::membership::Event;
 use crate::run_directory::RunDirectory;
 
 pub mod artifacts;

@@ -5,7 +5,7 @@ use common::status::ServiceError;
 use proto::{DrainReply, DrainRequest, ScaleReply, ScaleRequest};
 
 use super::Shared;
-use crate::membership::Event;
+use crate::cluster::membership::Event;
 
 /// Changes how many workers the run shall have.
 pub fn scale(shared: &Shared, request: ScaleRequest) -> Result<ScaleReply, ServiceError> {

@@ -12,10 +12,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::{Outgoing, Shared};
+use crate::cluster::Seat;
+use crate::cluster::membership::Event;
+use crate::cluster::translation::event;
 use crate::intake::Intake;
-use crate::membership::Event;
-use crate::seat::Seat;
-use crate::translation::event;
 
 /// A worker says Hello at once.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);

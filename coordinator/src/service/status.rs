@@ -6,7 +6,7 @@ use common::plan;
 use proto::{StatusReply, WorkerStatus};
 
 use super::Shared;
-use crate::membership::MemberView;
+use crate::cluster::membership::MemberView;
 
 /// The run as it is now.
 pub fn status(shared: &Shared) -> StatusReply {

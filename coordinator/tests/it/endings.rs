@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use common::status::ServiceError;
+use coordinator::cluster::membership::Outcome;
 use coordinator::interrupts::Interrupt;
-use coordinator::membership::Outcome;
 use proto::Failed;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;

@@ -1,7 +1,7 @@
 //! Losses, drains and crashes of the coordinator, seen by workers that only talk.
 
 use coordinator::args::AuditPlan;
-use coordinator::membership::Outcome;
+use coordinator::cluster::membership::Outcome;
 use coordinator::running_coordinator::{DrainPlan, RunningCoordinator, ScalePlan};
 use coordinator::{audit, operator_command};
 use proto::coordinator_message::Message as Order;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Cluster;
-use crate::membership::{Event, SessionId};
+use super::handle::Cluster;
+use super::membership::{Event, SessionId};
 
 /// The session ends with it.
 #[derive(Debug)]

@@ -17,14 +17,14 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::books::Books;
-use crate::clock::Clock;
-use crate::membership::{
+use super::books::Books;
+use super::membership::{
     Begin, Decision, Event, Identity, Join, Membership, Outcome, Past, Rules, SessionId, View,
 };
-use crate::rendezvous::Rendezvous;
-use crate::seat::Seat;
-use crate::translation::{held, identity, start_of};
+use super::rendezvous::Rendezvous;
+use super::seat::Seat;
+use super::translation::{held, identity, start_of};
+use crate::clock::Clock;
 
 /// How often waits are checked against their deadlines.
 const TICK: Duration = Duration::from_millis(100);

@@ -6,8 +6,8 @@ use common::ids::{Generation, Rank};
 use proto::worker_message::Message;
 use proto::{Hello, Start};
 
-use crate::books::Beginning;
-use crate::membership::{Begin, Event, Held, Identity, Origin, Place, Reached, Report, SessionId};
+use super::books::Beginning;
+use super::membership::{Begin, Event, Held, Identity, Origin, Place, Reached, Report, SessionId};
 
 /// What a worker says that it is.
 pub fn identity(hello: &Hello) -> Identity {

@@ -12,7 +12,7 @@ use common::plan;
 use common::status::ServiceError;
 use proto::StartFrom;
 
-use crate::membership::{Begin, Identity, Loss, Origin, Place};
+use super::membership::{Begin, Identity, Loss, Origin, Place};
 use crate::run_directory::RunDirectory;
 use crate::run_directory::ledger::{Entry, Member};
 
