@@ -32,7 +32,7 @@ pub async fn serve(
     if let Some(caller) = caller {
         shared.joins.count(shared.cluster.uptime(), caller, hello.slot)?;
     }
-    let (seat, orders) = shared.cluster.join(hello).await?;
+    let (seat, orders) = Seat::take(&shared.cluster, hello).await?;
     let (cancel, intake) = (shared.cancel.clone(), shared.intake.clone());
     let listening =
         async move { cancel.run_until_cancelled(listen(seat, messages, &intake)).await };
