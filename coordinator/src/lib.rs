@@ -3,10 +3,9 @@
 //! - [`args`]: the command line becomes one validated value;
 //! - [`prepare`]: run directory, data, initial state, checkpoint; every mistake of the user shows here;
 //! - [`run`]: serves and watches over the run until it ends; [`assembly`]: puts its parts together;
-//! - [`server`], [`service`]: the gRPC handlers, thin, over
-//!   - [`cluster`]: who takes part, and what is kept of it in the [`ledger`](run_directory::ledger);
-//!   - [`data::samples`], [`run_directory`], [`board`];
-//! - [`intake`]: what workers may say and send; [`door`]: who may come in;
+//! - [`service`]: what workers may do and say, behind the [`door`]: who may come in;
+//! - [`cluster`]: who takes part, and what is kept of it in the ledger;
+//! - [`run_directory`]: what stays;
 //! - [`spawn`]: workers on this machine;
 //! - [`progress`], [`summary`], [`log`]: what the user sees; [`status_command`], [`operator_command`]: what he asks for
 //!   of a [`running_coordinator`];
@@ -19,12 +18,10 @@
 pub mod args;
 pub mod assembly;
 pub mod audit;
-pub mod board;
 pub mod clock;
 pub mod cluster;
 pub mod data;
 pub mod door;
-pub mod intake;
 pub mod interrupts;
 pub mod log;
 pub mod operator_command;
@@ -33,7 +30,6 @@ pub mod progress;
 pub mod run;
 pub mod run_directory;
 pub mod running_coordinator;
-pub mod server;
 pub mod service;
 pub mod spawn;
 pub mod status_command;

@@ -13,7 +13,8 @@ use coordinator::door::{self, certs};
 use coordinator::log::{LogFile, Terminal};
 use coordinator::run::{self, Ended, Inputs};
 use coordinator::run_directory::{EVENTS, events_log, ledger};
-use coordinator::{audit, interrupts, operator_command, server, status_command, verify};
+use coordinator::service::server;
+use coordinator::{audit, interrupts, operator_command, status_command, verify};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {

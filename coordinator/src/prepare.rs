@@ -15,12 +15,12 @@ use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
 
 use crate::args::RunPlan;
-use crate::board::Record;
 use crate::data::Data;
 use crate::data::initial_state;
 use crate::log::LogFile;
 use crate::run_directory::ledger::{self, Summary};
 use crate::run_directory::{self, ResumePoint, RunDirectory};
+use crate::service::board::Record;
 
 /// The newest checkpoint.
 const LAST_MODEL: &str = "checkpoints/last.safetensors";

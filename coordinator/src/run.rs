@@ -25,8 +25,8 @@ use crate::prepare::{Prepared, prepare};
 use crate::progress;
 use crate::run_directory::WORKER_LOGS;
 use crate::run_directory::ledger::Entry;
-use crate::server::serve;
 use crate::service::Shared;
+use crate::service::server::serve;
 use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program, url};
 use crate::summary;
 

@@ -15,7 +15,7 @@ use common::config::schedule;
 use common::dataset::Samples;
 use coordinator::assembly::share;
 use coordinator::audit::{self, RunShape};
-use coordinator::board::Record;
+use coordinator::service::board::Record;
 use coordinator::clock::Clock;
 use coordinator::data::{Data, DataIdentity};
 use coordinator::cluster::membership::Timing;

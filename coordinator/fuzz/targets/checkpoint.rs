@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use coordinator::intake::Intake;
+use coordinator::service::intake::Intake;
 use coordinator::run_directory::{ArtifactPath, CheckpointMetadata, model_file};
 use fuzz::run::{CONFIG, SAMPLES};
 use fuzz::with_file;

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::ids::Slot;
-use coordinator::intake::Intake;
-use coordinator::intake::joins::Joins;
+use coordinator::service::intake::Intake;
+use coordinator::service::intake::joins::Joins;
 use coordinator::cluster::membership::{
     Event, HardwareRule, Join, Membership, Past, Rules, SessionId, Spawning, Timing,
 };

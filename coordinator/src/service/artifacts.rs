@@ -18,10 +18,10 @@ use tokio_util::io::ReaderStream;
 use tonic::codegen::Bytes;
 use tonic::{Status, Streaming};
 
-use super::{Outgoing, Shared};
+use super::intake::Intake;
+use super::shared::{Outgoing, Shared};
 use crate::cluster::membership::Event;
 use crate::data::initial_state;
-use crate::intake::Intake;
 use crate::run_directory::{ArtifactPath, CheckpointMetadata, RunDirectory};
 
 /// Longest wait for the next piece of an upload…

@@ -8,7 +8,7 @@ use proto::report_metrics_request::Metrics;
 use proto::{ReportMetricsReply, ReportMetricsRequest};
 use tokio::task::spawn_blocking;
 
-use super::Shared;
+use super::shared::Shared;
 
 pub async fn report(
     shared: &Shared,

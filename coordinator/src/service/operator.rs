@@ -4,7 +4,7 @@ use common::ids::Slot;
 use common::status::ServiceError;
 use proto::{DrainReply, DrainRequest, ScaleReply, ScaleRequest};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::cluster::membership::Event;
 
 /// Changes how many workers the run shall have.

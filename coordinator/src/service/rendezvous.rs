@@ -6,7 +6,7 @@ use common::ids::Generation;
 use common::status::ServiceError;
 use proto::{AddKeyReply, AddKeyRequest, GetKeysReply, GetKeysRequest, SetKeyReply, SetKeyRequest};
 
-use super::Shared;
+use super::shared::Shared;
 
 pub fn set(shared: &Shared, request: SetKeyRequest) -> Result<SetKeyReply, ServiceError> {
     let generation = Generation(request.generation);

@@ -3,7 +3,7 @@
 use common::status::ServiceError;
 use proto::{SampleBlock, SamplesRequest};
 
-use super::{Outgoing, Shared};
+use super::shared::{Outgoing, Shared};
 
 pub fn stream(
     shared: &Shared,

@@ -11,11 +11,11 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{Outgoing, Shared};
+use super::intake::Intake;
+use super::shared::{Outgoing, Shared};
 use crate::cluster::Seat;
 use crate::cluster::membership::Event;
 use crate::cluster::translation::event;
-use crate::intake::Intake;
 
 /// A worker says Hello at once.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use common::ids::Step;
 use common::plan;
 use proto::{StatusReply, WorkerStatus};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::cluster::membership::MemberView;
 
 /// The run as it is now.

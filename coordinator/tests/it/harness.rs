@@ -17,7 +17,7 @@ use coordinator::door::{self, DoorSettings};
 use coordinator::interrupts::Interrupt;
 use coordinator::log::{Display, LogFile, Terminal};
 use coordinator::run::{self, Ended, Inputs};
-use coordinator::server;
+use coordinator::service::server;
 use nix::fcntl::{Flock, FlockArg};
 use proto::coordinator_client::CoordinatorClient;
 use proto::coordinator_message::Message as Order;

@@ -7,7 +7,7 @@
 //! - `artifact`: names and lengths of files, and what must be in them;
 //! - [`joins`]: how often workers may join.
 //!
-//! The handlers in `service` call it. Pure, but for the memory of `joins`: what it refuses changes nothing.
+//! The handlers call it. Pure, but for the memory of `joins`: what it refuses changes nothing.
 
 mod artifact;
 pub mod joins;

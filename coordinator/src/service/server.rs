@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
+use super::calls::Service;
+use super::shared::Shared;
 use crate::door::{Door, entrance};
-use crate::service::{Service, Shared};
 
 /// A silent connection is pinged after this…
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);

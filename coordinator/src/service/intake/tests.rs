@@ -1,18 +1,19 @@
+use clap::Args;
+use common::config::layers;
 use proto::worker_message::Message;
 use proto::{Heartbeat, HeldState, Hello, Reached};
 
 use super::*;
-use crate::args::{self, Command, Environment};
 use crate::run_directory::ArtifactPath;
 
 /// A run of 3 epochs of 10 steps.
 fn intake(flags: &[&str], done: u64) -> Intake {
     let small = ["coordinator", "--batch-size", "10", "--epochs", "3"];
-    let environment = Environment { world_size: None, mnist_dir: None, cores: 2 };
-    match args::parse(small.iter().chain(flags).map(Into::into), &environment).unwrap() {
-        Command::Run(plan) => Intake::new(&plan.config, (97, 23), done),
-        other => panic!("{other:?} is not a run"),
-    }
+    let settings = Config::augment_args(clap::Command::new("coordinator"));
+    let mut config: Config =
+        layers::merge(&settings.get_matches_from(small.iter().chain(flags)), None).unwrap();
+    config.resolve(2);
+    Intake::new(&config, (97, 23), done)
 }
 
 fn is_heard(intake: &Intake, step: u64) -> bool {

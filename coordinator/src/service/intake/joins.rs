@@ -1,6 +1,6 @@
 //! How often workers may join: a bucket of joins for each caller's address, and one for each slot it asks for.
 //!
-//! `service::session` asks before the membership hears of a Hello. Joining costs a run something: a line in its ledger,
+//! `session` asks before the membership hears of a Hello. Joining costs a run something: a line in its ledger,
 //! a ping, or a pause to regroup. All workers of a run may join at once, from one address, and all again after that.
 
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! What the run has reported so far, for `status`, the progress display and the summary.
 //!
-//! `service::metrics` and `service::artifacts` write it; it is never consulted for a decision.
+//! `metrics` and `artifacts` write it; it is never consulted for a decision.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
