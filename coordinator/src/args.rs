@@ -10,10 +10,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError};
-use common::dataset::{DatasetError, DatasetSource};
+use common::dataset::DatasetError;
 
 use crate::door::DoorSettings;
 use crate::door::certs::CertsPlan;
+use crate::run::RunPlan;
 use crate::run_directory::{CONFIG, resume};
 use crate::running_coordinator::{DrainPlan, ScalePlan, StatusPlan};
 use crate::verify::{VerifyArgs, VerifyPlan};
@@ -38,21 +39,6 @@ pub enum Command {
     Verify(Box<VerifyPlan>),
     /// Make certificates and a join token.
     Certs(CertsPlan),
-}
-
-/// A validated wish to train.
-#[derive(Clone, Debug)]
-pub struct RunPlan {
-    /// The resolved settings.
-    pub config: Config,
-    /// Who may come in.
-    pub door: DoorSettings,
-    /// Where its samples come from.
-    pub dataset: DatasetSource,
-    /// A folder that holds MNIST, so that nothing needs to be downloaded.
-    pub mnist_dir: Option<PathBuf>,
-    /// Go on with the run in `config.run_dir`, which is set then.
-    pub resume: bool,
 }
 
 /// A validated wish for proof.

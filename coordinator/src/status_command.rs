@@ -7,7 +7,7 @@ use common::metrics::{EpochMetrics, StepMetrics};
 use proto::{StatusReply, StatusRequest, WorkerStatus};
 use serde::Serialize;
 
-use crate::progress::duration;
+use crate::run::progress::duration;
 use crate::running_coordinator::StatusPlan;
 
 /// Asks, and returns what is to be printed.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proto::StatusReply;
 
+use super::progress::duration;
 use crate::cluster::membership::Outcome;
-use crate::progress::duration;
 use crate::run_directory::CHECKPOINTS;
 
 /// What the summary is made of.

@@ -14,7 +14,7 @@ use proto::StartFrom;
 use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
 
-use crate::args::RunPlan;
+use super::plan::RunPlan;
 use crate::data::Data;
 use crate::data::initial_state;
 use crate::log::LogFile;

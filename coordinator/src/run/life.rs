@@ -1,4 +1,4 @@
-//! The life of a run: prepare, serve, watch, end, sum up.
+//! A run from its beginning to its end: prepare, serve, watch, end, sum up.
 //!
 //! `main` and the tests call [`run`] with its listener, its clock and its source of interrupts.
 
@@ -14,21 +14,21 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::RunPlan;
-use crate::assembly::{begin_spawning, share};
+use super::assembly::{begin_spawning, share};
+use super::plan::RunPlan;
+use super::prepare::{Prepared, prepare};
+use super::spawn::{SpawnPlan, WorkerExit, Workers, find_program, url};
+use super::{progress, summary};
 use crate::clock::Clock;
 use crate::cluster::membership::{Event, Outcome, Timing};
 use crate::door::Door;
 use crate::interrupts::Interrupt;
 use crate::log::{LogFile, Terminal};
-use crate::prepare::{Prepared, prepare};
-use crate::progress;
 use crate::run_directory::WORKER_LOGS;
 use crate::run_directory::ledger::Entry;
 use crate::service::Shared;
 use crate::service::server::serve;
-use crate::spawn::{SpawnPlan, WorkerExit, Workers, find_program, url};
-use crate::summary;
+use crate::service::status::status;
 
 /// How long ended sessions may take to deliver their last orders.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -184,7 +184,7 @@ impl Running {
     async fn finish(mut self) -> Result<Ended> {
         let ended = self.watch().await?;
         let ended = self.explain(ended);
-        let status = crate::service::status::status(&self.shared);
+        let last = status(&self.shared);
         if !self.no_more_calls.is_cancelled() {
             // One more interrupt ends the waiting for everyone to leave.
             let mut interrupts = std::mem::replace(&mut self.interrupts, mpsc::channel(1).1);
@@ -196,7 +196,7 @@ impl Running {
         self.cut_off();
         let sum = summary::text(&summary::Facts {
             outcome: &ended.outcome,
-            status: &status,
+            status: &last,
             training_time: self.shared.cluster.training_time(),
             synthetic: self.synthetic,
         });

@@ -14,20 +14,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::prepare::Prepared;
+use super::spawn::{SpawnPlan, WorkerExit, Workers, living_worker};
 use crate::clock::Clock;
 use crate::cluster::books::{Books, Shape};
 use crate::cluster::membership::{Event, HardwareRule, Past, Rules, Spawning, Timing};
 use crate::cluster::{Cluster, Parts};
 use crate::data::samples::SampleServer;
 use crate::door::places::Places;
-use crate::prepare::Prepared;
 use crate::run_directory::ledger::Summary;
 use crate::service::Shared;
 use crate::service::artifacts::UPLOADS;
 use crate::service::board::Board;
 use crate::service::intake::Intake;
 use crate::service::intake::joins::Joins;
-use crate::spawn::{SpawnPlan, WorkerExit, Workers, living_worker};
 
 /// Adopts the workers that live and starts the others.
 ///

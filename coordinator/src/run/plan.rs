@@ -1,0 +1,25 @@
+//! What a run is asked for, validated.
+//!
+//! The command line becomes it; `prepare` acts on it.
+
+use std::path::PathBuf;
+
+use common::config::Config;
+use common::dataset::DatasetSource;
+
+use crate::door::DoorSettings;
+
+/// A validated wish to train.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// The resolved settings.
+    pub config: Config,
+    /// Who may come in.
+    pub door: DoorSettings,
+    /// Where its samples come from.
+    pub dataset: DatasetSource,
+    /// A folder that holds MNIST, so that nothing needs to be downloaded.
+    pub mnist_dir: Option<PathBuf>,
+    /// Go on with the run in `config.run_dir`, which is set then.
+    pub resume: bool,
+}
