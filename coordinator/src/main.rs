@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use common::config::ConfigError;
 use common::telemetry::{self, Colours};
-use coordinator::args::{self, Command, Environment};
 use coordinator::clock::Clock;
 use coordinator::cluster::membership::{Outcome, Timing};
+use coordinator::commands::args::{self, Command, Environment};
+use coordinator::commands::{audit, operator, status, verify};
 use coordinator::door::{self, certs};
+use coordinator::interrupts;
 use coordinator::log::{LogFile, Terminal};
 use coordinator::run::{self, Ended, Inputs, RunPlan};
 use coordinator::run_directory::{EVENTS, events_log, ledger};
 use coordinator::service::server;
-use coordinator::{audit, interrupts, operator_command, status_command, verify};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -36,9 +37,9 @@ fn start(command: Command) -> Result<ExitCode> {
     let runtime = Runtime::new().context("starting the runtime")?;
     let code = match command {
         Command::Run(plan) => runtime.block_on(train(*plan)),
-        Command::Status(plan) => runtime.block_on(status_command::status(&plan)).map(print),
-        Command::Scale(plan) => runtime.block_on(operator_command::scale(&plan)).map(print),
-        Command::Drain(plan) => runtime.block_on(operator_command::drain(&plan)).map(print),
+        Command::Status(plan) => runtime.block_on(status::status(&plan)).map(print),
+        Command::Scale(plan) => runtime.block_on(operator::scale(&plan)).map(print),
+        Command::Drain(plan) => runtime.block_on(operator::drain(&plan)).map(print),
         Command::Audit(plan) => audit::command(&plan).map(|verdict| {
             println!("{}", verdict.text);
             verdict.exit_code()

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use common::config::Config;
-use coordinator::args::{self, Command, Environment};
+use coordinator::commands::args::{self, Command, Environment};
 use tempfile::{Builder, TempDir};
 
 /// Beginning of the names of folders; the number of the process that made one follows.

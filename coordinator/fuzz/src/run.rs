@@ -14,7 +14,7 @@ use common::config::Config;
 use common::config::schedule;
 use common::dataset::Samples;
 use coordinator::run::assembly::share;
-use coordinator::audit::{self, RunShape};
+use coordinator::commands::audit::{self, RunShape};
 use coordinator::service::board::Record;
 use coordinator::clock::Clock;
 use coordinator::data::{Data, DataIdentity};

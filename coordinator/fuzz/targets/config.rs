@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 
 use common::config::Config;
-use coordinator::args::{self, Environment};
+use coordinator::commands::args::{self, Environment};
 use fuzz::with_file;
 use libfuzzer_sys::fuzz_target;
 

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use coordinator::audit::{self, RunShape};
+use coordinator::commands::audit::{self, RunShape};
 use coordinator::run_directory::{events_log, ledger};
 use fuzz::with_file;
 use libfuzzer_sys::fuzz_target;

@@ -1,8 +1,8 @@
 //! `coordinator status`.
 
 use common::access::Access;
-use coordinator::running_coordinator::{RunningCoordinator, StatusPlan};
-use coordinator::status_command::status;
+use coordinator::commands::running_coordinator::{RunningCoordinator, StatusPlan};
+use coordinator::commands::status::status;
 
 use crate::harness::{FakeWorker, TestRun, within};
 

@@ -1,9 +1,9 @@
 //! Losses, drains and crashes of the coordinator, seen by workers that only talk.
 
-use coordinator::args::AuditPlan;
 use coordinator::cluster::membership::Outcome;
-use coordinator::running_coordinator::{DrainPlan, RunningCoordinator, ScalePlan};
-use coordinator::{audit, operator_command};
+use coordinator::commands::audit::{self, AuditPlan};
+use coordinator::commands::operator;
+use coordinator::commands::running_coordinator::{DrainPlan, RunningCoordinator, ScalePlan};
 use proto::coordinator_message::Message as Order;
 use proto::{HeldState, Hello, StartFrom};
 
@@ -133,9 +133,9 @@ async fn a_worker_is_drained_and_the_run_scaled() {
     let coordinator =
         RunningCoordinator { url: Some(run.address.clone()), access: run.access.clone() };
     let drain = |rank| DrainPlan { rank, coordinator: coordinator.clone() };
-    let nobody = within(operator_command::drain(&drain(2))).await.unwrap_err().to_string();
+    let nobody = within(operator::drain(&drain(2))).await.unwrap_err().to_string();
     assert!(nobody.contains("no worker in slot 2; workers are in 0, 1"), "{nobody}");
-    within(operator_command::drain(&drain(0))).await.unwrap();
+    within(operator::drain(&drain(0))).await.unwrap();
     for worker in &mut workers {
         let (reason, at_once) = worker.halted().await;
         assert!(!at_once && reason.contains("leaves"), "{reason}");
@@ -145,9 +145,9 @@ async fn a_worker_is_drained_and_the_run_scaled() {
     assert_eq!(workers[1].start().await.world_size, 1);
 
     let scale = |workers| ScalePlan { workers, coordinator: coordinator.clone() };
-    let refused = within(operator_command::scale(&scale(4))).await.unwrap_err().to_string();
+    let refused = within(operator::scale(&scale(4))).await.unwrap_err().to_string();
     assert!(refused.contains("1 to 3 workers, not 4") && refused.contains("--max-workers"));
-    let answer = within(operator_command::scale(&scale(3))).await.unwrap();
+    let answer = within(operator::scale(&scale(3))).await.unwrap();
     assert!(answer.contains("2 workers are welcome beside the 1"), "{answer}");
 }
 

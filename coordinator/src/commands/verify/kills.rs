@@ -15,9 +15,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use tokio::time::sleep;
 
+use crate::commands::running_coordinator::RunningCoordinator;
 use crate::run::spawn::living_worker;
 use crate::run_directory::{EVENTS, events_log, ledger};
-use crate::running_coordinator::RunningCoordinator;
 
 /// Between two looks at how far the run is.
 const POLL: Duration = Duration::from_millis(10);

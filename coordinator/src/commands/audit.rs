@@ -5,6 +5,7 @@
 //! epoch's permutation, which holds every sample once (`common::plan`).
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -13,13 +14,23 @@ use common::config::schedule;
 use common::ids::Generation;
 use serde::Serialize;
 
-use crate::args::AuditPlan;
 use crate::data::DataIdentity;
 use crate::run_directory::ledger::{Entry, Line};
 use crate::run_directory::{self, events_log};
 
 /// Faults that are listed; more are only counted.
 const LISTED: usize = 20;
+
+/// A validated wish for proof.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AuditPlan {
+    /// Folder of the run
+    #[arg(value_name = "RUN_DIR")]
+    pub run_dir: PathBuf,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What an audit found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! What `coordinator verify` is asked for, and the settings of its runs.
 //!
-//! `args` validates; nothing here touches the machine, but for a configuration file among the settings.
+//! `args` has the settings checked as those of any run are; nothing here touches the machine.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use common::config::{Config, Precision};
 
-use crate::args::{self, Command, Environment};
-
 /// Settings that belong to the verification itself.
-const RESERVED: [&str; 11] = [
+pub const RESERVED: [&str; 11] = [
     "workers",
     "precision",
     "run-dir",
@@ -70,21 +68,19 @@ pub struct VerifyPlan {
 }
 
 impl VerifyArgs {
-    /// Checks the settings as those of a run are checked.
+    /// The command line of a run with the given settings.
     ///
     /// # Errors
-    /// What is wrong with them, or which one belongs to the verification.
-    pub fn validate(self, environment: &Environment) -> Result<VerifyPlan> {
+    /// One of them belongs to the verification.
+    pub fn command_line(&self) -> Result<Vec<OsString>> {
         refuse_reserved(&self.settings)?;
-        // What V and T are by default must not depend on how many workers or cores there are.
-        let environment = Environment { cores: 1, ..environment.clone() };
         let workers = self.workers.to_string();
         let head = ["coordinator", "--workers", &workers].map(OsString::from);
-        let Command::Run(run) = args::parse(head.into_iter().chain(self.settings), &environment)?
-        else {
-            bail!("after `--` come the settings of a run, not another command");
-        };
-        let mut config = run.config;
+        Ok(head.into_iter().chain(self.settings.iter().cloned()).collect())
+    }
+
+    /// What is asked for, where a run of that command line would have the settings `config`.
+    pub fn plan(self, mut config: Config) -> VerifyPlan {
         config.spawn = true;
         config.listen = LISTEN.to_string();
         config.min_workers = Some(1);
@@ -95,7 +91,7 @@ impl VerifyArgs {
         config.checkpoint_every = config.checkpoint_every.min((self.steps / CHECKPOINTS).max(1));
         config.test_samples.get_or_insert(0);
         let Self { workers, kills, seed_of_kills, keep, .. } = self;
-        Ok(VerifyPlan { config, workers, kills, seed_of_kills, keep })
+        VerifyPlan { config, workers, kills, seed_of_kills, keep }
     }
 }
 
@@ -127,61 +123,4 @@ fn refuse_reserved(settings: &[OsString]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(args: &[&str]) -> Result<VerifyPlan> {
-        let environment = Environment { world_size: None, mnist_dir: None, cores: 64 };
-        let args = ["coordinator", "verify"].iter().chain(args).map(OsString::from);
-        match args::parse(args, &environment)? {
-            Command::Verify(plan) => Ok(*plan),
-            other => panic!("{other:?} is no verification"),
-        }
-    }
-
-    #[test]
-    fn what_verify_sets_is_refused_among_the_settings() {
-        for name in RESERVED {
-            for setting in [format!("--{name}"), format!("--{name}=1")] {
-                let error = parse(&["--", "--seed", "1", &setting]).unwrap_err().to_string();
-                assert!(error.contains(&format!("--{name} cannot be")), "{setting}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_wrong_setting_shows_at_once() {
-        let error = parse(&["--", "--batch-size", "0"]).unwrap_err().to_string();
-        assert!(error.contains("--batch-size: must be at least 1"), "{error}");
-        assert!(parse(&["--", "--bath-size", "1"]).unwrap_err().to_string().contains("bath-size"));
-        assert!(parse(&["--", "status"]).is_err());
-        assert!(parse(&["--workers", "1"]).is_err());
-    }
-
-    #[test]
-    fn all_runs_share_shards_and_threads() {
-        let check = |args: &[&str], shards, threads| {
-            let plan = parse(args).unwrap();
-            for workers in [1, plan.workers] {
-                let config = plan.config_of(Precision::F64, workers, Path::new("run"));
-                config.validate().unwrap();
-                assert_eq!((config.shard_count(), config.thread_count()), (shards, threads));
-            }
-        };
-        check(&[], 4, 1);
-        check(&["--workers", "6"], 6, 1);
-        check(&["--workers", "6", "--", "--logical-shards", "3", "--threads", "2"], 3, 2);
-    }
-
-    #[test]
-    fn given_settings_stay() {
-        let plan = parse(&["--steps", "8", "--", "--test-samples", "9", "--seed", "5"]).unwrap();
-        let config = plan.shared();
-        assert_eq!((config.test_samples, config.seed), (Some(9), 5));
-        assert_eq!((config.max_steps, config.checkpoint_every), (Some(8), 2));
-        assert_eq!(parse(&[]).unwrap().shared().test_samples, Some(0));
-    }
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use proto::{DrainRequest, ScaleRequest};
 use tonic::Status;
 
-use crate::running_coordinator::{DrainPlan, ScalePlan};
+use super::running_coordinator::{DrainPlan, ScalePlan};
 
 /// Asks for another number of workers.
 ///

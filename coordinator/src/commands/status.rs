@@ -7,8 +7,8 @@ use common::metrics::{EpochMetrics, StepMetrics};
 use proto::{StatusReply, StatusRequest, WorkerStatus};
 use serde::Serialize;
 
+use super::running_coordinator::StatusPlan;
 use crate::run::progress::duration;
-use crate::running_coordinator::StatusPlan;
 
 /// Asks, and returns what is to be printed.
 ///

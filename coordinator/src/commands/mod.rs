@@ -1,0 +1,20 @@
+//! What the user commands: the command line, and every command but the run itself.
+//!
+//! - [`args`]: the command line becomes one validated value; [`settings`]: a run's from all their layers;
+//! - [`running_coordinator`]: a coordinator to be asked, by
+//!   - [`status`]: how it is doing;
+//!   - [`operator`]: more workers, fewer, one less;
+//! - [`audit`]: proves from a run's ledger that every sample was used once;
+//! - [`verify`]: proves by runs of its own that the result does not depend on the workers.
+//!
+//! `main` parses, then calls one of them or [`run()`](crate::run::run()); `coordinator certs` is the
+//! [`door`](crate::door::certs)'s. Nothing here is part of a run: what it knows of one it reads from the run's folder, or
+//! asks for as anybody could.
+
+pub mod args;
+pub mod audit;
+pub mod operator;
+pub mod running_coordinator;
+pub mod settings;
+pub mod status;
+pub mod verify;
