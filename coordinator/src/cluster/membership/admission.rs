@@ -9,7 +9,8 @@ use proto::PROTOCOL_VERSION;
 use super::ending::over;
 use super::event::{Decision, Held, Identity, Join, Report, SessionId};
 use super::forming::Haste;
-use super::{HardwareRule, Member, Membership, Phase, Probe, Standing};
+use super::rules::HardwareRule;
+use super::state::{Member, Membership, Phase, Probe, Standing};
 
 impl Membership {
     pub(super) fn join(&mut self, now: Duration, join: Join) -> Vec<Decision> {

@@ -7,7 +7,7 @@ use common::ids::Slot;
 use common::status::ServiceError;
 
 use super::event::{Decision, Outcome, SessionId};
-use super::{FinishedAt, Member, Membership, Phase, Standing, Stop};
+use super::state::{FinishedAt, Member, Membership, Phase, Standing, Stop};
 
 impl Membership {
     /// A member has done its part. It keeps its state until all have, as a lost one may have been the one that stores.

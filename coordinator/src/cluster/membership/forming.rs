@@ -9,7 +9,7 @@ use common::ids::{Generation, Rank, Slot};
 
 use super::event::{Begin, Decision, Origin, Outcome, Place, Reached, SessionId};
 use super::machines::local_places;
-use super::{Departure, Membership, Phase, Standing};
+use super::state::{Departure, Membership, Phase, Standing};
 
 /// How urgently members are to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use common::ids::Slot;
 
 use super::event::{Decision, SessionId};
 use super::forming::Haste;
-use super::{Member, Membership, Phase, Spawning, Standing};
+use super::rules::Spawning;
+use super::state::{Member, Membership, Phase, Standing};
 
 impl Membership {
     /// A worker was told on its own machine to leave.

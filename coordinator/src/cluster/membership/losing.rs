@@ -6,7 +6,8 @@ use common::ids::Slot;
 
 use super::event::{Decision, Event, Loss, SessionId};
 use super::forming::Haste;
-use super::{Member, Membership, Phase, Spawning, Standing};
+use super::rules::Spawning;
+use super::state::{Member, Membership, Phase, Standing};
 
 /// Before a worker is started in place of one that ended before it joined.
 const RESTART_DELAY: Duration = Duration::from_secs(1);

@@ -5,7 +5,8 @@ use common::status::ServiceError;
 
 use super::admission::is_same_process;
 use super::event::Join;
-use super::{Membership, Spawning};
+use super::rules::Spawning;
+use super::state::Membership;
 
 impl Membership {
     /// The slot that a worker asks for, or a free one where it asks for none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::ids::{Generation, Rank, Slot};
 
 use super::event::{Identity, Outcome, Report};
-use super::{Membership, Phase, Standing};
+use super::state::{Membership, Phase, Standing};
 
 /// Missing slots that a message lists before it only counts them.
 const LISTED_SLOTS: usize = 8;

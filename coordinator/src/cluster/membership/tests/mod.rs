@@ -1,5 +1,9 @@
 //! The state machine under chosen events; `model` drives it by random ones.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use common::ids::{Generation, Rank, Slot};
 use common::status::ServiceError;
 
 use super::*;
