@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::artifact_path::CheckpointPaths;
+use super::artifact_path::{CHECKPOINTS, CheckpointPaths};
 use super::model_file::{self, CheckpointMetadata};
 use super::{atomic, retention};
 use common::hexadecimal;
@@ -135,7 +135,7 @@ fn file_name(path: &Path) -> String {
 /// There is none.
 pub fn newest_run(runs: &Path) -> Result<PathBuf, ResumeError> {
     let newest = fs::read_dir(runs).into_iter().flatten().flatten().filter_map(|entry| {
-        let checkpoints = entry.path().join(super::CHECKPOINTS);
+        let checkpoints = entry.path().join(CHECKPOINTS);
         let files = fs::read_dir(checkpoints).ok()?.flatten();
         let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
         times.max().map(|time| (time, entry.path()))

@@ -6,7 +6,9 @@ use common::ids::Generation;
 use common::status::ServiceError;
 use tempfile::NamedTempFile;
 
-use super::{ArtifactPath, RunDirectory, atomic, crash, lock_on, retention};
+use super::artifact_path::ArtifactPath;
+use super::directory::{RunDirectory, lock_on};
+use super::{atomic, crash, retention};
 
 /// An artifact being received. Dropped before [`Upload::finish`], it leaves no trace.
 #[derive(Debug)]
@@ -20,7 +22,11 @@ pub struct Upload<'d> {
 }
 
 impl<'d> Upload<'d> {
-    pub(super) fn begin(
+    /// Begins to receive an artifact of `length` bytes from `generation` that is to stand at every one of `paths`.
+    ///
+    /// # Errors
+    /// No path is given, or [`ServiceError::Storage`].
+    pub fn begin(
         directory: &'d RunDirectory,
         generation: Generation,
         paths: Vec<ArtifactPath>,

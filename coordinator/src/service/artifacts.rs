@@ -22,7 +22,7 @@ use super::intake::Intake;
 use super::shared::{Outgoing, Shared};
 use crate::cluster::membership::Event;
 use crate::data::initial_state;
-use crate::run_directory::{ArtifactPath, CheckpointMetadata, RunDirectory};
+use crate::run_directory::{ArtifactPath, CheckpointMetadata, RunDirectory, Upload};
 
 /// Longest wait for the next piece of an upload…
 const PIECE_DEADLINE: Duration = Duration::from_secs(30);
@@ -110,7 +110,7 @@ fn write(
     let Some(first) = paths.first().cloned() else {
         return Err(ServiceError::Invalid("an artifact needs at least one path".to_string()));
     };
-    let mut upload = directory.receive(generation, paths, header.length)?;
+    let mut upload = Upload::begin(directory, generation, paths, header.length)?;
     let broken = || ServiceError::Invalid("the artifact broke off; nothing was stored".to_string());
     while let Some(content) = queue.blocking_recv().ok_or_else(broken)? {
         upload.write(&content)?;

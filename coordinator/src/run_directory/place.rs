@@ -1,0 +1,68 @@
+//! Where a run's folder is, what lies in it, and whose it is.
+//!
+//! Everybody who looks for a file of a run takes its name from here.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
+
+use super::artifact_path::CHECKPOINTS;
+
+/// The resolved settings.
+pub const CONFIG: &str = "config.toml";
+/// The metrics.
+pub const METRICS: &str = "metrics.jsonl";
+/// What happened: generations, losses, steps.
+pub const EVENTS: &str = "events.jsonl";
+/// The log.
+pub const LOG: &str = "coordinator.log";
+/// Folder of the logs of workers that the coordinator started.
+pub const WORKER_LOGS: &str = "logs";
+
+/// Name of a new run's folder below `runs/`: the time, in UTC, and the data set.
+pub fn default_root(now: SystemTime, dataset: &str) -> PathBuf {
+    let time = humantime::format_rfc3339_seconds(now).to_string();
+    let digits: String = time.chars().filter(char::is_ascii_digit).collect();
+    let (date, clock) = digits.split_at(8);
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }
+    };
+    let dataset: String = dataset.chars().map(plain).collect();
+    let base = Path::new("runs").join(format!("{date}-{clock}-{dataset}"));
+    let numbered =
+        (2..).map(|number| base.with_file_name(format!("{date}-{clock}-{dataset}-{number}")));
+    let mut candidates = std::iter::once(base.clone()).chain(numbered);
+    candidates.find(|path| !path.exists()).unwrap_or(base)
+}
+
+/// Holds the folder for this process alone.
+pub(super) fn lock(root: &Path) -> Result<Flock<File>> {
+    let folder = File::open(root).with_context(|| cannot("open", root))?;
+    Flock::lock(folder, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        anyhow::anyhow!(
+            "another coordinator is running in {}: choose another --run-dir",
+            root.display()
+        )
+    })
+}
+
+/// What shows that a run was made in `root`. Settings alone do not: it may have ended before anything was stored.
+pub(super) fn find_run(root: &Path) -> Option<String> {
+    let metrics = root.join(METRICS);
+    if metrics.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        return Some(METRICS.to_string());
+    }
+    let mut checkpoints = fs::read_dir(root.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    checkpoints.next().map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
+
+/// What is in the way, in words for the user.
+pub(super) fn cannot(do_what: &str, root: &Path) -> String {
+    format!(
+        "cannot {do_what} the run directory {} (another can be chosen with --run-dir)",
+        root.display()
+    )
+}
