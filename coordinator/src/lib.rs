@@ -8,9 +8,9 @@
 //! - [`cluster`]: who takes part, and what is kept of it;
 //! - [`run_directory`]: what stays of a run: its files, its ledger among them.
 //!
-//! [`clock`], [`interrupts`] and [`log`] are inputs that tests replace. Each wing knows those below it alone: `commands`
-//! the `run`, that the `service`, that the `cluster`, all of them the `run_directory`, and that the `data`; `door` knows
-//! none. The coordinator never links libtorch and never computes a gradient.
+//! [`clock`], [`interrupts`] and [`log`] are inputs that tests replace. A wing calls those below it, never one above:
+//! `commands`, `run`, `service`, `cluster`, `run_directory`, `data`; the `door` stands on the ground, as these inputs do.
+//! The coordinator never links libtorch and never computes a gradient.
 
 pub mod clock;
 pub mod cluster;

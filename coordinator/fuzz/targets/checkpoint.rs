@@ -5,8 +5,8 @@
 
 use std::sync::LazyLock;
 
-use coordinator::service::intake::Intake;
 use coordinator::run_directory::{ArtifactPath, CheckpointMetadata, model_file};
+use coordinator::service::intake::Intake;
 use fuzz::run::{CONFIG, SAMPLES};
 use fuzz::with_file;
 use libfuzzer_sys::fuzz_target;

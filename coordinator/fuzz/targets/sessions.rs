@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::ids::Slot;
-use coordinator::service::intake::Intake;
-use coordinator::service::intake::joins::Joins;
 use coordinator::cluster::membership::{
     Event, HardwareRule, Join, Membership, Past, Rules, SessionId, Spawning, Timing,
 };
 use coordinator::cluster::translation::{event, held, identity};
+use coordinator::service::intake::Intake;
+use coordinator::service::intake::joins::Joins;
 use fuzz::made::word;
 use fuzz::run::{CONFIG, EPOCHS, IDENTITY, SAMPLES, STEPS_PER_EPOCH, in_this_version};
 use fuzz::{Choices, pieces};

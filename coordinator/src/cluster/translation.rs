@@ -1,6 +1,6 @@
 //! What the messages of a session mean to `membership`, and what its decisions are in messages.
 //!
-//! `service::session` and `cluster` call it. Pure.
+//! `service::session`, `seat` and `dispatch` call it. Pure.
 
 use common::ids::{Generation, Rank};
 use proto::worker_message::Message;

@@ -1,6 +1,6 @@
 //! The samples of a run, held once, and their identity.
 //!
-//! Made by `run` before anything starts; `samples` reads it.
+//! Made by `run::prepare` before anything starts; `samples` reads it.
 
 use std::fmt;
 use std::path::Path;

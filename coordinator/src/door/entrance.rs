@@ -1,7 +1,7 @@
 //! Takes connections: each is shaken hands with in a task of its own, under a deadline; their number is bounded, and how
 //! often an address may begin one.
 //!
-//! `server` serves what comes out. Nothing a caller does, or does not do, keeps the others waiting; a system that has
+//! `service::server` serves what comes out. Nothing a caller does, or does not do, keeps the others waiting; a system that has
 //! no more file descriptors makes newcomers wait, and ends nothing.
 
 use std::io;

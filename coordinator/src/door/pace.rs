@@ -1,6 +1,6 @@
 //! How often something may happen: a bucket for each of whoever does it, which fills again as time goes by.
 //!
-//! `intake::joins` counts joins, `door::arrivals` connections.
+//! `arrivals` counts connections, `service::intake::joins` joins.
 
 use std::collections::HashMap;
 use std::hash::Hash;

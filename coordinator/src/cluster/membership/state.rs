@@ -1,6 +1,6 @@
 //! The state of the membership, and each event to the file that deals with it.
 //!
-//! `dispatch` asks it; the other files change it. Its fields are theirs alone.
+//! `cluster` feeds it. Its fields are the other files' here, and nobody else's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
