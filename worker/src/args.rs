@@ -13,9 +13,9 @@ use tonic::transport::Uri;
 
 use crate::collective::agreement::{CollectiveChoice, CollectiveOptions};
 use crate::collective::nccl;
-use crate::cpus::CpuBind;
-use crate::device::{self, DeviceChoice, EngineChoice, Placement};
-use crate::graphs::{self, GraphChoice, Graphs};
+use crate::machine::cpus::CpuBind;
+use crate::machine::device::{self, DeviceChoice, EngineChoice, Placement};
+use crate::machine::graphs::{self, GraphChoice, Graphs};
 
 /// Port of a coordinator that nobody gave another.
 const DEFAULT_PORT: u16 = 29400;

@@ -13,10 +13,10 @@ use common::config::{Config, PictureFormat};
 use common::ids::Epoch;
 use common::metrics::EpochMetrics;
 
-use crate::cpus;
 use crate::epoch_features::EpochFeatures;
 use crate::fault::{Faults, Phase};
 use crate::link::Link;
+use crate::machine::cpus;
 use crate::picture::{Animation, Extent, History, draw_confusion, draw_curves, draw_features};
 use crate::trainer::TrainerError;
 

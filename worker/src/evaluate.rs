@@ -13,12 +13,12 @@ use common::plan;
 use crate::batch_norm::{NormParameters, RunningStatistics};
 use crate::bridge::shared::Shared;
 use crate::epoch_features::{FeatureSet, Points};
+use crate::machine::shard_pool::ShardPool;
 use crate::network::kernels::{Activation, Float};
 use crate::network::layers::{activated, convolution, flatten, images, in_64_bits};
 use crate::network::{ComputeError, Weights, linear};
 use crate::reduction::Reduction;
 use crate::reduction::small::Contribution;
-use crate::shard_pool::ShardPool;
 use crate::softmax_loss;
 
 /// What an evaluation needs.

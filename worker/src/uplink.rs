@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use common::status::ServiceError;
 use proto::report_metrics_request::Metrics;
 
-use crate::cpus;
 use crate::fault::{Faults, Phase};
 use crate::link::Link;
+use crate::machine::cpus;
 use crate::outbox::{Outbox, Upload};
 
 /// Uploads under way before the sender waits.

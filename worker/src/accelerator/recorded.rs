@@ -11,7 +11,7 @@ use tch::Tensor;
 use super::ring::COPIES;
 use crate::bridge::graphs::{Graph, GraphLibrary};
 use crate::collective::Recordable;
-use crate::graphs::Graphs;
+use crate::machine::graphs::Graphs;
 use crate::network::ComputeError;
 
 /// Whole steps that are asked for before one is recorded: in the first ones libraries take memory and choose kernels,

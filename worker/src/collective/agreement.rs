@@ -12,7 +12,7 @@ use tch::Device;
 use super::store::wait_for;
 use super::{AbortHandle, CollectiveError, KeyValueStore};
 use crate::bridge::cuda;
-use crate::hardware;
+use crate::machine::hardware;
 
 /// `--collective`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

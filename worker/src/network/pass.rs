@@ -16,9 +16,9 @@ use super::{ComputeError, Weights};
 use crate::batch_norm::{BatchStatistics, NormParameters};
 use crate::bridge::shared::Shared;
 use crate::fault::{Faults, Phase};
+use crate::machine::shard_pool::ShardPool;
 use crate::reduction::Reduction;
 use crate::reduction::bucket::PendingBucket;
-use crate::shard_pool::ShardPool;
 
 /// What the passes of one step run on.
 pub struct Pass<'a, T> {

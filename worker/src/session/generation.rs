@@ -15,10 +15,10 @@ use super::Kept;
 use super::connection::Client;
 use super::joining::Post;
 use crate::collective::AbortHandle;
-use crate::cpus::allotment::Allotment;
-use crate::cpus::{Binding, LocalPlace};
 use crate::fault::Faults;
 use crate::link::Link;
+use crate::machine::cpus::allotment::Allotment;
+use crate::machine::cpus::{Binding, LocalPlace};
 use crate::progress::Progress;
 use crate::trainer::{
     self, Ending, Memory, Origin, Request, Requests, RunFacts, Task, TrainerError,

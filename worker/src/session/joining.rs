@@ -18,11 +18,11 @@ use super::own_address;
 use crate::args::WorkerArgs;
 use crate::bridge;
 use crate::collective::agreement::CollectiveOptions;
-use crate::cpus::CpuBind;
-use crate::cpus::allotment::Allotment;
-use crate::device::Place;
-use crate::graphs::Graphs;
-use crate::hardware;
+use crate::machine::cpus::CpuBind;
+use crate::machine::cpus::allotment::Allotment;
+use crate::machine::device::Place;
+use crate::machine::graphs::Graphs;
+use crate::machine::hardware;
 
 /// How long the coordinator may take to welcome a worker that it has let in.
 const WELCOME: Duration = Duration::from_secs(5);

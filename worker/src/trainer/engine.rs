@@ -5,12 +5,12 @@ use tch::Kind;
 use crate::batch_norm::NormParameters;
 use crate::bridge::shared::Shared;
 use crate::fault::Faults;
+use crate::machine::shard_pool::ShardPool;
 use crate::network::kernels::Float;
 use crate::network::pass::Pass;
 use crate::network::shard::Shard;
 use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
-use crate::shard_pool::ShardPool;
 use crate::state::State;
 
 /// One rank's means of computing.

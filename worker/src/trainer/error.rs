@@ -5,8 +5,8 @@ use common::status::ServiceError;
 
 use crate::checkpoint::tensors::ArchiveError;
 use crate::collective::CollectiveError;
-use crate::device_fault::DeviceFault;
 use crate::epoch_features::FeatureError;
+use crate::machine::device_fault::DeviceFault;
 use crate::network::ComputeError;
 use crate::picture::PictureError;
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use worker::cpus::allotment::Allotment;
-use worker::hardware;
+use worker::machine::cpus::allotment::Allotment;
+use worker::machine::hardware;
 
 use crate::harness::processes::Mark;
 use crate::harness::{Ending, Island, Launch, Results, Run, Worker, data};

@@ -3,7 +3,7 @@
 use tch::Device;
 
 use crate::bridge::cuda;
-use crate::device::Place;
+use crate::machine::device::Place;
 
 /// What computes: the processor or the GPU, and whose kernels where they are not the usual ones.
 pub fn describe(place: Place) -> String {

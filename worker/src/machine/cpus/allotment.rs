@@ -5,7 +5,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 
-use crate::hardware;
+use crate::machine::hardware;
 
 /// What this process may use.
 #[derive(Clone, Debug, PartialEq, Eq)]

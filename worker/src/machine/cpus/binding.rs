@@ -1,11 +1,7 @@
-//! Which processors a worker computes on: its share of those that it and its neighbours may use, as the coordinator
-//! numbers these. Which processors compute does not matter to the result.
+//! A worker's share of the processors that it and its neighbours may use, and how its threads come to run on that alone.
 //!
-//! - [`allotment`]: what this process may use, and who else may;
-//! - [`topology`]: which processors belong together.
-
-pub mod allotment;
-pub mod topology;
+//! The session makes a [`Binding`] for each generation and the trainer's thread puts it into effect; threads that compute
+//! little [`release`] themselves from it.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +11,8 @@ use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use self::allotment::Allotment;
+use super::allotment::Allotment;
+use super::topology;
 
 /// `--cpu-bind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -135,6 +132,7 @@ impl fmt::Display for Cpus {
 
 #[cfg(test)]
 mod tests {
+    use super::super::allotment;
     use super::*;
 
     #[test]
