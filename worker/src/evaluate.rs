@@ -10,16 +10,16 @@ use common::architecture::{CLASSES, IMAGE_PIXELS};
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
 
-use crate::batch_norm::{NormParameters, RunningStatistics};
 use crate::bridge::shared::Shared;
 use crate::epoch_features::{FeatureSet, Points};
 use crate::machine::shard_pool::ShardPool;
-use crate::network::kernels::{Activation, Float};
+use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
+use crate::mathematics::kernels::{Activation, Float};
+use crate::mathematics::softmax_loss;
 use crate::network::layers::{activated, convolution, flatten, images, in_64_bits};
 use crate::network::{ComputeError, Weights, linear};
 use crate::reduction::Reduction;
 use crate::reduction::small::Contribution;
-use crate::softmax_loss;
 
 /// What an evaluation needs.
 pub struct Evaluation<'a, T> {

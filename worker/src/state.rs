@@ -8,10 +8,10 @@ use proto::Reached;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::batch_norm::RunningStatistics;
+use crate::mathematics::batch_norm::RunningStatistics;
+use crate::mathematics::optimizer::OptimizerState;
 use crate::network::initial::{self, Initialiser};
 use crate::network::layout::Layout;
-use crate::optimizer::OptimizerState;
 
 /// The step that is computed next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use super::losses::CenterLoss;
 use super::norm::{Statistics, updated};
 use super::numbers::DeviceOrders;
 use crate::bridge::fused::{self, Sgd};
+use crate::mathematics::optimizer::{BETA_1, BETA_2, EPSILON};
 use crate::network::ComputeError;
-use crate::optimizer::{BETA_1, BETA_2, EPSILON};
 
 /// What a step has found out, all of it global sums.
 pub struct Found<'a> {

@@ -3,7 +3,7 @@
 use common::architecture::CLASSES;
 use tch::{Device, Kind, Tensor};
 
-use crate::batch_norm::RunningStatistics;
+use crate::mathematics::batch_norm::RunningStatistics;
 use crate::network::ComputeError;
 use crate::state::State;
 

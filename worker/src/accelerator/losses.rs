@@ -1,4 +1,4 @@
-//! The losses of a logical shard on the device: `crate::softmax_loss` and `crate::center_loss` with tensors for numbers.
+//! The losses of a logical shard on the device: `crate::mathematics::softmax_loss` and `crate::mathematics::center_loss` with tensors for numbers.
 //! In 64 bits on a few numbers per sample.
 
 use common::architecture::CLASSES;

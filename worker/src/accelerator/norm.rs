@@ -1,4 +1,4 @@
-//! Batch normalisation over the global batch, from sums that lie on the device: `crate::batch_norm` with tensors for
+//! Batch normalisation over the global batch, from sums that lie on the device: `crate::mathematics::batch_norm` with tensors for
 //! numbers, so that nobody waits for them. All of it in 64 bits on one number per channel.
 
 use tch::{Kind, Tensor};

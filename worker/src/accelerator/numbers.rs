@@ -229,8 +229,8 @@ impl Slots {
 pub fn adam_corrections(step: Step) -> [f64; 2] {
     let steps = i32::try_from(step.0 + 1).unwrap_or(i32::MAX);
     [
-        1.0 - crate::optimizer::BETA_1.powi(steps),
-        (1.0 - crate::optimizer::BETA_2.powi(steps)).sqrt(),
+        1.0 - crate::mathematics::optimizer::BETA_1.powi(steps),
+        (1.0 - crate::mathematics::optimizer::BETA_2.powi(steps)).sqrt(),
     ]
 }
 

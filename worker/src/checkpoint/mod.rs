@@ -17,7 +17,7 @@ use common::config::Config;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::batch_norm::RunningStatistics;
+use crate::mathematics::batch_norm::RunningStatistics;
 use crate::state::{EpochRecord, Position, State, round};
 use tensors::{Archive, ArchiveError, Values, sha256};
 

@@ -7,9 +7,11 @@ use common::architecture::{ConvolutionLayer, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SI
 use tch::{Device, Tensor};
 
 use super::ComputeError;
-use super::kernels::activation::{normalise_activate_and_pool, normalise_and_activate};
-use super::kernels::{Activation, Extent, Float};
 use crate::bridge::{with_slice, with_slice_mut};
+use crate::mathematics::kernels::activation::{
+    normalise_activate_and_pool, normalise_and_activate,
+};
+use crate::mathematics::kernels::{Activation, Extent, Float};
 
 /// Zeros around a convolution's input, which keep its height and width.
 pub const PADDING: i64 = KERNEL_SIDE as i64 / 2;

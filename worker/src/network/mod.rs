@@ -2,14 +2,12 @@
 //!
 //! - [`layout`]: all parameters in one flat vector;
 //! - [`initial`]: their values before training;
-//! - [`kernels`]: fused passes between two convolutions;
 //! - [`layers`]: the convolutional layers as training and evaluation share them;
 //! - [`linear`]: the linear ones, forward and back;
 //! - [`shard`]: one logical shard's part of a batch, forward and backward;
 //! - [`pass`]: all owned shards through the network, reduction by reduction.
 
 pub mod initial;
-pub mod kernels;
 pub mod layers;
 pub mod layout;
 pub mod linear;
@@ -21,10 +19,10 @@ use std::time::Duration;
 
 use tch::{Kind, Tensor};
 
-use crate::batch_norm::NormParameters;
 use crate::bridge::BridgeError;
 use crate::collective::CollectiveError;
-use kernels::Float;
+use crate::mathematics::batch_norm::NormParameters;
+use crate::mathematics::kernels::Float;
 use layout::Layout;
 use linear::HiddenWeights;
 

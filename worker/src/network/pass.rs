@@ -8,15 +8,15 @@ use std::sync::Arc;
 use common::architecture::{CLASSES, ConvolutionLayer};
 use tch::Tensor;
 
-use super::kernels::Activation;
-use super::kernels::Float;
 use super::layout::Layout;
 use super::shard::{BatchContext, HeadPart, Shard};
 use super::{ComputeError, Weights};
-use crate::batch_norm::{BatchStatistics, NormParameters};
 use crate::bridge::shared::Shared;
 use crate::fault::{Faults, Phase};
 use crate::machine::shard_pool::ShardPool;
+use crate::mathematics::batch_norm::{BatchStatistics, NormParameters};
+use crate::mathematics::kernels::Activation;
+use crate::mathematics::kernels::Float;
 use crate::reduction::Reduction;
 use crate::reduction::bucket::PendingBucket;
 

@@ -7,9 +7,6 @@ use common::architecture::ConvolutionLayer;
 use common::config::Loss;
 use tch::{Device, Tensor};
 
-use super::kernels::gradient::{Backward, InputGradient, gradient_of_input, gradient_sums};
-use super::kernels::statistics::channel_sums;
-use super::kernels::{Activation, Extent, Float};
 use super::layers::{
     PADDING, activated, channels_first_view, channels_last, convolution, flatten, from_64_bits,
     images, in_64_bits, unflatten,
@@ -17,8 +14,13 @@ use super::layers::{
 use super::layout::Layout;
 use super::{ComputeError, Weights, linear};
 use crate::bridge::{self, convolution_backward, with_slice, with_slice_mut};
-use crate::center_loss::CenterLoss;
-use crate::softmax_loss;
+use crate::mathematics::center_loss::CenterLoss;
+use crate::mathematics::kernels::gradient::{
+    Backward, InputGradient, gradient_of_input, gradient_sums,
+};
+use crate::mathematics::kernels::statistics::channel_sums;
+use crate::mathematics::kernels::{Activation, Extent, Float};
+use crate::mathematics::softmax_loss;
 
 /// What the loss needs to know about the global batch.
 #[derive(Clone, Copy, Debug)]

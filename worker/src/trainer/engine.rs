@@ -2,11 +2,11 @@
 
 use tch::Kind;
 
-use crate::batch_norm::NormParameters;
 use crate::bridge::shared::Shared;
 use crate::fault::Faults;
 use crate::machine::shard_pool::ShardPool;
-use crate::network::kernels::Float;
+use crate::mathematics::batch_norm::NormParameters;
+use crate::mathematics::kernels::Float;
 use crate::network::pass::Pass;
 use crate::network::shard::Shard;
 use crate::network::{ComputeError, Weights};

@@ -10,7 +10,7 @@ use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
 use crate::evaluate::{Evaluation, Part, TestSet, activations};
 use crate::fault::Phase;
 use crate::geometry;
-use crate::network::kernels::Float;
+use crate::mathematics::kernels::Float;
 use crate::network::norm_parameters;
 use crate::state::{EpochRecord, Position};
 

@@ -28,7 +28,7 @@ use common::ids::Epoch;
 use common::plan;
 
 use crate::fault::Faults;
-use crate::network::kernels::Float;
+use crate::mathematics::kernels::Float;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::state::{Position, State};

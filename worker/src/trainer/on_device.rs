@@ -21,8 +21,8 @@ use crate::accelerator::{Accelerator, StepRequest};
 use crate::checkpoint::Checkpoint;
 use crate::collective::CollectiveError;
 use crate::fault::Phase;
+use crate::mathematics::kernels::Float;
 use crate::network::ComputeError;
-use crate::network::kernels::Float;
 use crate::state::Position;
 
 /// How long the host looks at an event without a pause, and how long it then pauses: a step takes longer.

@@ -17,7 +17,7 @@ use crate::checkpoint::Checkpoint;
 use crate::epoch_features::EpochFeatures;
 use crate::fault::Faults;
 use crate::link::Link;
-use crate::network::kernels::Float;
+use crate::mathematics::kernels::Float;
 use crate::outbox::{Outbox, Upload};
 use crate::uplink::Uplink;
 

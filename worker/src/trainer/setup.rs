@@ -23,7 +23,7 @@ use crate::link::Link;
 use crate::machine::device::Place;
 use crate::machine::graphs::Graphs;
 use crate::machine::shard_pool::ShardPool;
-use crate::network::kernels::Float;
+use crate::mathematics::kernels::Float;
 use crate::network::shard::Shard;
 use crate::network::{ComputeError, Weights};
 use crate::outbox::Outbox;

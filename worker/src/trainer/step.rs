@@ -8,11 +8,11 @@ use common::plan;
 use tch::Tensor;
 
 use super::{Request, Trainer, TrainerError};
-use crate::batch_norm::NormParameters;
-use crate::center_loss::CenterLoss;
 use crate::checkpoint::Checkpoint;
 use crate::fault::Phase;
-use crate::network::kernels::Float;
+use crate::mathematics::batch_norm::NormParameters;
+use crate::mathematics::center_loss::CenterLoss;
+use crate::mathematics::kernels::Float;
 use crate::network::pass::{Forward, Head, Pass};
 use crate::network::shard::{BatchContext, HeadPart, Shard};
 use crate::network::{ComputeError, norm_parameters};

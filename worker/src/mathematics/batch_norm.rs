@@ -2,8 +2,8 @@
 //!
 //! Called between a layer's reduction and its next pass; arithmetic on one number per channel, in 64 bits.
 
-use crate::network::kernels::gradient::InputGradient;
-use crate::network::kernels::{Activation, Float};
+use super::kernels::gradient::InputGradient;
+use super::kernels::{Activation, Float};
 
 /// Added to the variance before its root is taken, PyTorch's default.
 const EPSILON: f64 = 1e-5;
@@ -146,9 +146,9 @@ mod tests {
     use tch::{Device, Kind, Tensor};
 
     use super::*;
-    use crate::network::kernels::gradient::{Backward, gradient_of_input, gradient_sums};
-    use crate::network::kernels::statistics::channel_sums;
-    use crate::network::kernels::{Extent, activation::normalise_and_activate};
+    use crate::mathematics::kernels::gradient::{Backward, gradient_of_input, gradient_sums};
+    use crate::mathematics::kernels::statistics::channel_sums;
+    use crate::mathematics::kernels::{Extent, activation::normalise_and_activate};
 
     fn values(tensor: &Tensor) -> Vec<f64> {
         Vec::try_from(tensor.contiguous().reshape([-1])).unwrap()

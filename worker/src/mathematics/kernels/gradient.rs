@@ -12,10 +12,10 @@
 
 use pulp::Arch;
 
-use super::{
-    Activation, ActivationBlock, Block, Extent, Float, LANES, Window, block, block_mut, blocks,
-    each, exceeds,
-};
+use super::activation::{Activation, ActivationBlock};
+use super::blocks::{Block, LANES, block, block_mut, blocks, each};
+use super::extent::{Extent, Window, exceeds};
+use super::float::Float;
 
 /// One layer of one logical shard on its way back.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,20 @@
 
 use pulp::Arch;
 
-use super::{Activation, Extent, Float, block, block_mut, blocks, each, exceeds};
+use super::blocks::{Block, block, block_mut, blocks, each};
+use super::extent::{Extent, exceeds};
+use super::float::Float;
+
+/// BatchNorm and PReLU of one layer as the passes apply them: `u = scale·z + shift`, `y = u if u > 0 else slope·u`.
+#[derive(Clone, Debug)]
+pub struct Activation<T> {
+    /// γ / √(σ² + ε), per channel.
+    pub scale: Vec<T>,
+    /// β − μ·scale, per channel.
+    pub shift: Vec<T>,
+    /// PReLU's one slope.
+    pub slope: T,
+}
 
 /// `y = PReLU(BatchNorm(z))`, both `[rows, channels]`.
 pub fn normalise_and_activate<T: Float>(z: &[T], activation: &Activation<T>, y: &mut [T]) {
@@ -55,6 +68,42 @@ fn pool<T: Float>(z: &[T], extent: Extent, activation: &Activation<T>, y: &mut [
             }
             *block_mut(y, window.output + start) = maximum;
         }
+    }
+}
+
+/// An [`Activation`]'s block of channels.
+#[derive(Clone, Copy)]
+pub(super) struct ActivationBlock<T> {
+    pub(super) scale: Block<T>,
+    pub(super) shift: Block<T>,
+    pub(super) slope: T,
+}
+
+impl<T: Float> Activation<T> {
+    #[inline(always)]
+    pub(super) fn block(&self, start: usize) -> ActivationBlock<T> {
+        let (scale, shift) = (*block(&self.scale, start), *block(&self.shift, start));
+        ActivationBlock { scale, shift, slope: self.slope }
+    }
+}
+
+impl<T: Float> ActivationBlock<T> {
+    /// u = BatchNorm(z).
+    #[inline(always)]
+    pub(super) fn normalise(&self, z: &Block<T>) -> Block<T> {
+        each(|lane| self.scale[lane] * z[lane] + self.shift[lane])
+    }
+
+    /// y = PReLU(u).
+    #[inline(always)]
+    pub(super) fn activate(&self, u: &Block<T>) -> Block<T> {
+        each(|lane| if u[lane] > T::ZERO { u[lane] } else { self.slope * u[lane] })
+    }
+
+    /// ∂L/∂u of an upstream gradient ∂L/∂y.
+    #[inline(always)]
+    pub(super) fn backward(&self, u: &Block<T>, upstream: &Block<T>) -> Block<T> {
+        each(|lane| if u[lane] > T::ZERO { upstream[lane] } else { self.slope * upstream[lane] })
     }
 }
 

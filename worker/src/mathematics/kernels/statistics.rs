@@ -2,7 +2,8 @@
 
 use pulp::Arch;
 
-use super::{Block, Float, LANES, block, blocks, each};
+use super::blocks::{Block, LANES, block, blocks, each};
+use super::float::Float;
 
 /// Rows that fit the first-level cache while they are read once per block of channels.
 const TILE_ROWS: usize = 64;

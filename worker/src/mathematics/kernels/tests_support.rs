@@ -1,7 +1,8 @@
 //! A small layer and its plain, unfused composition, which the fused passes are compared with.
 
+use super::activation::Activation;
+use super::extent::Extent;
 use super::gradient::InputGradient;
-use super::{Activation, Extent};
 
 /// One layer's input to the passes.
 pub struct Layer {
