@@ -10,7 +10,7 @@
 //! - [`machine`]: the cores and the device that compute;
 //! - [`accelerator`]: how a device is asked for a step, and a step as it runs it;
 //! - [`reduction`], [`collective`]: sums in one fixed order, and the engines that carry their parts;
-//! - [`state`], [`checkpoint`]: what a step changes, and how it is kept;
+//! - [`state`]: what a step changes, and how it is kept;
 //! - [`evaluate`], [`geometry`], [`epoch_features`]: what an epoch leaves behind;
 //! - [`artist`], [`picture`]: how it is drawn;
 //! - [`fault`]: where tests end a worker;
@@ -20,7 +20,6 @@ pub mod accelerator;
 pub mod args;
 pub mod artist;
 pub mod bridge;
-pub mod checkpoint;
 pub mod collective;
 pub mod epoch_features;
 pub mod evaluate;

@@ -11,11 +11,9 @@ use proto::StateTransfer;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::tensors::ArchiveError;
 use crate::collective::{Collective, CollectiveError};
 use crate::outbox::Outbox;
-use crate::state::State;
+use crate::state::{ArchiveError, Checkpoint, State};
 use crate::trainer::{Memory, TrainerError};
 
 /// Bytes of a piece.

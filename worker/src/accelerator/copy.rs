@@ -110,7 +110,7 @@ mod tests {
     use common::config::Config;
 
     use super::*;
-    use crate::checkpoint::Checkpoint;
+    use crate::state::Checkpoint;
 
     #[test]
     fn what_is_brought_back_is_what_was_copied() {

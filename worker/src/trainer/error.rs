@@ -3,12 +3,12 @@
 use common::ids::{Epoch, Step};
 use common::status::ServiceError;
 
-use crate::checkpoint::tensors::ArchiveError;
 use crate::collective::CollectiveError;
 use crate::epoch_features::FeatureError;
 use crate::machine::device_fault::DeviceFault;
 use crate::network::ComputeError;
 use crate::picture::PictureError;
+use crate::state::ArchiveError;
 
 /// Why a trainer cannot go on.
 #[derive(Debug, thiserror::Error)]

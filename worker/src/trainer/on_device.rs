@@ -18,12 +18,11 @@ use super::{Outcome, Request, Trainer, TrainerError, Verdict};
 use crate::accelerator::numbers::{Orders, Report, Verdict as StepVerdict, adam_corrections};
 use crate::accelerator::ring::IN_FLIGHT;
 use crate::accelerator::{Accelerator, StepRequest};
-use crate::checkpoint::Checkpoint;
 use crate::collective::CollectiveError;
 use crate::fault::Phase;
 use crate::mathematics::kernels::Float;
 use crate::network::ComputeError;
-use crate::state::Position;
+use crate::state::{Checkpoint, Position};
 
 /// How long the host looks at an event without a pause, and how long it then pauses: a step takes longer.
 const WATCH: Duration = Duration::from_micros(200);

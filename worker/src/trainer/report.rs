@@ -13,12 +13,12 @@ use common::metrics::StepMetrics;
 use super::step::Losses;
 use super::{Trainer, TrainerError};
 use crate::artist::{Artist, FEATURES, Gallery, features_path};
-use crate::checkpoint::Checkpoint;
 use crate::epoch_features::EpochFeatures;
 use crate::fault::Faults;
 use crate::link::Link;
 use crate::mathematics::kernels::Float;
 use crate::outbox::{Outbox, Upload};
+use crate::state::Checkpoint;
 use crate::uplink::Uplink;
 
 /// What this rank reports.

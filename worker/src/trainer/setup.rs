@@ -15,7 +15,6 @@ use crate::accelerator::recorded::Recorded;
 use crate::accelerator::{Accelerator, Sizes};
 use crate::bridge::cuda;
 use crate::bridge::shared::Shared;
-use crate::checkpoint::Checkpoint;
 use crate::collective::agreement::CollectiveOptions;
 use crate::collective::{AbortHandle, Collective};
 use crate::fault::Faults;
@@ -29,7 +28,7 @@ use crate::network::{ComputeError, Weights};
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::reduction::Reduction;
-use crate::state::State;
+use crate::state::{Checkpoint, State};
 use crate::transfer::{self, Roles};
 
 /// What the coordinator says of the run's data.

@@ -8,7 +8,6 @@ use common::plan;
 use tch::Tensor;
 
 use super::{Request, Trainer, TrainerError};
-use crate::checkpoint::Checkpoint;
 use crate::fault::Phase;
 use crate::mathematics::batch_norm::NormParameters;
 use crate::mathematics::center_loss::CenterLoss;
@@ -17,7 +16,7 @@ use crate::network::pass::{Forward, Head, Pass};
 use crate::network::shard::{BatchContext, HeadPart, Shard};
 use crate::network::{ComputeError, norm_parameters};
 use crate::reduction::small::{Contribution, PendingSum, Summed};
-use crate::state::{Position, round};
+use crate::state::{Checkpoint, Position, round};
 
 /// The losses of one global batch.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,45 +1,16 @@
-//! Everything a run is at one moment: the same on every rank after every step, changed only by a step's commit.
+//! Everything a run is at one moment. Drawn from the seed here; what a step makes of it is the trainer's.
 
 use std::sync::Arc;
 
 use common::config::Config;
-use common::ids::{Epoch, Step};
 use proto::Reached;
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::position::{EpochRecord, Position};
 use crate::mathematics::batch_norm::RunningStatistics;
 use crate::mathematics::optimizer::OptimizerState;
 use crate::network::initial::{self, Initialiser};
 use crate::network::layout::Layout;
-
-/// The step that is computed next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Its number within the epoch.
-    pub step_in_epoch: Step,
-    /// Its number within the run, which is the number of committed steps.
-    pub step: Step,
-}
-
-/// What the current epoch has seen so far, in step order.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EpochRecord {
-    /// Σ over steps of mean softmax loss times samples.
-    pub softmax_loss: f64,
-    /// Σ over steps of mean center loss times samples.
-    pub center_loss: f64,
-    /// Samples classified rightly as they were trained on.
-    pub correct: u64,
-    /// `[samples, feature_dim]`.
-    pub features: Vec<f64>,
-    /// One a sample.
-    pub labels: Vec<u8>,
-    /// One a sample.
-    pub predictions: Vec<u8>,
-}
 
 /// The state of a run.
 #[derive(Debug)]

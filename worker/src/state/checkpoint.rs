@@ -5,10 +5,8 @@
 //! names the resume file by its SHA-256, so that the two cannot be mixed up. Neither holds a worker count, rank, time or
 //! path: the bytes are a function of the state.
 //!
-//! - [`tensors`]: named tensors as safetensors bytes (pure);
-//! - this file: which tensors, and what the metadata say.
-
-pub mod tensors;
+//! The trainer makes one of a state that is to be stored or handed on. This file says which tensors they hold and what
+//! the metadata are; how these become bytes is `tensors`' part. Writes no file.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +15,10 @@ use common::config::Config;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::position::{EpochRecord, Position};
+use super::run_state::{State, round};
+use super::tensors::{Archive, ArchiveError, Values, sha256};
 use crate::mathematics::batch_norm::RunningStatistics;
-use crate::state::{EpochRecord, Position, State, round};
-use tensors::{Archive, ArchiveError, Values, sha256};
 
 /// The two files of one state.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,19 @@
+//! The state of a run: the same on every rank after every step, changed only by a step's commit.
+//!
+//! The trainer owns the one there is; an accelerator keeps copies of it on the device. Nothing here computes a step, and
+//! nothing touches a disk.
+//!
+//! - `position`: how far the run has got;
+//! - `run_state`: everything that it is by then;
+//! - `checkpoint`: that as two files, and back;
+//! - `tensors`: named tensors as safetensors bytes (pure).
+
+mod checkpoint;
+mod position;
+mod run_state;
+mod tensors;
+
+pub use checkpoint::{Checkpoint, read_model};
+pub use position::{EpochRecord, Position};
+pub use run_state::{State, round};
+pub use tensors::ArchiveError;
