@@ -3,7 +3,7 @@
 //! A tour, in the order the data takes:
 //!
 //! - [`args`], [`session`]: the command line, and the stay with the coordinator (tokio; no tensors);
-//! - [`link`], [`sample_stream`], [`outbox`], [`uplink`]: the trainer's line to the coordinator, what comes and what goes;
+//! - [`link`]: the line to the coordinator, what comes down it and what goes up;
 //! - [`trainer`]: the thread that owns state, step and collectives of a generation;
 //! - [`transfer`]: how a newcomer gets the state from a member that has it;
 //! - [`network`], [`mathematics`]: what is computed, per logical shard and reduced;
@@ -29,13 +29,10 @@ pub mod link;
 pub mod machine;
 pub mod mathematics;
 pub mod network;
-pub mod outbox;
 pub mod picture;
 pub mod progress;
 pub mod reduction;
-pub mod sample_stream;
 pub mod session;
 pub mod state;
 pub mod trainer;
 pub mod transfer;
-pub mod uplink;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::collective::{Collective, CollectiveError};
-use crate::outbox::Outbox;
+use crate::link::Outbox;
 use crate::state::{ArchiveError, Checkpoint, State};
 use crate::trainer::{Memory, TrainerError};
 
@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
     use crate::collective::in_process::run_ranks;
-    use crate::outbox::Upload;
+    use crate::link::Upload;
 
     fn config() -> Config {
         let command = Config::augment_args(Command::new("worker"));

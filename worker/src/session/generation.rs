@@ -12,11 +12,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Kept;
-use super::connection::Client;
 use super::joining::Post;
 use crate::collective::AbortHandle;
 use crate::fault::Faults;
-use crate::link::Link;
+use crate::link::{Client, Link};
 use crate::machine::cpus::allotment::Allotment;
 use crate::machine::cpus::{Binding, LocalPlace};
 use crate::progress::Progress;

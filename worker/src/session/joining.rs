@@ -12,12 +12,12 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::connection::{Client, connect};
 use super::incarnation::incarnation;
 use super::own_address;
 use crate::args::WorkerArgs;
 use crate::bridge;
 use crate::collective::agreement::CollectiveOptions;
+use crate::link::{Client, connect};
 use crate::machine::cpus::CpuBind;
 use crate::machine::cpus::allotment::Allotment;
 use crate::machine::device::Place;
@@ -69,7 +69,7 @@ pub async fn join(
     slot: Option<Slot>,
     held: Option<HeldState>,
 ) -> Result<Joined, ServiceError> {
-    let mut client = connect(args).await?;
+    let mut client = connect(&args.coordinator, &args.access).await?;
     let advertise = advertised(args).await?;
     let (words, outgoing) = mpsc::channel(16);
     let hello = Word::Hello(hello(args, slot, advertise.clone(), held));

@@ -2,21 +2,17 @@
 //!
 //! - this file: from one stay to the next;
 //! - `stay`: one stay, from its Welcome to its end;
-//! - `joining`: how a stay begins; over `connection`, the channel, with `own_address` and `incarnation`, two things that
-//!   the coordinator is told;
+//! - `joining`: how a stay begins, with `own_address` and `incarnation`, two things that the coordinator is told;
 //! - `generation`: the trainer thread of one generation, seen from here.
 //!
 //! Lives on tokio and never touches a tensor; one trainer thread computes. A worker has left its generation for good
 //! before it joins anew; what it keeps is the run's state, for the generation after.
 
-mod connection;
 mod generation;
 mod incarnation;
 mod joining;
 mod own_address;
 mod stay;
-
-pub use connection::Client;
 
 use std::time::{Duration, Instant};
 

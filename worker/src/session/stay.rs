@@ -15,9 +15,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::Streaming;
 
 use super::Kept;
-use super::connection::Client;
 use super::generation::{RunningGeneration, TRAINER_END};
 use super::joining::{Joined, Post};
+use crate::link::Client;
 use crate::progress::Progress;
 use crate::trainer::{Ending, Outcome, Request, TrainerError, Verdict};
 

@@ -6,8 +6,7 @@ use common::ids::{Epoch, Step};
 use common::status::ServiceError;
 use proto::Split;
 
-use crate::link::Link;
-use crate::sample_stream::{SampleRange, SampleStream};
+use crate::link::{Link, SampleRange, SampleStream};
 use crate::state::Position;
 
 /// Streams of training samples, in the order of the rank's steps.

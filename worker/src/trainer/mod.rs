@@ -28,8 +28,8 @@ use common::ids::Epoch;
 use common::plan;
 
 use crate::fault::Faults;
+use crate::link::Outbox;
 use crate::mathematics::kernels::Float;
-use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::state::{Position, State};
 use engine::Engine;

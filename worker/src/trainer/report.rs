@@ -15,11 +15,9 @@ use super::{Trainer, TrainerError};
 use crate::artist::{Artist, FEATURES, Gallery, features_path};
 use crate::epoch_features::EpochFeatures;
 use crate::fault::Faults;
-use crate::link::Link;
+use crate::link::{Link, Outbox, Uplink, Upload};
 use crate::mathematics::kernels::Float;
-use crate::outbox::{Outbox, Upload};
 use crate::state::Checkpoint;
-use crate::uplink::Uplink;
 
 /// What this rank reports.
 pub struct Reporter {

@@ -13,7 +13,7 @@ use common::status::ServiceError;
 use proto::{SampleBlock, SamplesRequest, Split};
 use tokio::sync::mpsc;
 
-use crate::link::Link;
+use super::calls::Link;
 
 /// Longest wait for the next block.
 const BLOCK_DEADLINE: Duration = Duration::from_secs(60);

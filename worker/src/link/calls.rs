@@ -18,8 +18,8 @@ use proto::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::client::Client;
 use crate::collective::{KeyValueStore, StoreError};
-use crate::session::Client;
 
 /// Longest wait for a short call.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);

@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 use common::status::ServiceError;
 use proto::report_metrics_request::Metrics;
 
+use super::calls::Link;
+use super::outbox::{Outbox, Upload};
 use crate::fault::{Faults, Phase};
-use crate::link::Link;
 use crate::machine::cpus;
-use crate::outbox::{Outbox, Upload};
 
 /// Uploads under way before the sender waits.
 const QUEUE: usize = 8;
