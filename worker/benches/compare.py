@@ -134,7 +134,7 @@ class Trained:
             "--log-every", LOG_EVERY, *flags,
         ]
         # Workers tell how long a picture took.
-        log = {"CONCENTRIC_LOG": "worker::artist=debug,info"}
+        log = {"CONCENTRIC_LOG": "worker::results::artist=debug,info"}
         with tempfile.TemporaryDirectory(prefix="concentric-bench-") as scratch:
             directory = Path(scratch) / "run"
             self.started = time.monotonic()

@@ -11,27 +11,22 @@
 //! - [`accelerator`]: how a device is asked for a step, and a step as it runs it;
 //! - [`reduction`], [`collective`]: sums in one fixed order, and the engines that carry their parts;
 //! - [`state`]: what a step changes, and how it is kept;
-//! - [`evaluate`], [`geometry`], [`epoch_features`]: what an epoch leaves behind;
-//! - [`artist`], [`picture`]: how it is drawn;
+//! - [`results`]: what an epoch leaves behind, and how it is drawn;
 //! - [`fault`]: where tests end a worker;
 //! - [`bridge`]: the only `unsafe` code, to libtorch's C++.
 
 pub mod accelerator;
 pub mod args;
-pub mod artist;
 pub mod bridge;
 pub mod collective;
-pub mod epoch_features;
-pub mod evaluate;
 pub mod fault;
-pub mod geometry;
 pub mod link;
 pub mod machine;
 pub mod mathematics;
 pub mod network;
-pub mod picture;
 pub mod progress;
 pub mod reduction;
+pub mod results;
 pub mod session;
 pub mod state;
 pub mod trainer;

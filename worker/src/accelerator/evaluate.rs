@@ -6,9 +6,9 @@ use super::Accelerator;
 use super::copy::numbers;
 use super::norm::{Activation, NormParameters, Statistics};
 use super::shard::{convolution, evaluated, images};
-use crate::evaluate::Part;
 use crate::network::layers::flatten;
 use crate::network::{ComputeError, Weights, linear};
+use crate::results::evaluate::Part;
 use crate::state::State;
 
 /// The network as it is after the newest committed step.

@@ -5,12 +5,12 @@ use common::ids::{Epoch, Step};
 use common::metrics::{EpochMetrics, TestMetrics};
 
 use super::{Trainer, TrainerError};
-use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
-use crate::evaluate::{Evaluation, Part, TestSet, activations};
 use crate::fault::Phase;
-use crate::geometry;
 use crate::mathematics::kernels::Float;
 use crate::network::norm_parameters;
+use crate::results::epoch_features::{EpochFeatures, FeatureSet, Points};
+use crate::results::evaluate::{Evaluation, Part, TestSet, activations};
+use crate::results::geometry;
 use crate::state::{Checkpoint, EpochRecord, Position};
 
 impl<T: Float> Trainer<T> {

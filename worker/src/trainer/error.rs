@@ -4,10 +4,11 @@ use common::ids::{Epoch, Step};
 use common::status::ServiceError;
 
 use crate::collective::CollectiveError;
-use crate::epoch_features::FeatureError;
 use crate::machine::device_fault::DeviceFault;
 use crate::network::ComputeError;
-use crate::picture::PictureError;
+use crate::results::artist::ArtistError;
+use crate::results::epoch_features::FeatureError;
+use crate::results::picture::PictureError;
 use crate::state::ArchiveError;
 
 /// Why a trainer cannot go on.
@@ -144,6 +145,17 @@ impl TrainerError {
 impl From<CollectiveError> for TrainerError {
     fn from(error: CollectiveError) -> Self {
         Self::Compute(error.into())
+    }
+}
+
+impl From<ArtistError> for TrainerError {
+    fn from(error: ArtistError) -> Self {
+        match error {
+            ArtistError::Service(error) => error.into(),
+            ArtistError::Features(error) => error.into(),
+            ArtistError::Picture(error) => error.into(),
+            ArtistError::Panicked => Self::Panicked("artist"),
+        }
     }
 }
 

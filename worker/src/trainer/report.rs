@@ -12,11 +12,11 @@ use common::metrics::StepMetrics;
 
 use super::step::Losses;
 use super::{Trainer, TrainerError};
-use crate::artist::{Artist, FEATURES, Gallery, features_path};
-use crate::epoch_features::EpochFeatures;
 use crate::fault::Faults;
 use crate::link::{Link, Outbox, Uplink, Upload};
 use crate::mathematics::kernels::Float;
+use crate::results::artist::{Artist, FEATURES, Gallery, features_path};
+use crate::results::epoch_features::EpochFeatures;
 use crate::state::Checkpoint;
 
 /// What this rank reports.
@@ -165,7 +165,7 @@ impl Reporter {
         };
         // The artist's animation reads what the uplink stores.
         uplink.finish()?;
-        artist.finish()
+        Ok(artist.finish()?)
     }
 }
 

@@ -6,6 +6,7 @@ use plotters::style::{Color, TextStyle};
 
 use super::axes::{Axes, Labels, Scale};
 use super::encode::render;
+use super::error::PictureError;
 use super::extent::{Extent, Window};
 use super::scene::Scene;
 use super::style::{
@@ -13,8 +14,8 @@ use super::style::{
     class_color, count, percent, stroke, text,
 };
 use super::surface::{Area, Surface};
-use super::{PictureError, badge, centers};
-use crate::epoch_features::{EpochFeatures, FeatureSet};
+use super::{badge, centers};
+use crate::results::epoch_features::{EpochFeatures, FeatureSet};
 
 /// Left of an axes, for its scale; of the full-size layout, as are all lengths here.
 const MARGIN: i32 = 96;

@@ -4,7 +4,7 @@ use common::ids::Epoch;
 use common::metrics::TestMetrics;
 
 use super::*;
-use crate::picture::testing::{decode, ten_clusters};
+use crate::results::picture::testing::{decode, ten_clusters};
 
 fn epochs(n: u64) -> Vec<EpochMetrics> {
     let epoch = |k: u64| {

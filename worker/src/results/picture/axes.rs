@@ -3,7 +3,7 @@
 use plotters::element::{PathElement, Rectangle};
 use plotters::style::{Color, FontTransform};
 
-use super::PictureError;
+use super::error::PictureError;
 use super::extent::Window;
 use super::style::{
     AXES_BACKGROUND, CENTERED, FAINT_INK, GRID, INK, RIGHT_MIDDLE, TOP, Unit, stroke, text,

@@ -3,8 +3,8 @@
 use plotters::element::{Circle, PathElement};
 use plotters::style::Color;
 
-use super::PictureError;
 use super::axes::Axes;
+use super::error::PictureError;
 use super::style::{INK, MIDDLE, PAPER, Unit, bold, stroke};
 use super::surface::Area;
 

@@ -6,12 +6,13 @@ use plotters::element::{Circle, PathElement};
 use plotters::style::{Color, RGBColor};
 
 use super::axes::{Axes, Labels, Scale};
+use super::badge;
 use super::encode::render;
+use super::error::PictureError;
 use super::extent::Window;
 use super::style::{INK, LEFT, LEFT_MIDDLE, Unit, bold, percent, stroke, text};
 use super::surface::{Area, Surface};
 use super::ticks::{self, Tick};
-use super::{PictureError, badge};
 
 const UNIT: Unit = Unit(1.0);
 const SIZE: (u32, u32) = (1600, 560);

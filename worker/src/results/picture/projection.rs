@@ -1,6 +1,6 @@
 //! Principal components: how features of any dimension come onto two axes.
 
-use crate::epoch_features::Points;
+use crate::results::epoch_features::Points;
 
 /// An affine map of features onto the plane.
 #[derive(Clone, Debug, PartialEq)]

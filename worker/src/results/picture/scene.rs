@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::PictureError;
+use super::error::PictureError;
 use super::projection::Projection;
 use super::style::percent;
-use crate::epoch_features::{EpochFeatures, Points};
+use crate::results::epoch_features::{EpochFeatures, Points};
 
 /// An epoch's points on the plane.
 pub(super) struct Scene {

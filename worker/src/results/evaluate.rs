@@ -10,8 +10,8 @@ use common::architecture::{CLASSES, IMAGE_PIXELS};
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
 
+use super::epoch_features::{FeatureSet, Points};
 use crate::bridge::shared::Shared;
-use crate::epoch_features::{FeatureSet, Points};
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
 use crate::mathematics::kernels::{Activation, Float};

@@ -1,8 +1,8 @@
 //! How far the points of a picture reach, and the part of the plane that its axes show.
 
-use super::PictureError;
+use super::error::PictureError;
 use super::scene::Scene;
-use crate::epoch_features::EpochFeatures;
+use crate::results::epoch_features::EpochFeatures;
 
 /// Beyond this nothing is drawn: room for squares and differences in double precision.
 const LARGEST: f64 = 1e100;

@@ -2,14 +2,14 @@
 
 use gif::{Encoder, Frame, Repeat};
 
-use super::PictureError;
+use super::error::PictureError;
 use super::extent::Extent;
 use super::features::Layout;
 use super::palette::Palette;
 use super::scene::Scene;
 use super::style::Unit;
 use super::surface::Surface;
-use crate::epoch_features::EpochFeatures;
+use crate::results::epoch_features::EpochFeatures;
 
 /// Half the size of a picture: 800 × 400 pixels.
 const UNIT: Unit = Unit(0.5);

@@ -1,7 +1,7 @@
 //! One epoch's features and metrics, as kept in `features/epoch=K.safetensors`.
 //!
 //! The trainer fills them, rank 0 sends them to the coordinator as a file, and everything that is drawn or measured
-//! after an epoch ([`crate::geometry`], [`crate::picture`]) is a pure function of them. Never touches a disk.
+//! after an epoch ([`super::geometry`], [`super::picture`]) is a pure function of them. Never touches a disk.
 
 use std::collections::HashMap;
 

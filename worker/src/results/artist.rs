@@ -12,13 +12,15 @@ use std::time::Instant;
 use common::config::{Config, PictureFormat};
 use common::ids::Epoch;
 use common::metrics::EpochMetrics;
+use common::status::ServiceError;
 
-use crate::epoch_features::EpochFeatures;
+use super::epoch_features::{EpochFeatures, FeatureError};
+use super::picture::{
+    Animation, Extent, History, PictureError, draw_confusion, draw_curves, draw_features,
+};
 use crate::fault::{Faults, Phase};
 use crate::link::Link;
 use crate::machine::cpus;
-use crate::picture::{Animation, Extent, History, draw_confusion, draw_curves, draw_features};
-use crate::trainer::TrainerError;
 
 /// Folder of the feature files.
 pub const FEATURES: &str = "features/";
@@ -26,6 +28,23 @@ pub const FEATURES: &str = "features/";
 /// Where an epoch's features are kept.
 pub fn features_path(epoch: Epoch) -> String {
     format!("{FEATURES}epoch={epoch}.safetensors")
+}
+
+/// Why the pictures of a run are not all there.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtistError {
+    /// The coordinator refused or is out of reach.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// A feature file cannot be read.
+    #[error(transparent)]
+    Features(#[from] FeatureError),
+    /// A picture cannot be drawn.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A defect.
+    #[error("the artist thread panicked; this is a defect, its message is above")]
+    Panicked,
 }
 
 /// What is there when a first rank begins.
@@ -42,7 +61,7 @@ pub struct Gallery {
 /// The thread.
 pub struct Artist {
     queue: Sender<EpochFeatures>,
-    thread: JoinHandle<Result<(), TrainerError>>,
+    thread: JoinHandle<Result<(), ArtistError>>,
 }
 
 impl Artist {
@@ -86,9 +105,9 @@ impl Artist {
     ///
     /// # Errors
     /// What could not be drawn or stored.
-    pub fn finish(self) -> Result<(), TrainerError> {
+    pub fn finish(self) -> Result<(), ArtistError> {
         drop(self.queue);
-        self.thread.join().unwrap_or_else(|_| Err(TrainerError::Panicked("artist")))
+        self.thread.join().unwrap_or_else(|_| Err(ArtistError::Panicked))
     }
 }
 
@@ -103,7 +122,7 @@ struct Studio {
 }
 
 impl Studio {
-    fn look_back(&mut self, gallery: Gallery) -> Result<(), TrainerError> {
+    fn look_back(&mut self, gallery: Gallery) -> Result<(), ArtistError> {
         let Gallery { epochs, pictures_from, pending } = gallery;
         // The last epoch's may have been interrupted between two of its pictures.
         let redrawn = pictures_from.min(Epoch(epochs.0.saturating_sub(1)));
@@ -124,18 +143,18 @@ impl Studio {
         pending.into_values().try_for_each(|features| self.draw(&features))
     }
 
-    fn read(&self, epoch: Epoch) -> Result<EpochFeatures, TrainerError> {
+    fn read(&self, epoch: Epoch) -> Result<EpochFeatures, ArtistError> {
         let file = self.link.get_artifact(&features_path(epoch))?;
         Ok(EpochFeatures::from_safetensors(&file)?)
     }
 
-    fn remember(&mut self, features: &EpochFeatures) -> Result<(), TrainerError> {
+    fn remember(&mut self, features: &EpochFeatures) -> Result<(), ArtistError> {
         let extent = Extent::of(features)?;
         self.epochs.insert(features.epoch(), (features.metrics.clone(), extent));
         Ok(())
     }
 
-    fn draw(&mut self, features: &EpochFeatures) -> Result<(), TrainerError> {
+    fn draw(&mut self, features: &EpochFeatures) -> Result<(), ArtistError> {
         self.remember(features)?;
         let epoch = features.epoch();
         let curves: Vec<EpochMetrics> =
@@ -158,7 +177,7 @@ impl Studio {
     }
 
     /// The last epoch's picture, if its turn had not come, and the animation.
-    fn finish(&mut self) -> Result<(), TrainerError> {
+    fn finish(&mut self) -> Result<(), ArtistError> {
         let Some(last) = self.epochs.keys().next_back().copied() else {
             return Ok(());
         };
@@ -186,11 +205,11 @@ impl Studio {
         name: &str,
         format: PictureFormat,
         content: Vec<u8>,
-    ) -> Result<(), TrainerError> {
+    ) -> Result<(), ArtistError> {
         self.put(format!("pictures/{name}.{format}"), content)
     }
 
-    fn put(&self, path: String, content: Vec<u8>) -> Result<(), TrainerError> {
+    fn put(&self, path: String, content: Vec<u8>) -> Result<(), ArtistError> {
         self.faults.point(Phase::Picture);
         Ok(self.link.put_artifact(vec![path], Arc::new(content))?)
     }

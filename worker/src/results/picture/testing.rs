@@ -6,8 +6,8 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 
 use super::raster::{Raster, Rgb};
-use crate::epoch_features::{EpochFeatures, FeatureSet, Points};
-use crate::geometry::{accuracy, test_metrics};
+use crate::results::epoch_features::{EpochFeatures, FeatureSet, Points};
+use crate::results::geometry::{accuracy, test_metrics};
 
 /// Where the ten rays point, in two dimensions.
 const RAYS: [[f64; 2]; 10] = [

@@ -3,7 +3,7 @@
 use common::config::PictureFormat;
 use jpeg_encoder::{ColorType, SamplingFactor};
 
-use super::PictureError;
+use super::error::PictureError;
 use super::raster::Raster;
 use super::surface::Surface;
 

@@ -3,7 +3,7 @@
 use plotters::element::Rectangle;
 use plotters::style::Color;
 
-use super::PictureError;
+use super::error::PictureError;
 use super::style::{MIDDLE, PAPER, Unit, WARNING, bold};
 use super::surface::Area;
 

@@ -6,7 +6,7 @@
 use common::architecture::CLASSES;
 use common::metrics::TestMetrics;
 
-use crate::epoch_features::{FeatureSet, Points};
+use super::epoch_features::{FeatureSet, Points};
 
 /// `confusion[right][predicted]`: how many samples of each class were taken for which.
 pub type Confusion = [[u64; CLASSES]; CLASSES];

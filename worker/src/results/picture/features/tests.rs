@@ -1,8 +1,8 @@
 //! The pictures themselves: what is where, in which colour, and the same every time.
 
 use super::*;
-use crate::epoch_features::Points;
-use crate::picture::testing::{decode, decode_jpeg, ten_clusters};
+use crate::results::epoch_features::Points;
+use crate::results::picture::testing::{decode, decode_jpeg, ten_clusters};
 
 /// The axes of the full-size picture, as painted.
 fn axes_of(features: &EpochFeatures, panel: i32) -> Axes {

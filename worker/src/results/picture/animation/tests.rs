@@ -1,7 +1,7 @@
 //! The animation, read back frame by frame.
 
 use super::*;
-use crate::picture::testing::spread_clusters;
+use crate::results::picture::testing::spread_clusters;
 
 fn animate(epochs: &[EpochFeatures]) -> Vec<u8> {
     let extents = epochs.iter().map(|features| Extent::of(features).unwrap());

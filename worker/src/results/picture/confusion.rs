@@ -5,15 +5,16 @@ use common::config::PictureFormat;
 use plotters::element::Rectangle;
 use plotters::style::{Color, FontTransform, RGBColor};
 
+use super::badge;
 use super::encode::render;
+use super::error::PictureError;
 use super::raster::mix;
 use super::style::{
     CENTERED, FAINT_INK, INK, LEFT, MIDDLE, PAPER, TOP, Unit, bold, count, percent, stroke, text,
 };
 use super::surface::{Area, Surface};
-use super::{PictureError, badge};
-use crate::epoch_features::EpochFeatures;
-use crate::geometry::{Confusion, accuracy, class_accuracy, confusion};
+use crate::results::epoch_features::EpochFeatures;
+use crate::results::geometry::{Confusion, accuracy, class_accuracy, confusion};
 
 const SIZE: (u32, u32) = (1000, 950);
 const LEFT_SIDE: i32 = 110;
@@ -138,7 +139,7 @@ fn shade(color: RGBColor, strength: f64) -> RGBColor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::testing::{decode, ten_clusters};
+    use crate::results::picture::testing::{decode, ten_clusters};
 
     #[test]
     fn right_ones_are_blue_wrong_ones_orange_and_absent_ones_white() {
