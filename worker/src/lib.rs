@@ -5,7 +5,6 @@
 //! - [`args`], [`session`]: the command line, and the stay with the coordinator (tokio; no tensors);
 //! - [`link`]: the line to the coordinator, what comes down it and what goes up;
 //! - [`trainer`]: the thread that owns state, step and collectives of a generation;
-//! - [`transfer`]: how a newcomer gets the state from a member that has it;
 //! - [`network`], [`mathematics`]: what is computed, per logical shard and reduced;
 //! - [`machine`]: the cores and the device that compute;
 //! - [`accelerator`]: how a device is asked for a step, and a step as it runs it;
@@ -24,10 +23,8 @@ pub mod link;
 pub mod machine;
 pub mod mathematics;
 pub mod network;
-pub mod progress;
 pub mod reduction;
 pub mod results;
 pub mod session;
 pub mod state;
 pub mod trainer;
-pub mod transfer;

@@ -18,11 +18,9 @@ use crate::fault::Faults;
 use crate::link::{Client, Link};
 use crate::machine::cpus::allotment::Allotment;
 use crate::machine::cpus::{Binding, LocalPlace};
-use crate::progress::Progress;
 use crate::trainer::{
-    self, Ending, Memory, Origin, Request, Requests, RunFacts, Task, TrainerError,
+    self, Ending, Memory, Origin, Progress, Request, Requests, Roles, RunFacts, Task, TrainerError,
 };
-use crate::transfer::Roles;
 
 /// How long a trainer that was told to end at once may take.
 pub const TRAINER_END: Duration = Duration::from_secs(5);

@@ -18,8 +18,7 @@ use super::Kept;
 use super::generation::{RunningGeneration, TRAINER_END};
 use super::joining::{Joined, Post};
 use crate::link::Client;
-use crate::progress::Progress;
-use crate::trainer::{Ending, Outcome, Request, TrainerError, Verdict};
+use crate::trainer::{Ending, Outcome, Progress, Request, TrainerError, Verdict};
 
 /// How long a word may take to go out.
 const SILENCE: Duration = Duration::from_secs(5);

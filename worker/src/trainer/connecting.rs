@@ -6,8 +6,8 @@ use std::time::Duration;
 use common::ids::WorldSize;
 use tch::Device;
 
-use super::TrainerError;
-use super::setup::Task;
+use super::error::TrainerError;
+use super::task::Task;
 use crate::bridge::nccl::Library;
 use crate::collective::agreement::{CollectiveChoice, Decision, Statement, agree, name_of};
 use crate::collective::{

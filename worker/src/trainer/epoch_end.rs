@@ -4,7 +4,8 @@ use common::config::Loss;
 use common::ids::{Epoch, Step};
 use common::metrics::{EpochMetrics, TestMetrics};
 
-use super::{Trainer, TrainerError};
+use super::error::TrainerError;
+use super::training::Trainer;
 use crate::fault::Phase;
 use crate::mathematics::kernels::Float;
 use crate::network::norm_parameters;

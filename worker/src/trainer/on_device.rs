@@ -5,61 +5,29 @@
 //! steps was asked for, so all follow it after the same step. The state here is that of the newest committed step
 //! whenever something is to be made of it, and the position always is.
 
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use common::config::Config;
 use common::ids::{Epoch, Step};
 use common::plan;
 
-use super::step::Losses;
-use super::{Outcome, Request, Trainer, TrainerError, Verdict};
+use super::device_run::{DeviceRun, look_until, own_samples};
+use super::ending::Outcome;
+use super::error::{TrainerError, Verdict};
+use super::report::Losses;
+use super::request::Request;
+use super::training::Trainer;
+use crate::accelerator::StepRequest;
 use crate::accelerator::numbers::{Orders, Report, Verdict as StepVerdict, adam_corrections};
 use crate::accelerator::ring::IN_FLIGHT;
-use crate::accelerator::{Accelerator, StepRequest};
 use crate::collective::CollectiveError;
 use crate::fault::Phase;
 use crate::mathematics::kernels::Float;
 use crate::network::ComputeError;
 use crate::state::{Checkpoint, Position};
 
-/// How long the host looks at an event without a pause, and how long it then pauses: a step takes longer.
-const WATCH: Duration = Duration::from_micros(200);
-const PAUSE: Duration = Duration::from_micros(50);
-
 /// How long a device may take to end what is under way when a generation is broken: the session waits for a trainer a
 /// little longer (`session::generation::TRAINER_END`).
 const LEAVING: Duration = Duration::from_secs(4);
-
-/// The device and what it was asked for.
-pub struct DeviceRun {
-    pub(super) accelerator: Accelerator,
-    /// This rank's samples of the epoch that the steps asked for consume.
-    consumed: usize,
-    /// What may go out once the steps after it are committed: the number of the next upload, and the position.
-    unconfirmed: VecDeque<(u64, Position)>,
-    last_commit: Instant,
-}
-
-impl DeviceRun {
-    /// Nothing asked for yet.
-    pub fn new(accelerator: Accelerator) -> Self {
-        let last_commit = Instant::now();
-        Self { accelerator, consumed: 0, unconfirmed: VecDeque::new(), last_commit }
-    }
-}
-
-/// What a rank that computes the shards `owned` consumes in these steps of an epoch.
-pub(super) fn own_samples(
-    config: &Config,
-    train_samples: usize,
-    steps: Range<u64>,
-    owned: &Range<usize>,
-) -> usize {
-    let sizes = (train_samples, config.batch_size as usize);
-    plan::samples_of(steps, sizes, config.shard_count(), owned)
-}
 
 impl<T: Float> Trainer<T> {
     fn run(&mut self) -> &mut DeviceRun {
@@ -297,38 +265,5 @@ impl<T: Float> Trainer<T> {
             return Err(CollectiveError::Stalled { after: limit }.into());
         }
         Ok(self.run().accelerator.report(slot)?)
-    }
-}
-
-/// Looks until something is so, at most for `limit`; whether it is.
-fn look_until<E>(limit: Duration, mut is_so: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
-    let started = Instant::now();
-    while !is_so()? {
-        let waited = started.elapsed();
-        if waited > limit {
-            return Ok(false);
-        }
-        if waited < WATCH { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
-    }
-    Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_does_not_come_is_waited_for_until_the_limit() {
-        let limit = Duration::from_millis(30);
-        let started = Instant::now();
-        assert_eq!(look_until(limit, || Ok::<_, ()>(false)), Ok(false));
-        assert!(started.elapsed() > limit);
-        let mut looks = 0;
-        let third = || {
-            looks += 1;
-            Ok::<_, ()>(looks == 3)
-        };
-        assert_eq!(look_until(Duration::from_secs(60), third), Ok(true));
-        assert_eq!(look_until(limit, || Err("broken")), Err("broken"));
     }
 }

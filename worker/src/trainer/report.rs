@@ -10,11 +10,9 @@ use common::config::Config;
 use common::ids::{Epoch, Step};
 use common::metrics::StepMetrics;
 
-use super::step::Losses;
-use super::{Trainer, TrainerError};
+use super::error::TrainerError;
 use crate::fault::Faults;
 use crate::link::{Link, Outbox, Uplink, Upload};
-use crate::mathematics::kernels::Float;
 use crate::results::artist::{Artist, FEATURES, Gallery, features_path};
 use crate::results::epoch_features::EpochFeatures;
 use crate::state::Checkpoint;
@@ -36,6 +34,22 @@ struct Sender {
     artist: Artist,
     /// Epochs to be drawn once they may go out, with the number of the upload after theirs.
     to_draw: Vec<(u64, EpochFeatures)>,
+}
+
+/// The losses of one global batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    /// Mean negative log-likelihood.
+    pub softmax: f64,
+    /// Center loss, 0 where it is switched off.
+    pub center: f64,
+}
+
+impl Losses {
+    /// What is minimised.
+    pub fn total(&self) -> f64 {
+        self.softmax + self.center
+    }
 }
 
 /// Samples over time.
@@ -86,6 +100,27 @@ impl Reporter {
             Uplink::start(link.clone(), outbox.clone(), faults.clone()).map_err(threads)?;
         let sender = Some(Sender { uplink, artist, to_draw: Vec::new() });
         Ok(Self { sender, ..Self::keeping(outbox) })
+    }
+
+    /// Takes note of a step's time.
+    pub fn measured(&mut self, samples: usize, time: Duration) {
+        self.since_report.add(samples, time);
+        self.epoch.add(samples, time);
+    }
+
+    /// Keeps a line of metrics about a step.
+    pub fn step(&mut self, epoch: Epoch, step: Step, losses: Losses, learning_rate: f64) {
+        let metrics = StepMetrics {
+            epoch,
+            step,
+            loss: losses.total(),
+            softmax_loss: losses.softmax,
+            center_loss: losses.center,
+            lr: learning_rate,
+            images_per_second: self.since_report.images_per_second(),
+        };
+        self.since_report = Pace::default();
+        self.outbox.push(Upload::Step(metrics));
     }
 
     /// Keeps a checkpoint under all of `names`: resume files first.
@@ -166,41 +201,5 @@ impl Reporter {
         // The artist's animation reads what the uplink stores.
         uplink.finish()?;
         Ok(artist.finish()?)
-    }
-}
-
-impl<T: Float> Trainer<T> {
-    /// A line of metrics, if it is time for one.
-    pub(super) fn report_step(
-        &mut self,
-        epoch: Epoch,
-        step: Step,
-        losses: Losses,
-        learning_rate: f64,
-    ) {
-        if !step.0.is_multiple_of(self.config.log_every) {
-            return;
-        }
-        let reporter = &mut self.reporter;
-        let metrics = StepMetrics {
-            epoch,
-            step,
-            loss: losses.total(),
-            softmax_loss: losses.softmax,
-            center_loss: losses.center,
-            lr: learning_rate,
-            images_per_second: reporter.since_report.images_per_second(),
-        };
-        reporter.since_report = Pace::default();
-        reporter.outbox.push(Upload::Step(metrics));
-    }
-
-    /// Takes note of a step's time.
-    pub(super) fn measure(&mut self, batch: usize, time: Duration) {
-        let waited = self.engine.reduction.take_waited();
-        let share = waited.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE);
-        self.progress.measured(batch as f64 / time.as_secs_f64(), share);
-        self.reporter.since_report.add(batch, time);
-        self.reporter.epoch.add(batch, time);
     }
 }

@@ -1,113 +1,37 @@
 //! From the coordinator's Start to a trainer that can take its first step, and from its last to what it leaves.
 
 use common::config::{Config, Precision, schedule};
-use common::ids::{Epoch, Rank, WorldSize};
+use common::ids::{Epoch, Rank};
 use common::plan;
 use tch::{Device, Kind};
 
 use super::connecting::connect;
+use super::device_run::{DeviceRun, own_samples};
+use super::ending::{Ending, Memory, Outcome, Unprepared};
 use super::engine::Engine;
+use super::error::{TrainerError, Verdict};
 use super::feed::Feed;
-use super::on_device::{DeviceRun, own_samples};
+use super::origin::Origin;
 use super::report::Reporter;
-use super::{Memory, Outcome, Requests, Trainer, TrainerError, Verdict};
+use super::task::Task;
+use super::training::Trainer;
 use crate::accelerator::recorded::Recorded;
 use crate::accelerator::{Accelerator, Sizes};
 use crate::bridge::cuda;
 use crate::bridge::shared::Shared;
-use crate::collective::agreement::CollectiveOptions;
-use crate::collective::{AbortHandle, Collective};
-use crate::fault::Faults;
-use crate::link::{Link, Outbox};
-use crate::machine::device::Place;
-use crate::machine::graphs::Graphs;
+use crate::collective::Collective;
+use crate::link::Outbox;
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::kernels::Float;
 use crate::network::shard::Shard;
 use crate::network::{ComputeError, Weights};
-use crate::progress::Progress;
 use crate::reduction::Reduction;
-use crate::state::{Checkpoint, State};
-use crate::transfer::{self, Roles};
-
-/// What the coordinator says of the run's data.
-#[derive(Clone, Debug)]
-pub struct RunFacts {
-    /// Training samples in use.
-    pub train_samples: usize,
-    /// Test samples in use, 0 for no evaluation.
-    pub test_samples: usize,
-    /// Name of the data set.
-    pub dataset: String,
-}
-
-/// Where a generation's state comes from.
-#[derive(Debug)]
-pub enum Origin {
-    /// Drawn from the seed.
-    Seed,
-    /// Parameters from a given file.
-    Initial,
-    /// The run's last checkpoint.
-    Checkpoint,
-    /// The memory of its members; `own` is what this one has.
-    Members {
-        /// Who gives it to whom.
-        roles: Roles,
-        /// This worker's.
-        own: Option<Memory>,
-    },
-}
-
-/// What a generation's trainer is given.
-pub struct Task {
-    /// The run's settings.
-    pub config: Config,
-    /// The run's data.
-    pub facts: RunFacts,
-    /// Where the state comes from.
-    pub origin: Origin,
-    /// The first complete epoch whose picture may be missing.
-    pub pictures_from: Epoch,
-    /// This process's rank.
-    pub rank: Rank,
-    /// Ranks of the generation.
-    pub world_size: WorldSize,
-    /// Host or address at which peers reach this rank.
-    pub advertise: String,
-    /// Where and how to compute.
-    pub place: Place,
-    /// What records steps.
-    pub graphs: Graphs,
-    /// What carries the sums.
-    pub collective: CollectiveOptions,
-    /// Logical shards computed side by side.
-    pub parallel: usize,
-    /// The line to the coordinator.
-    pub link: Link,
-    /// Ends the collectives from another thread.
-    pub abort: AbortHandle,
-    /// Where the trainer tells what it does.
-    pub progress: Progress,
-    /// What the session asks for.
-    pub requests: Requests,
-    /// Where a test ends this worker.
-    pub faults: Faults,
-}
-
-/// How a generation ended for this rank, and what it keeps.
-#[derive(Debug)]
-pub struct Ending {
-    /// How it ended.
-    pub result: Result<Outcome, TrainerError>,
-    /// The state, wherever there was one.
-    pub memory: Option<Memory>,
-}
+use crate::state::State;
 
 /// Runs one generation's training, to its end.
 pub fn run(task: Task) -> Ending {
     if let Err(error) = enter_device(&task) {
-        return Ending { result: Err(error), memory: own_memory(task.origin) };
+        return Ending { result: Err(error), memory: task.origin.into_memory() };
     }
     match task.config.precision {
         Precision::F32 | Precision::Tf32 | Precision::Bf16 => run_in::<f32>(task),
@@ -176,18 +100,15 @@ fn cause_of_loss(result: Result<Outcome, TrainerError>, loss: TrainerError) -> T
     }
 }
 
-/// A failure, and the state that this worker brought along if it is still good.
-type Unprepared = (TrainerError, Option<Memory>);
-
 impl<T: Float> Trainer<T> {
     fn prepare(mut task: Task) -> Result<Self, Unprepared> {
         task.progress.enter("connecting");
         let mut collective = match connect(&task) {
             Ok(collective) => collective,
-            Err(error) => return Err((error, own_memory(task.origin))),
+            Err(error) => return Err((error, task.origin.into_memory())),
         };
         let origin = std::mem::replace(&mut task.origin, Origin::Seed);
-        let memory = restore(&task, origin, &mut *collective, T::KIND)?;
+        let memory = origin.restore((&task.config, &task.link), &mut *collective, T::KIND)?;
         task.progress.committed(memory.state.position);
         let outbox = memory.outbox.clone();
         Self::assemble(task, collective, memory.state, outbox.clone())
@@ -288,13 +209,6 @@ fn on_device(
     Ok(Some(DeviceRun::new(Accelerator::new(state, place, (&sizes, recorded), &table)?)))
 }
 
-fn own_memory(origin: Origin) -> Option<Memory> {
-    match origin {
-        Origin::Members { own, .. } => own,
-        _ => None,
-    }
-}
-
 fn reporter(task: &Task, state: &State, outbox: Outbox) -> Result<Reporter, TrainerError> {
     if task.rank != Rank::FIRST {
         return Ok(Reporter::keeping(outbox));
@@ -305,39 +219,6 @@ fn reporter(task: &Task, state: &State, outbox: Outbox) -> Result<Reporter, Trai
     let epochs = Epoch(epoch.0 + u64::from(within));
     let line = (&task.link, &task.config, &task.faults);
     Reporter::sending(outbox, line, (epochs, task.pictures_from))
-}
-
-fn restore(
-    task: &Task,
-    origin: Origin,
-    collective: &mut dyn Collective,
-    kind: Kind,
-) -> Result<Memory, Unprepared> {
-    let (config, link) = (&task.config, &task.link);
-    let stored = match origin {
-        Origin::Seed => Ok(State::initial(config, kind)),
-        Origin::Initial => initial(config, link, kind),
-        Origin::Checkpoint => checkpoint(config, link, kind),
-        Origin::Members { roles, own } => {
-            return transfer::share(collective, &roles, own, (config, kind));
-        }
-    };
-    let state = Box::new(stored.map_err(|error| (error, None))?);
-    Ok(Memory { state, outbox: Outbox::default() })
-}
-
-fn initial(config: &Config, link: &Link, kind: Kind) -> Result<State, TrainerError> {
-    let mut state = State::initial(config, kind);
-    state.load_model(&link.get_artifact("initial.safetensors")?)?;
-    Ok(state)
-}
-
-fn checkpoint(config: &Config, link: &Link, kind: Kind) -> Result<State, TrainerError> {
-    let checkpoint = Checkpoint {
-        model: link.get_artifact("checkpoints/last.safetensors")?,
-        resume: link.get_artifact("checkpoints/last.resume.safetensors")?,
-    };
-    Ok(State::from_checkpoint(&checkpoint, config, kind)?)
 }
 
 /// Every pixel value as the network takes it: scaled to 0…1, then normalised.

@@ -7,7 +7,10 @@ use common::ids::{LogicalShard, Rank, Step};
 use common::plan;
 use tch::Tensor;
 
-use super::{Request, Trainer, TrainerError};
+use super::error::TrainerError;
+use super::report::Losses;
+use super::request::Request;
+use super::training::Trainer;
 use crate::fault::Phase;
 use crate::mathematics::batch_norm::NormParameters;
 use crate::mathematics::center_loss::CenterLoss;
@@ -17,22 +20,6 @@ use crate::network::shard::{BatchContext, HeadPart, Shard};
 use crate::network::{ComputeError, norm_parameters};
 use crate::reduction::small::{Contribution, PendingSum, Summed};
 use crate::state::{Checkpoint, Position, round};
-
-/// The losses of one global batch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Losses {
-    /// Mean negative log-likelihood.
-    pub softmax: f64,
-    /// Center loss, 0 where it is switched off.
-    pub center: f64,
-}
-
-impl Losses {
-    /// What is minimised.
-    pub fn total(&self) -> f64 {
-        self.softmax + self.center
-    }
-}
 
 /// Sums of one step over the logical shards: the losses' two, the right predictions, then Σ(c − f) per class.
 const SUMS: usize = 3;

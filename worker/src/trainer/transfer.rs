@@ -1,7 +1,7 @@
 //! How a newcomer gets the run's state from a member that has it: in pieces over the new generation's exchanges, checked
 //! by its SHA-256.
 //!
-//! `trainer::setup` calls it on every rank, before the first step. Ranks that neither give nor need the state take part
+//! `origin` calls it on every rank, before the first step. Ranks that neither give nor need the state take part
 //! in the exchanges with nothing, as every rank makes the same ones.
 
 use common::config::Config;
@@ -11,10 +11,11 @@ use proto::StateTransfer;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
+use super::ending::{Memory, Unprepared};
+use super::error::TrainerError;
 use crate::collective::{Collective, CollectiveError};
 use crate::link::Outbox;
 use crate::state::{ArchiveError, Checkpoint, State};
-use crate::trainer::{Memory, TrainerError};
 
 /// Bytes of a piece.
 const PIECE: usize = 4 << 20;
@@ -40,7 +41,7 @@ pub fn share(
     roles: &Roles,
     own: Option<Memory>,
     (config, kind): (&Config, Kind),
-) -> Result<Memory, (TrainerError, Option<Memory>)> {
+) -> Result<Memory, Unprepared> {
     let me = collective.rank();
     if roles.lacking.contains(&me) {
         // Whatever it had is not what the others go on from.

@@ -1,0 +1,37 @@
+//! What a generation leaves: how it ended, and what its worker keeps of it for the next.
+
+use super::error::TrainerError;
+use crate::link::Outbox;
+use crate::state::State;
+
+/// How a generation ended for its ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The run's last step is done.
+    Complete,
+    /// The run was asked to stop before; its state is stored.
+    Stopped,
+    /// The ranks have left the generation after the same step, to form another.
+    Paused,
+}
+
+/// What a worker keeps from one generation to the next.
+#[derive(Debug)]
+pub struct Memory {
+    /// The run's state.
+    pub state: Box<State>,
+    /// What the coordinator may not have stored yet.
+    pub outbox: Outbox,
+}
+
+/// How a generation ended for this rank, and what it keeps.
+#[derive(Debug)]
+pub struct Ending {
+    /// How it ended.
+    pub result: Result<Outcome, TrainerError>,
+    /// The state, wherever there was one.
+    pub memory: Option<Memory>,
+}
+
+/// A failure, and the state that this worker brought along if it is still good.
+pub type Unprepared = (TrainerError, Option<Memory>);

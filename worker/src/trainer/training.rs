@@ -1,0 +1,121 @@
+//! One generation's training: the way from epoch to epoch, and what every part of it does alike.
+//!
+//! `setup` makes it and runs it. Its parts are `step`, `on_device` and `epoch_end`, each of which adds methods of its own.
+
+use std::time::Duration;
+
+use common::config::{Config, schedule};
+use common::ids::{Epoch, Step};
+use common::plan;
+
+use super::device_run::DeviceRun;
+use super::ending::Outcome;
+use super::engine::Engine;
+use super::error::TrainerError;
+use super::feed::Feed;
+use super::progress::Progress;
+use super::report::{Losses, Reporter};
+use super::request::{Request, Requests};
+use super::task::RunFacts;
+use crate::fault::Faults;
+use crate::mathematics::kernels::Float;
+use crate::state::{Position, State};
+
+/// One generation's training.
+pub struct Trainer<T> {
+    pub(super) config: Config,
+    pub(super) facts: RunFacts,
+    pub(super) total_steps: u64,
+    pub(super) state: Box<State>,
+    pub(super) engine: Engine<T>,
+    pub(super) feed: Feed,
+    pub(super) reporter: Reporter,
+    pub(super) progress: Progress,
+    pub(super) requests: Requests,
+    /// What the ranks have agreed to do after the last step.
+    pub(super) agreed: Option<Request>,
+    pub(super) faults: Faults,
+    /// Where a device computes the steps.
+    pub(super) on_device: Option<DeviceRun>,
+}
+
+impl<T: Float> Trainer<T> {
+    /// Trains to the end of the run or of the generation.
+    pub(super) fn train(&mut self) -> Result<Outcome, TrainerError> {
+        if self.on_device.is_some() {
+            return self.train_on_device();
+        }
+        loop {
+            let position = self.state.position;
+            if self.agreed == Some(Request::Pause) {
+                return Ok(Outcome::Paused);
+            }
+            if position.step_in_epoch.0 >= self.steps_per_epoch() {
+                self.end_epoch()?;
+                continue;
+            }
+            if position.step.0 >= self.total_steps {
+                if position.step_in_epoch.0 > 0 && !self.state.ended {
+                    self.end_within_epoch()?;
+                }
+                return Ok(Outcome::Complete);
+            }
+            if self.agreed == Some(Request::Stop) {
+                return Ok(Outcome::Stopped);
+            }
+            self.feed.open(position, self.is_reached(Epoch(position.epoch.0 + 1)));
+            self.step()?;
+        }
+    }
+
+    /// Whether the step before was the last of an epoch or of the run, so that more follows than the next step.
+    pub(super) fn is_at_end(&self) -> bool {
+        let position = self.state.position;
+        position.step_in_epoch.0 >= self.steps_per_epoch() || position.step.0 >= self.total_steps
+    }
+
+    pub(super) fn steps_per_epoch(&self) -> u64 {
+        plan::steps_per_epoch(self.facts.train_samples, self.config.batch_size as usize)
+    }
+
+    pub(super) fn is_reached(&self, epoch: Epoch) -> bool {
+        epoch.0 * self.steps_per_epoch() < self.total_steps
+    }
+
+    pub(super) fn learning_rate_at(&self, position: Position) -> f64 {
+        let position = schedule::StepPosition {
+            epoch: position.epoch,
+            step: position.step,
+            total_steps: self.total_steps,
+        };
+        schedule::learning_rate(&self.config, position)
+    }
+
+    /// A step that this rank has committed is committed on every rank, or can be: what is to be told of it may go out.
+    pub(super) fn confirm(&mut self) -> Result<(), TrainerError> {
+        self.reporter.release()?;
+        self.progress.committed(self.state.position);
+        Ok(())
+    }
+
+    /// A line of metrics, if it is time for one.
+    pub(super) fn report_step(
+        &mut self,
+        epoch: Epoch,
+        step: Step,
+        losses: Losses,
+        learning_rate: f64,
+    ) {
+        if step.0.is_multiple_of(self.config.log_every) {
+            self.reporter.step(epoch, step, losses, learning_rate);
+        }
+    }
+
+    /// Takes note of a step's time.
+    pub(super) fn measure(&mut self, batch: usize, time: Duration) {
+        let waited = self.engine.reduction.take_waited();
+        let share = waited.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE);
+        self.progress.measured(batch as f64 / time.as_secs_f64(), share);
+        self.reporter.measured(batch, time);
+    }
+}
