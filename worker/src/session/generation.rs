@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::Kept;
 use super::joining::Post;
+use super::kept::Kept;
 use crate::collective::AbortHandle;
 use crate::fault::Faults;
 use crate::link::{Client, Link};
@@ -87,6 +87,11 @@ impl RunningGeneration {
         tracing::info!(generation = start.generation, %rank, %world_size, parallel, "starting");
         let ending = spawn(binding, task)?;
         Ok(Self { run: start.run, number, ending, requests, abort, ended })
+    }
+
+    /// What of it the worker keeps.
+    pub fn leaves(&self, memory: Memory) -> Kept {
+        Kept { run: self.run.clone(), generation: self.number, memory }
     }
 
     /// Asks the ranks to agree on something after the step in flight.

@@ -1,30 +1,26 @@
-//! One stay with the coordinator: follows its orders, tells it what becomes of the trainer, and sees that a lost
-//! coordinator is noticed.
+//! One stay with the coordinator: follows its orders, and sees that a lost coordinator is noticed. How a trainer's end
+//! is told, and how a stay parts from one that still computes, is in `parting`.
 
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use common::ids::Slot;
-use common::status::ServiceError;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
-use proto::{CoordinatorMessage, Failed, Finished, Halt, Leaving, Left, Pong, WorkerMessage};
+use proto::{CoordinatorMessage, Failed, Halt, Leaving, Pong, WorkerMessage};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::Streaming;
 
-use super::Kept;
 use super::generation::{RunningGeneration, TRAINER_END};
 use super::joining::{Joined, Post};
+use super::kept::Kept;
 use crate::link::Client;
-use crate::trainer::{Ending, Outcome, Progress, Request, TrainerError, Verdict};
+use crate::trainer::{Ending, Progress, Request, TrainerError};
 
 /// How long a word may take to go out.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long the coordinator may take to answer a failure.
-const VERDICT: Duration = Duration::from_secs(5);
-
 /// How a stay ended.
 pub enum End {
     /// Nothing more is wanted of this worker.
@@ -42,17 +38,17 @@ pub struct Stay {
     post: Post,
     client: Client,
     words: mpsc::Sender<WorkerMessage>,
-    orders: Streaming<CoordinatorMessage>,
+    pub(super) orders: Streaming<CoordinatorMessage>,
     progress: Progress,
-    generation: Option<RunningGeneration>,
+    pub(super) generation: Option<RunningGeneration>,
     heartbeat: Interval,
     last_heard: Instant,
-    longest_silence: Duration,
+    pub(super) longest_silence: Duration,
     /// By when the trainer must have ended, once it was told to end at once.
-    trainer_deadline: Option<tokio::time::Instant>,
+    pub(super) trainer_deadline: Option<tokio::time::Instant>,
     leaving: bool,
     /// Why this worker is of no more use, however the stay ends.
-    ruined: Option<TrainerError>,
+    pub(super) ruined: Option<TrainerError>,
 }
 
 impl Stay {
@@ -199,55 +195,6 @@ impl Stay {
         }
     }
 
-    /// Tells the coordinator of the trainer's end; what follows is its decision.
-    async fn report(&mut self, ending: Ending, kept: &mut Option<Kept>) -> Option<End> {
-        let generation = self.generation.take()?;
-        self.trainer_deadline = None;
-        let number = generation.number.0;
-        let Ending { result, memory } = ending;
-        let reached = memory.as_ref().map(|memory| memory.state.reached());
-        *kept = memory.map(|memory| Kept::of(&generation, memory));
-        let left =
-            |reason, broken| Word::Left(Left { generation: number, reached, reason, broken });
-        match result {
-            Ok(Outcome::Paused) => {
-                self.say(left("after a step that all have done".to_string(), false)).await;
-            }
-            Ok(outcome) => {
-                let stopped = outcome == Outcome::Stopped;
-                self.say(Word::Finished(Finished { generation: number, stopped, reached })).await;
-            }
-            Err(error) if error.verdict() == Verdict::GenerationBroken => {
-                tracing::warn!(%error, "the generation is broken");
-                self.say(left(error.to_string(), true)).await;
-            }
-            Err(error) => {
-                let ends_run = error.verdict() == Verdict::RunFailed;
-                let reason = match error.device_fault() {
-                    Some(fault) => format!("{error} ({})", fault.advice()),
-                    None => error.to_string(),
-                };
-                tracing::error!("training failed: {reason}");
-                self.fail_in(number, reason, ends_run).await;
-                return Some(End::Failed(self.verdict().await.unwrap_or(error.into())));
-            }
-        }
-        None
-    }
-
-    /// After a failure: waits for the coordinator's word, which knows the cause if this is a consequence.
-    async fn verdict(&mut self) -> Option<anyhow::Error> {
-        let wait = async {
-            while let Ok(Some(order)) = self.orders.message().await {
-                if let Some(Order::Abort(abort)) = order.message {
-                    return Some(anyhow!("the run ended: {}", abort.reason));
-                }
-            }
-            None
-        };
-        timeout(VERDICT, wait).await.unwrap_or(None)
-    }
-
     /// A first signal: the worker leaves in order, when the coordinator says goodbye. A second one ends it.
     async fn leave(&mut self, reason: &str) -> Option<End> {
         if std::mem::replace(&mut self.leaving, true) {
@@ -259,83 +206,22 @@ impl Stay {
         None
     }
 
-    /// The connection is lost: leaves the generation together with the others if that is possible soon.
-    async fn lose(&mut self, reason: &str, kept: &mut Option<Kept>) -> End {
-        if let Some(generation) = &self.generation {
-            generation.ask(Request::Pause);
-        }
-        if let Some(generation) = &mut self.generation {
-            let patience = self.longest_silence;
-            if let Ok(ending) = timeout(patience, generation.ending()).await {
-                self.keep(ending, kept);
-            }
-        }
-        if !self.end_trainer(reason, kept).await {
-            return End::Failed(anyhow!(
-                "the coordinator was lost ({reason}), and the trainer hangs"
-            ));
-        }
-        End::Lost(reason.to_string())
-    }
-
-    async fn refused(&mut self, status: tonic::Status, kept: &mut Option<Kept>) -> End {
-        match ServiceError::from(status) {
-            ServiceError::Unreachable(reason) => self.lose(&reason, kept).await,
-            refusal => {
-                self.end_trainer(&refusal.to_string(), kept).await;
-                End::Failed(anyhow!("the coordinator refused this worker: {refusal}"))
-            }
-        }
-    }
-
-    /// Ends the trainer thread, if there is one, within a few seconds; whether it has ended.
-    async fn end_trainer(&mut self, reason: &str, kept: &mut Option<Kept>) -> bool {
-        let Some(generation) = &mut self.generation else { return true };
-        generation.break_off(reason);
-        match timeout(TRAINER_END, generation.ending()).await {
-            Ok(ending) => {
-                self.keep(ending, kept);
-                true
-            }
-            Err(_) => {
-                tracing::warn!("the trainer thread did not end in time and is left behind");
-                false
-            }
-        }
-    }
-
-    fn keep(&mut self, ending: Ending, kept: &mut Option<Kept>) {
-        let Some(generation) = self.generation.take() else { return };
-        if let Err(error) = ending.result {
-            tracing::debug!(%error, "how the trainer ended");
-            self.ruined = (error.verdict() == Verdict::WorkerFailed).then_some(error);
-        }
-        *kept = ending.memory.map(|memory| Kept::of(&generation, memory));
-    }
-
-    /// The trainer hangs in a kernel or a call that cannot be aborted: the process has to go.
-    async fn give_the_trainer_up(&mut self) -> End {
-        let reason = format!("its trainer did not leave the generation within {TRAINER_END:?}");
-        self.fail(reason.clone(), false).await;
-        End::Failed(anyhow!("this worker cannot go on: {reason}"))
-    }
-
     async fn beat(&mut self) {
         let generation = self.generation.as_ref().map(|generation| generation.number);
         let heartbeat = self.progress.heartbeat(generation.unwrap_or_default());
         self.say(Word::Heartbeat(heartbeat)).await;
     }
 
-    async fn fail(&mut self, reason: String, ends_run: bool) {
+    pub(super) async fn fail(&mut self, reason: String, ends_run: bool) {
         let generation = self.generation.as_ref().map_or(0, |generation| generation.number.0);
         self.fail_in(generation, reason, ends_run).await;
     }
 
-    async fn fail_in(&self, generation: u64, reason: String, ends_run: bool) {
+    pub(super) async fn fail_in(&self, generation: u64, reason: String, ends_run: bool) {
         self.say(Word::Failed(Failed { generation, reason, ends_run })).await;
     }
 
-    async fn say(&self, word: Word) {
+    pub(super) async fn say(&self, word: Word) {
         // A closed channel means the stream has ended, which `orders` reports with its reason; one that is full for long
         // means that nobody reads, which shows as silence.
         let _ = timeout(SILENCE, self.words.send(message(word))).await;

@@ -1,0 +1,136 @@
+//! From one stay to the next: joins, obeys, and joins anew when the connection is lost or the run went on without this
+//! worker. `main` calls it, once.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use common::ids::Slot;
+use common::status::ServiceError;
+use proto::HeldState;
+
+use super::joining;
+use super::kept::Kept;
+use super::stay::{End, Stay};
+use crate::args::WorkerArgs;
+
+/// Joins the coordinator and works until the run ends.
+///
+/// # Errors
+/// Why the run did not end well, in words for the user.
+pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
+    let mut kept = None;
+    let mut next = first_stay(args).await?;
+    while let Some(stay) = next {
+        let slot = stay.slot();
+        let reason = match stay.obey(&mut kept).await {
+            End::Done => return Ok(()),
+            End::Failed(error) => return Err(error),
+            End::Lost(reason) => format!("the coordinator was lost: {reason}"),
+            End::Evicted(reason) => {
+                // Whatever it holds, the others have gone on from another state.
+                kept = None;
+                format!("the run goes on without this worker: {reason}")
+            }
+        };
+        tracing::warn!("{reason}; joining anew");
+        next = next_stay(args, slot, kept.as_ref(), &reason).await?;
+    }
+    tracing::info!("the run is complete: there is nothing left to do");
+    Ok(())
+}
+
+/// None where the run is complete.
+async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Option<Stay>> {
+    let refused = |error| anyhow!("{error}").context("the coordinator refused this worker");
+    let mut told = false;
+    let limit = args.connect_timeout;
+    let found = join_within(args, (args.slot, None), limit, |_| {
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!(coordinator = %args.coordinator, "waiting for the coordinator");
+        }
+    });
+    match found.await {
+        Ok(stay) => Ok(Some(stay)),
+        Err(ServiceError::Complete(_)) => Ok(None),
+        Err(error @ ServiceError::Unreachable(_)) => bail!(
+            "no coordinator at {} within {limit:?} ({error}); start it, or give its address with --coordinator",
+            args.coordinator,
+        ),
+        // The coordinator ends, or this worker was told to.
+        Err(error @ ServiceError::Ending(_)) => bail!("{error}"),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Joins after a stay in `slot` that ended for `reason`; none where the run is complete. A slot that was given may be
+/// another's by now.
+async fn next_stay(
+    args: &WorkerArgs,
+    slot: Slot,
+    kept: Option<&Kept>,
+    reason: &str,
+) -> anyhow::Result<Option<Stay>> {
+    let limit = args.coordinator_timeout;
+    let held = || kept.map(Kept::describe);
+    let not_yet = |error: &ServiceError| tracing::debug!(%error, "not yet");
+    let mut found = join_within(args, (Some(slot), held()), limit, not_yet).await;
+    if let (Err(error @ ServiceError::SlotTaken(_)), None) = (&found, args.slot) {
+        tracing::info!("{error}; asking for another slot");
+        found = join_within(args, (None, held()), limit, not_yet).await;
+    }
+    match found {
+        Ok(stay) => Ok(Some(stay)),
+        Err(ServiceError::Complete(_)) => Ok(None),
+        Err(error @ ServiceError::Unreachable(_)) => bail!(
+            "{reason}; no coordinator came back at {} within {limit:?} ({error})",
+            args.coordinator
+        ),
+        Err(error) => bail!("{reason}; the coordinator does not take this worker back: {error}"),
+    }
+}
+
+/// Tries to join until it works, is refused, or `limit` is over.
+async fn join_within(
+    args: &WorkerArgs,
+    (slot, held): (Option<Slot>, Option<HeldState>),
+    limit: Duration,
+    mut missed: impl FnMut(&ServiceError),
+) -> Result<Stay, ServiceError> {
+    let deadline = Instant::now() + limit;
+    let mut waits = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_millis(500))
+        .without_max_times()
+        .with_jitter()
+        .build();
+    loop {
+        match joining::join(args, slot, held.clone()).await.map(Stay::begin) {
+            Err(error @ ServiceError::Unreachable(_)) if Instant::now() < deadline => {
+                missed(&error)
+            }
+            result => return result,
+        }
+        let wait = waits.next().unwrap_or(Duration::from_millis(500));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = terminated() => {
+                return Err(ServiceError::Ending("told to end (SIGINT or SIGTERM) before it had joined".to_string()));
+            }
+        }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn terminated() {
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            // Without it the signal ends the process at once, which is what it is for.
+            Err(_) => return std::future::pending().await,
+        };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
