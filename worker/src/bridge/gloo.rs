@@ -12,8 +12,8 @@ use tch::{Device, Tensor};
 use super::contiguous::require_contiguous;
 use super::error::{BridgeError, check};
 use super::raw::{self, RawGroup, RawWork, TorchTensor};
+use super::rendezvous::KeyValueStore;
 use super::store;
-use crate::collective::KeyValueStore;
 
 /// Where a rank sits in its group and how the others reach it.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@
 //! - [`cuda`]: where libtorch's CUDA part comes from, and a GPU's stream and settings;
 //! - [`device`]: work that a GPU does while this program goes on;
 //! - [`fused`]: optimizer steps in one pass;
-//! - [`gloo`]: c10d's Gloo process group, which meets through `store`;
+//! - [`rendezvous`]: where ranks meet; `store`: that as C++ sees it;
+//! - [`gloo`]: c10d's Gloo process group, which meets there;
 //! - [`graphs`]: steps that are recorded and replayed, by a library that is opened where it is there;
 //! - [`memory`]: how the C library keeps what is freed;
 //! - [`nccl`]: NCCL's communicators, out of a library that is opened while the program runs;
@@ -29,6 +30,7 @@ pub mod graphs;
 pub mod memory;
 pub mod nccl;
 mod raw;
+pub mod rendezvous;
 pub mod scheduling;
 pub mod shared;
 pub mod slices;

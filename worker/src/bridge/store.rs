@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{self, Emit, RawStore, RawText};
-use crate::collective::{KeyValueStore, StoreError};
+use super::rendezvous::{KeyValueStore, StoreError};
 
 type Context = Arc<dyn KeyValueStore>;
 

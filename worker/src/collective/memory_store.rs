@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::store::{KeyValueStore, StoreError};
+use crate::bridge::rendezvous::{KeyValueStore, StoreError};
 
 /// Keys and values behind a lock. Counters are kept as little-endian `i64`.
 #[derive(Debug, Default)]

@@ -32,6 +32,7 @@ use common::ids::{Rank, WorldSize};
 use tch::{Device, Kind, Tensor};
 
 pub use crate::bridge::gloo::Seat;
+pub use crate::bridge::rendezvous::{KeyValueStore, StoreError};
 pub use abort::AbortHandle;
 pub use error::CollectiveError;
 pub use gloo::GlooCollective;
@@ -40,7 +41,6 @@ pub use nccl::NcclCollective;
 pub use pending::PendingExchange;
 pub use solo::SoloCollective;
 pub use staged::StagedCollective;
-pub use store::{KeyValueStore, StoreError};
 
 /// Whether exchanges can be part of a step that is recorded once and replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
