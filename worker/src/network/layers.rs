@@ -6,7 +6,7 @@
 use common::architecture::{ConvolutionLayer, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE};
 use tch::{Device, Tensor};
 
-use super::ComputeError;
+use super::error::ComputeError;
 use crate::bridge::{with_slice, with_slice_mut};
 use crate::mathematics::kernels::activation::{
     normalise_activate_and_pool, normalise_and_activate,

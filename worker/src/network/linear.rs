@@ -6,28 +6,8 @@
 
 use tch::Tensor;
 
-use super::layout::{HiddenEntries, Layout};
-use super::{ComputeError, Weights};
-
-/// One hidden layer's parameters.
-#[derive(Debug)]
-pub struct HiddenWeights {
-    /// `[outputs, inputs]`.
-    pub weight: Tensor,
-    /// `[outputs]`.
-    pub bias: Tensor,
-    /// PReLU's one slope, `[1]`.
-    pub slope: Tensor,
-}
-
-impl HiddenWeights {
-    /// Views of `flat`.
-    pub fn of(layout: &Layout, flat: &Tensor, entries: &HiddenEntries) -> Self {
-        let view = |index| layout.view(flat, index);
-        let HiddenEntries { weight, bias, slope } = *entries;
-        Self { weight: view(weight), bias: view(bias), slope: view(slope) }
-    }
-}
+use super::error::ComputeError;
+use super::weights::{HiddenWeights, Weights};
 
 /// What the layers leave of their way forward.
 pub struct Forward {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use common::architecture::{CLASSES, ConvolutionLayer};
 use tch::Tensor;
 
+use super::error::ComputeError;
 use super::layout::Layout;
 use super::shard::{BatchContext, HeadPart, Shard};
-use super::{ComputeError, Weights};
+use super::weights::Weights;
 use crate::bridge::shared::Shared;
 use crate::fault::{Faults, Phase};
 use crate::machine::shard_pool::ShardPool;

@@ -7,12 +7,14 @@ use common::architecture::ConvolutionLayer;
 use common::config::Loss;
 use tch::{Device, Tensor};
 
+use super::error::ComputeError;
 use super::layers::{
     PADDING, activated, channels_first_view, channels_last, convolution, flatten, from_64_bits,
     images, in_64_bits, unflatten,
 };
 use super::layout::Layout;
-use super::{ComputeError, Weights, linear};
+use super::linear;
+use super::weights::Weights;
 use crate::bridge::{self, convolution_backward, with_slice, with_slice_mut};
 use crate::mathematics::center_loss::CenterLoss;
 use crate::mathematics::kernels::gradient::{
