@@ -2,9 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::Accelerator;
 use super::copy::numbers;
 use super::norm::{Activation, NormParameters, Statistics};
+use super::requests::Accelerator;
 use super::shard::{convolution, evaluated, images};
 use crate::network::layers::flatten;
 use crate::network::{ComputeError, Weights, linear};

@@ -4,6 +4,7 @@
 //! whether a step counts is computed on the device. Nothing here is CUDA's own: every operation is one of libtorch's, so
 //! the same code runs on a CPU, where `--engine tensors` chooses it, and is tested there.
 //!
+//! - `requests`: what a device is asked for;
 //! - [`ring`]: the copies of the state, and which steps are under way (pure);
 //! - [`copy`], [`record`], [`samples`]: the state, the epoch so far and the epoch's samples in the device's memory;
 //! - [`numbers`]: what a step is told and what it tells;
@@ -13,7 +14,8 @@
 //! - [`mod@commit`]: the next copy of the state;
 //! - [`evaluate`]: the test set.
 //!
-//! The trainer (`trainer::on_device`) drives it.
+//! The trainer (`trainer::on_device`) drives it. Nothing here decides what a step is, which the network and the mathematics
+//! do, nor commits one on the host.
 
 pub mod commit;
 pub mod copy;
@@ -24,233 +26,10 @@ pub mod numbers;
 pub mod pass;
 pub mod record;
 pub mod recorded;
+mod requests;
 pub mod ring;
 pub mod samples;
 pub mod shard;
 mod step;
 
-use common::architecture::CLASSES;
-use common::config::Config;
-use tch::{Device, Kind, Tensor};
-
-use crate::bridge::device::Event;
-use crate::bridge::graphs::GraphLibrary;
-use crate::fault::Faults;
-use crate::network::ComputeError;
-use crate::reduction::Reduction;
-use crate::state::State;
-use copy::StateCopy;
-use numbers::{Orders, Slots};
-use record::DeviceRecord;
-use recorded::{Recorded, Way};
-use ring::{COPIES, Ring};
-use samples::EpochSamples;
-use shard::Shard;
-
-/// A step that the device was asked for.
-#[derive(Debug)]
-pub struct Marker {
-    /// After the step's last operation.
-    pub event: Event,
-    /// Where its report arrives.
-    pub slot: usize,
-    /// Samples of its global batch.
-    pub batch: usize,
-    /// Its learning rate.
-    pub learning_rate: f64,
-}
-
-/// One rank's device, what lies in its memory, and what it was asked for.
-pub struct Accelerator {
-    device: Device,
-    /// Numbers that convolutions multiply.
-    products: Kind,
-    shards: Vec<Shard>,
-    copies: Vec<StateCopy>,
-    /// Which of the copies are in use for what.
-    pub ring: Ring<Marker>,
-    slots: Slots,
-    record: DeviceRecord,
-    samples: EpochSamples,
-    /// Whether the samples are those of the current epoch.
-    has_samples: bool,
-    recorded: Recorded,
-    /// Every pixel value as the network takes it, `[256]`.
-    table: Tensor,
-    /// The classes' numbers, `[1, classes]`.
-    classes: Tensor,
-}
-
-/// What a rank has to do with in a generation.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Logical shards that it computes.
-    pub shards: usize,
-    /// Samples of an epoch, all ranks' together.
-    pub epoch_samples: usize,
-    /// Samples of an epoch that it consumes.
-    pub own_samples: usize,
-}
-
-/// What a step needs beside the device.
-pub struct StepRequest<'a> {
-    /// The run's settings.
-    pub config: &'a Config,
-    /// The generation's sums.
-    pub reduction: &'a mut Reduction,
-    /// Where a test ends this worker.
-    pub faults: &'a Faults,
-    /// Samples of the global batch.
-    pub batch: usize,
-    /// What the device is told.
-    pub orders: Orders,
-}
-
-impl Accelerator {
-    /// `state` in the memory of `device`, for a rank of these sizes.
-    ///
-    /// # Errors
-    /// The device failed, or has too little memory.
-    pub fn new(
-        state: &State,
-        (device, products): (Device, Kind),
-        (sizes, recorded): (&Sizes, Recorded),
-        table: &[f64],
-    ) -> Result<Self, ComputeError> {
-        let kind = state.flat.kind();
-        let first = StateCopy::of(state, device)?;
-        let mut copies = vec![first];
-        while copies.len() < COPIES {
-            copies.push(copies[0].duplicate()?);
-        }
-        let dim = state.centers.len() / CLASSES;
-        Ok(Self {
-            device,
-            products,
-            shards: (0..sizes.shards)
-                .map(|_| Shard::new(&state.layout, (kind, device)))
-                .collect::<Result<_, _>>()?,
-            copies,
-            ring: Ring::default(),
-            slots: Slots::new(device)?,
-            record: DeviceRecord::of(&state.record, (sizes.epoch_samples, dim), device)?,
-            samples: EpochSamples::with_room_for(sizes.own_samples, device)?,
-            has_samples: false,
-            recorded,
-            table: Tensor::from_slice(table).f_to_kind(kind)?.f_to_device(device)?,
-            classes: Tensor::f_arange(CLASSES as i64, (Kind::Int64, device))?.f_view([1, -1])?,
-        })
-    }
-
-    /// Whether this epoch's samples are there.
-    pub fn has_samples(&self) -> bool {
-        self.has_samples
-    }
-
-    /// Takes what this rank consumes in the rest of an epoch.
-    ///
-    /// # Errors
-    /// They are more than a whole epoch's, or the device failed.
-    pub fn take_samples(&mut self, pixels: &[u8], labels: &[u8]) -> Result<(), ComputeError> {
-        self.samples.fill(pixels, labels)?;
-        self.has_samples = true;
-        Ok(())
-    }
-
-    /// The epoch is over: its samples are of no more use.
-    pub fn drop_samples(&mut self) {
-        self.has_samples = false;
-    }
-
-    /// Asks for a step, whose marker joins the ring.
-    ///
-    /// # Errors
-    /// The device failed, a peer is lost, or the generation was aborted.
-    ///
-    /// # Panics
-    /// If the ring is full, or the epoch's samples were not taken.
-    pub fn ask(&mut self, state: &State, request: StepRequest<'_>) -> Result<(), ComputeError> {
-        assert!(self.has_samples, "the epoch's samples were taken");
-        let slot = self.ring.target();
-        let learning_rate = request.orders.learning_rate;
-        let batch = request.batch;
-        self.slots.send(slot, request.orders)?;
-        let report = match self.recorded.way(slot, batch) {
-            Way::Ask => self.step(state, slot, request)?,
-            Way::Record(library) => self.record(library, (state, slot), request)?,
-            Way::Replay => {
-                request.faults.pass_a_whole_step();
-                self.replay(slot, request.reduction)?
-            }
-        };
-        self.slots.fetch(slot, &report)?;
-        let event = self.mark()?;
-        self.ring.push(Marker { event, slot, batch, learning_rate });
-        Ok(())
-    }
-
-    /// Records a step and runs what was recorded.
-    fn record(
-        &mut self,
-        library: &'static GraphLibrary,
-        (state, slot): (&State, usize),
-        request: StepRequest<'_>,
-    ) -> Result<Tensor, ComputeError> {
-        let StepRequest { config, reduction, faults, batch, orders } = request;
-        reduction.set_recording(true);
-        let recording = library.record(|| {
-            let request = StepRequest { config, reduction: &mut *reduction, faults, batch, orders };
-            self.step(state, slot, request)
-        });
-        reduction.set_recording(false);
-        match recording {
-            Ok((graph, report)) => {
-                self.recorded.keep(slot, graph, report);
-                self.replay(slot, reduction)
-            }
-            Err(error) => {
-                self.recorded.give_up(error)?;
-                self.step(state, slot, StepRequest { config, reduction, faults, batch, orders })
-            }
-        }
-    }
-
-    /// Replays the recording of a slot; its report.
-    fn replay(&self, slot: usize, reduction: &mut Reduction) -> Result<Tensor, ComputeError> {
-        // What was recorded belongs to exchanges that may have ended.
-        reduction.check()?;
-        let report = self.recorded.replay(slot)?;
-        reduction.replayed()?;
-        Ok(report)
-    }
-
-    /// Forgets every recording: exchanges do not end while one of theirs may be replayed.
-    pub fn forget_recordings(&mut self) {
-        self.recorded.forget();
-    }
-
-    /// The report of a step whose event is reached.
-    ///
-    /// # Errors
-    /// The memory is not what it was made as.
-    pub fn report(&self, slot: usize) -> Result<numbers::Report, ComputeError> {
-        self.slots.report(slot)
-    }
-
-    /// A place after everything that the device was asked for.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub fn mark(&self) -> Result<Event, ComputeError> {
-        Ok(Event::record(self.device)?)
-    }
-
-    /// Brings the newest committed state into `state`, and `samples` rows of the epoch's record. Waits for the device.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub fn bring_back(&self, state: &mut State, samples: usize) -> Result<(), ComputeError> {
-        self.copies[self.ring.newest()].bring_back(state)?;
-        self.record.bring_back(&mut state.record, samples)
-    }
-}
+pub use requests::{Accelerator, Marker, Sizes, StepRequest};

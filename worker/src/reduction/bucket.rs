@@ -13,7 +13,7 @@ use common::ids::Rank;
 use common::plan;
 use tch::Tensor;
 
-use super::Reduction;
+use super::ordered::Reduction;
 use crate::collective::{CollectiveError, PendingExchange};
 
 /// A bucket whose pieces are on their way to their owners.

@@ -7,8 +7,8 @@ use common::config;
 use common::ids::Rank;
 use tch::{Device, Kind, Tensor};
 
-use super::Reduction;
 use super::bucket::{Held, add};
+use super::ordered::Reduction;
 use super::tree::Node;
 use crate::collective::{CollectiveError, PendingExchange};
 

@@ -9,7 +9,7 @@ use common::config;
 use common::ids::Rank;
 use tch::{Device, Kind, Tensor};
 
-use super::Reduction;
+use super::ordered::Reduction;
 use super::tree::Node;
 use crate::collective::{CollectiveError, PendingExchange};
 

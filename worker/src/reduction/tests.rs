@@ -8,7 +8,7 @@ use common::config;
 use common::ids::Rank;
 use tch::Tensor;
 
-use super::Reduction;
+use super::ordered::Reduction;
 use super::small::Contribution;
 use super::tree::{Node, Tree};
 use crate::collective::in_process::run_ranks;
