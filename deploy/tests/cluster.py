@@ -3,6 +3,7 @@
 
     python3 deploy/tests/cluster.py                           build, then train undisturbed and scaled, and under faults
     python3 deploy/tests/cluster.py --build-arg PROFILE=dev   build with an argument of deploy/Dockerfile
+    python3 deploy/tests/cluster.py --programs target/debug   images around programs that are built here already
     python3 deploy/tests/cluster.py --no-build                with the images as they are
     python3 deploy/tests/cluster.py --throughput 4            instead: how fast four containers and four processes train
 
@@ -11,7 +12,6 @@ deadline, and nothing it started is left behind.
 """
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -20,11 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import images
 import processes
 from commands import end_in_order, run, say
 from compose_cluster import ROOT, Cluster, compose_command
 from faults import disturb
-from recipe import SETTINGS, WORKERS, image, last_long_enough, results, speed
+from recipe import SETTINGS, WORKERS, last_long_enough, results, speed
 
 MORE_WORKERS = 6
 # For a figure of speed: longer epochs, of which the first does not count.
@@ -39,19 +40,6 @@ def check_that_all_are_built(compose):
     lacking = [service.split(":")[0] for service in services if "concentric-" in service and "\n    build:" not in service]
     if lacking or len(services) < 4:
         raise SystemExit(f"services that do not build their image: {lacking}, of {len(services) - 1}")
-
-
-def build(arguments):
-    environment = {**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")}
-    options = [part for argument in arguments for part in ("--build-arg", argument)]
-    for target in ("coordinator", "worker"):
-        started = time.monotonic()
-        run("docker", "build", "-f", "deploy/Dockerfile", "--target", target, *options, "-t", image(target), ".",
-            timeout=1500, cwd=ROOT, env=environment)
-        size = int(run("docker", "image", "inspect", "-f", "{{.Size}}", image(target)))
-        say(f"image {target}: {size / 1e6:.0f} MB, {time.monotonic() - started:.0f} s")
-        if target == "coordinator" and size > 120e6:
-            raise SystemExit("the coordinator's image is larger than 120 MB")
 
 
 def prove(compose, scratch):
@@ -119,22 +107,28 @@ def main():
     parser.add_argument("--no-build", action="store_true", help="use the images that are there")
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE",
                         help="hand this to `docker build`; may be given again")
+    parser.add_argument("--programs", type=Path, metavar="FOLDER",
+                        help="put the programs in this folder into the images, in place of building them there")
     parser.add_argument("--throughput", type=int, metavar="N", help="measure N containers against N processes instead")
     options = parser.parse_args()
     if options.throughput is not None and options.throughput < 1:
         parser.error(f"--throughput {options.throughput}: at least one worker trains")
-    if options.no_build and options.build_arg:
-        parser.error("--build-arg is for building, which --no-build leaves out")
+    if options.build_arg and (options.no_build or options.programs):
+        parser.error("--build-arg is for building, which --no-build and --programs leave out")
+    if options.no_build and options.programs:
+        parser.error("--programs makes new images, --no-build keeps those that are there")
     end_in_order()
     compose = compose_command()
     if not compose or subprocess.run(["docker", "info"], capture_output=True).returncode:
         print("skipped: no Docker engine with Compose is running here")
         return
     check_that_all_are_built(compose)
-    if not options.no_build:
-        build(options.build_arg)
     scratch = Path(tempfile.mkdtemp(prefix="concentric-cluster-"))
     try:
+        if options.programs:
+            images.from_programs(options.programs, scratch)
+        elif not options.no_build:
+            images.from_sources(options.build_arg)
         if options.throughput is not None:
             throughput(compose, scratch, options.throughput)
         elif not prove(compose, scratch):
