@@ -5,15 +5,36 @@
 #   coordinator/fuzz/run.sh 3600 events    one
 #   coordinator/fuzz/run.sh --keep         makes corpus/*.tar.xz anew of what was found to be worth keeping
 #
-# Needs cargo-fuzz (installed where it is missing) and a C++ compiler; no nightly toolchain. Inputs that reach something
-# new are added to grown/, those that break something to artifacts/.
+#   FUZZ_INSTRUMENT=own coordinator/fuzz/run.sh 30    sees only the project's own code, not that of its dependencies, and
+#                                                     so builds nothing but that where the tests have been built
+#
+# Needs a C++ compiler; no nightly toolchain. Inputs that reach something new are added to grown/, those that break
+# something to artifacts/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # Longer inputs show nothing more.
 readonly longest=8192
-programs=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/release
-export programs longest
+# What libFuzzer has to see: each edge, by a counter of its own, and what is compared with what. The sanitizers need
+# nightly; what is looked for here are panics, hangs and memory without bounds.
+COVERAGE="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg=fuzzing"
+case ${FUZZ_INSTRUMENT:-all} in
+    all)
+        readonly target=${CARGO_TARGET_DIR:-target} triple=x86_64-unknown-linux-gnu
+        programs=$target/$triple/release
+        ;;
+    own)
+        readonly target=${CARGO_TARGET_DIR:-../../target}
+        programs=$target/debug
+        ;;
+    *)
+        echo "FUZZ_INSTRUMENT is '$FUZZ_INSTRUMENT'; it is all or own" >&2
+        exit 2
+        ;;
+esac
+export COVERAGE programs longest
 
 all_targets() {
     local file
@@ -21,9 +42,12 @@ all_targets() {
 }
 
 build() {
-    command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz@0.13.2
-    # The sanitizers need nightly; what is looked for here are panics, hangs and memory without bounds.
-    (cd .. && CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-fuzz/target} cargo fuzz build --sanitizer none)
+    if [[ ${FUZZ_INSTRUMENT:-all} == own ]]; then
+        RUSTC_WRAPPER=$PWD/instrument cargo build --locked --bins --target-dir "$target"
+    else
+        # With a target of its own, so that build scripts are not instrumented.
+        RUSTFLAGS=$COVERAGE cargo build --locked --bins --release --target "$triple" --target-dir "$target"
+    fi
 }
 
 unpack() { # target
