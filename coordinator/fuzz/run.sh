@@ -22,12 +22,12 @@ COVERAGE="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg=fuzzing"
 case ${FUZZ_INSTRUMENT:-all} in
     all)
-        readonly target=${CARGO_TARGET_DIR:-target} triple=x86_64-unknown-linux-gnu
-        programs=$target/$triple/release
+        readonly build_folder=${CARGO_TARGET_DIR:-target} triple=x86_64-unknown-linux-gnu
+        programs=$build_folder/$triple/release
         ;;
     own)
-        readonly target=${CARGO_TARGET_DIR:-../../target}
-        programs=$target/debug
+        readonly build_folder=${CARGO_TARGET_DIR:-../../target}
+        programs=$build_folder/debug
         ;;
     *)
         echo "FUZZ_INSTRUMENT is '$FUZZ_INSTRUMENT'; it is all or own" >&2
@@ -43,10 +43,10 @@ all_targets() {
 
 build() {
     if [[ ${FUZZ_INSTRUMENT:-all} == own ]]; then
-        RUSTC_WRAPPER=$PWD/instrument cargo build --locked --bins --target-dir "$target"
+        RUSTC_WRAPPER=$PWD/instrument cargo build --locked --bins --target-dir "$build_folder"
     else
         # With a target of its own, so that build scripts are not instrumented.
-        RUSTFLAGS=$COVERAGE cargo build --locked --bins --release --target "$triple" --target-dir "$target"
+        RUSTFLAGS=$COVERAGE cargo build --locked --bins --release --target "$triple" --target-dir "$build_folder"
     fi
 }
 
