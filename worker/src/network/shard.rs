@@ -9,13 +9,13 @@ use tch::{Device, Tensor};
 
 use super::error::ComputeError;
 use super::layers::{
-    PADDING, activated, channels_first_view, channels_last, convolution, flatten, from_64_bits,
-    images, in_64_bits, unflatten,
+    activated, channels_first_view, channels_last, convolution, convolution_backward, flatten,
+    from_64_bits, images, in_64_bits, unflatten,
 };
 use super::layout::Layout;
 use super::linear;
 use super::weights::Weights;
-use crate::bridge::{self, convolution_backward, with_slice, with_slice_mut};
+use crate::bridge::{self, with_slice, with_slice_mut};
 use crate::mathematics::center_loss::CenterLoss;
 use crate::mathematics::kernels::gradient::{
     Backward, InputGradient, gradient_of_input, gradient_sums,
@@ -241,8 +241,7 @@ impl<T: Float> Shard<T> {
         let input = self.inputs.pop().expect("every layer that ran forward kept its input");
         let kernel = &weights.convolutions[layer];
         let gradient = channels_first_view(&gradient).f_to_kind(kernel.kind())?;
-        let (flowing, kernel_gradient) =
-            convolution_backward(&gradient, &input, kernel, PADDING, need)?;
+        let (flowing, kernel_gradient) = convolution_backward(&gradient, &input, kernel, need)?;
         weights
             .layout
             .view(&self.gradient, weights.layout.convolutions[layer])

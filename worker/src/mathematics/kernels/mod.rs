@@ -1,9 +1,10 @@
-//! Fused passes over the memory of one logical shard, between its convolutions.
+//! Passes over the memory of one logical shard: fused ones between its convolutions, and in float64 these, too.
 //!
 //! The network's logical shards call them, each on memory of its own; they know no layer, no other shard and no tensor.
 //! A convolution's output is read and written as few times as the definition allows:
 //!
 //! - `float`, `extent`, `blocks`: the numbers, where they lie, and the neighbours that are handled together;
+//! - [`convolution`]: a convolution and its gradients, for float64;
 //! - [`statistics`]: sum and sum of squares per channel, for BatchNorm's forward pass;
 //! - [`activation`]: BatchNorm, PReLU and, where one follows, the max-pool in one pass;
 //! - [`gradient`]: what flows back through the three, in one pass for the sums that are reduced over the global batch
@@ -16,6 +17,7 @@
 
 pub mod activation;
 mod blocks;
+pub mod convolution;
 mod extent;
 mod float;
 pub mod gradient;
@@ -24,5 +26,6 @@ pub mod statistics;
 mod tests_support;
 
 pub use activation::Activation;
+pub use convolution::Convolution;
 pub use extent::Extent;
 pub use float::Float;
