@@ -4,10 +4,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use worker::collective::nccl::ON_CPU_VARIABLE;
 
-use crate::harness::{Launch, Worker, data, results::check_same, stand_in};
+use crate::harness::{
+    Launch, Worker, data,
+    results::{Left, check_same},
+    stand_in,
+};
 use crate::nccl::through_nccl;
 use crate::tensors::gpu;
 
@@ -45,22 +50,23 @@ fn launch(folder: &Path, name: &str, device: &str) -> Launch {
         .with_tensors_on(device)
 }
 
+/// What is left of it where steps are asked for one operation at a time. Made once.
+static ASKED: LazyLock<Left> =
+    LazyLock::new(|| Left::by(|folder| launch(folder, "asked", "cpu").on_one_core()));
+
 #[test]
 fn replayed_steps_leave_the_same_files() {
+    const ADAM: [&str; 2] = ["--optimizer", "adam"];
     let folder = tempfile::tempdir().unwrap();
     let library = recorder(folder.path());
-    for (name, flags) in [("sgd", &["--optimizer", "sgd"]), ("adam", &["--optimizer", "adam"])] {
-        let asked = launch(folder.path(), &format!("{name}-asked"), "cpu")
-            .with(flags)
-            .on_one_core()
-            .complete();
-        let replayed = format!("{name}-replayed");
-        let found = launch(folder.path(), &replayed, "cpu")
+    let by_adam = Left::by(|folder| launch(folder, "asked", "cpu").with(&ADAM).on_one_core());
+    for (name, flags, asked) in [("sgd", &[][..], &*ASKED), ("adam", &ADAM[..], &by_adam)] {
+        let found = launch(folder.path(), name, "cpu")
             .with(flags)
             .on_one_core()
             .with_variables(&recorded_by(&library));
-        check_same(&found.complete(), &asked, name);
-        let log = folder.path().join(replayed).join("logs/worker-0.log");
+        asked.check(&found.complete(), name);
+        let log = folder.path().join(name).join("logs/worker-0.log");
         let log = std::fs::read_to_string(log).unwrap();
         assert!(log.contains("steps are recorded and replayed"), "{log}");
         assert!(!log.contains("cannot be recorded"), "{log}");
@@ -71,12 +77,12 @@ fn replayed_steps_leave_the_same_files() {
 fn a_worker_that_dies_among_replayed_steps_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let library = recorder(folder.path());
-    let asked = launch(folder.path(), "asked", "cpu").on_one_core().complete();
+    let asked = &*ASKED;
     let plan = "generation=1,rank=0,step=18,phase=backward,action=kill";
     let found =
         launch(folder.path(), "killed", "cpu").on_one_core().with_variables(&recorded_by(&library));
     let found = found.with_fault(plan);
-    check_same(&found.complete(), &asked, plan);
+    asked.check(&found.complete(), plan);
     let log = std::fs::read_to_string(folder.path().join("killed/logs/worker-0.log")).unwrap();
     assert!(log.contains("a planned fault"), "{log}");
 }
@@ -89,14 +95,14 @@ fn exchanges_through_nccl_are_replayed_with_their_step() {
         let launch = through_nccl(launch(folder.path(), name, "cpu"), &nccl).workers(workers);
         launch.with_variables(&recorded_by(&library))
     };
-    let asked = launch(folder.path(), "asked", "cpu").on_one_core().complete();
+    let asked = &*ASKED;
     let plan = "generation=1,rank=1,step=18,phase=backward,action=kill";
     for (name, found) in [
         ("two", recorded("two", 2)),
         ("four", recorded("four", 4)),
         ("killed", recorded("killed", 2).with_fault(plan)),
     ] {
-        check_same(&found.complete(), &asked, name);
+        asked.check(&found.complete(), name);
         let log = folder.path().join(name).join("logs/worker-0.log");
         let log = std::fs::read_to_string(log).unwrap();
         assert!(log.contains("exchanging through NCCL"), "{log}");

@@ -8,7 +8,7 @@ use crate::harness::{Launch, Results, data};
 fn launch(folder: &Path, name: &str) -> Launch {
     Launch::new(&folder.join(name)).with(&["--dataset", data::mnist()]).with(&[
         "--max-steps",
-        "12",
+        "6",
         "--test-samples",
         "300",
         "--log-every",

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Launch, programs, results::check_same, stand_in};
-use crate::tensors::launch;
+use crate::harness::{Launch, programs, stand_in};
+use crate::tensors::{UNDISTURBED, launch};
 
 const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
@@ -27,15 +27,15 @@ fn log(folder: &Path, name: &str, rank: u32) -> String {
 fn any_number_of_workers_leaves_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     let library = stand_in::compile(folder.path());
-    let one = launch(folder.path(), "one", "cpu").on_one_core().complete();
+    let expected = &*UNDISTURBED;
     for workers in [2, 4] {
         let name = format!("nccl-{workers}");
         let launch = through_nccl(launch(folder.path(), &name, "cpu"), &library);
-        check_same(&launch.workers(workers).complete(), &one, &name);
+        expected.check(&launch.workers(workers).complete(), &name);
         assert!(log(folder.path(), &name, 1).contains("exchanging through NCCL"));
     }
     let gloo = launch(folder.path(), "gloo", "cpu").workers(2).complete();
-    check_same(&gloo, &one, "gloo");
+    expected.check(&gloo, "gloo");
     assert!(!log(folder.path(), "gloo", 1).contains("NCCL"));
 }
 
@@ -43,14 +43,14 @@ fn any_number_of_workers_leaves_the_same_files() {
 fn a_lost_worker_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let library = stand_in::compile(folder.path());
-    let one = launch(folder.path(), "one", "cpu").on_one_core().complete();
+    let expected = &*UNDISTURBED;
     for (rank, step, phase) in [(0, 7, "backward"), (1, 9, "commit"), (1, 13, "bucket")] {
         let plan = format!("generation=1,rank={rank},step={step},phase={phase},action=kill");
         let name = format!("{rank}-{step}-{phase}");
         let launch = through_nccl(launch(folder.path(), &name, "cpu"), &library);
         let found = launch.workers(2).with_fault(&plan).complete();
         assert!(log(folder.path(), &name, rank).contains("a planned fault"), "{plan}");
-        check_same(&found, &one, &plan);
+        expected.check(&found, &plan);
     }
 }
 
@@ -58,13 +58,13 @@ fn a_lost_worker_changes_nothing() {
 fn a_worker_that_hangs_is_not_waited_for_beyond_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let library = stand_in::compile(folder.path());
-    let one = launch(folder.path(), "one", "cpu").on_one_core().complete();
+    let expected = &*UNDISTURBED;
     let plan = "generation=1,rank=1,step=7,phase=backward,action=freeze";
     let launch = through_nccl(launch(folder.path(), "frozen", "cpu"), &library);
     let found = launch.with(&["--collective-timeout", "3"]).workers(2).with_fault(plan).complete();
     let survivor = log(folder.path(), "frozen", 0);
     assert!(survivor.contains("the other ranks did not answer within 3s"), "{survivor}");
-    check_same(&found, &one, plan);
+    expected.check(&found, plan);
 }
 
 #[test]

@@ -7,13 +7,13 @@ use crate::harness::{Launch, Results, data, results::check_same};
 /// Ten steps an epoch, two epochs, a checkpoint every four steps.
 const SETTINGS: [&str; 18] = [
     "--train-samples",
-    "490",
+    "196",
     "--test-samples",
     "100",
     "--test-batch-size",
     "64",
     "--batch-size",
-    "50",
+    "20",
     "--lr",
     "0.005",
     "--checkpoint-every",

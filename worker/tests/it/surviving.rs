@@ -1,15 +1,13 @@
 //! Losses of every kind in real runs: whatever dies, the files are those of the undisturbed run, byte for byte.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
+use crate::harness::results::Left;
 use crate::harness::{Island, Launch, Results, Run, Wire, Worker, data, programs};
-
-const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
 
 /// Two epochs of twenty steps, in four logical shards.
 fn launch(root: &Path) -> Launch {
@@ -19,13 +17,9 @@ fn launch(root: &Path) -> Launch {
         .with(&["--threads", "1", "--min-workers", "1", "--checkpoint-every", "7"])
 }
 
-/// Of the run that nothing disturbs: its files, and what it says of its steps.
-static UNDISTURBED: LazyLock<(BTreeMap<String, String>, Vec<serde_json::Value>)> =
-    LazyLock::new(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let results = launch(&folder.path().join("undisturbed")).workers(1).complete();
-        (results.hashes(&FOLDERS), results.reproducible_metrics())
-    });
+/// What the run leaves that nothing disturbs. Made once.
+static UNDISTURBED: LazyLock<Left> =
+    LazyLock::new(|| Left::by(|folder| launch(&folder.join("undisturbed")).workers(1)));
 
 /// To be disturbed.
 fn disturbed(root: &Path) -> Launch {
@@ -36,14 +30,7 @@ fn disturbed(root: &Path) -> Launch {
 
 /// What a disturbed run has left is what the undisturbed one has, and its ledger proves that nothing is missing.
 fn check_equal(root: &Path) {
-    let results = Results::of(root);
-    let (hashes, metrics) = &*UNDISTURBED;
-    let (found, said) = (results.hashes(&FOLDERS), results.reproducible_metrics());
-    // The first step that differs says more than all the files do.
-    let first = said.iter().zip(metrics).find(|(found, expected)| found != expected);
-    assert_eq!(first, None, "the first of {} and {} lines that differs", said.len(), metrics.len());
-    assert_eq!(said.len(), metrics.len());
-    assert_eq!(found, *hashes);
+    UNDISTURBED.check(&Results::of(root), "disturbed");
     let audit = std::process::Command::new(programs::coordinator())
         .arg("audit")
         .arg(root)

@@ -2,9 +2,10 @@
 //! lost meanwhile. On the CPU always, with the code that a GPU runs; on a GPU where there is one.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::harness::expected::{Difference, EXPECTED};
-use crate::harness::{Launch, data, results::check_same};
+use crate::harness::{Launch, data, results::Left};
 use crate::reference;
 
 /// The first GPU, where CUDA shows one; says so where it does not.
@@ -39,13 +40,20 @@ pub fn launch(folder: &Path, name: &str, device: &str) -> Launch {
         .with_tensors_on(device)
 }
 
-fn check_any_number_of_workers(device: &str) {
+/// What one worker leaves of it on a device.
+fn left_by_one(device: &str) -> Left {
+    Left::by(|folder| launch(folder, "one", device).on_one_core())
+}
+
+/// The same on a CPU, made once.
+pub static UNDISTURBED: LazyLock<Left> = LazyLock::new(|| left_by_one("cpu"));
+
+fn check_any_number_of_workers(device: &str, expected: &Left) {
     let folder = tempfile::tempdir().unwrap();
-    let one = launch(folder.path(), "one", device).on_one_core().complete();
     for workers in [2, 4] {
         let name = format!("{workers}");
         let found = launch(folder.path(), &name, device).workers(workers).complete();
-        check_same(&found, &one, &format!("{workers} workers on {device}"));
+        expected.check(&found, &format!("{workers} workers on {device}"));
     }
 }
 
@@ -57,20 +65,20 @@ fn a_cpus_tensors_compute_the_reference() {
 
 #[test]
 fn any_number_of_workers_leaves_the_same_files() {
-    check_any_number_of_workers("cpu");
+    check_any_number_of_workers("cpu", &UNDISTURBED);
 }
 
 #[test]
 fn a_lost_worker_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let one = launch(folder.path(), "one", "cpu").on_one_core().complete();
+    let expected = &*UNDISTURBED;
     for (rank, step, phase) in [(0, 7, "backward"), (1, 9, "commit"), (0, 13, "optimizer")] {
         let plan = format!("generation=1,rank={rank},step={step},phase={phase},action=kill");
         let name = format!("{rank}-{step}-{phase}");
         let found = launch(folder.path(), &name, "cpu").workers(2).with_fault(&plan).complete();
         let log = folder.path().join(name).join(format!("logs/worker-{rank}.log"));
         assert!(std::fs::read_to_string(log).unwrap().contains("a planned fault"), "{plan}");
-        check_same(&found, &one, &plan);
+        expected.check(&found, &plan);
     }
 }
 
@@ -93,6 +101,6 @@ fn a_gpu_computes_the_reference() {
 #[test]
 fn any_number_of_workers_on_one_gpu_leaves_the_same_files() {
     if let Some(device) = gpu() {
-        check_any_number_of_workers(device);
+        check_any_number_of_workers(device, &left_by_one(device));
     }
 }

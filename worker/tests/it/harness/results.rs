@@ -8,6 +8,8 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::Launch;
+
 /// A run directory.
 #[derive(Clone, Debug)]
 pub struct Results {
@@ -76,12 +78,41 @@ impl Results {
     }
 }
 
-/// Every file and every figure that does not depend on time is the same, byte for byte.
+/// What must not depend on who computed a run: SHA-256 of every file, and every figure that does not tell of time. It
+/// outlives the run's directory.
+#[derive(Debug)]
+pub struct Left {
+    files: BTreeMap<String, String>,
+    metrics: Vec<Value>,
+}
+
+impl Left {
+    /// Of a run in `folder` that nothing disturbs and one worker computes, for whatever is to be compared with it.
+    pub fn by(launch: impl FnOnce(&Path) -> Launch) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::of(&launch(folder.path()).complete())
+    }
+
+    fn of(results: &Results) -> Self {
+        let files = results.hashes(&["checkpoints", "features", "pictures"]);
+        assert!(!files.is_empty());
+        Self { files, metrics: results.reproducible_metrics() }
+    }
+
+    /// Another run has left the same, byte for byte.
+    pub fn check(&self, found: &Results, what: &str) {
+        let found = Self::of(found);
+        // The first step that differs says more than all the files do.
+        let mut both = found.metrics.iter().zip(&self.metrics);
+        assert_eq!(both.find(|(found, expected)| found != expected), None, "{what}");
+        assert_eq!(found.metrics.len(), self.metrics.len(), "{what}");
+        assert_eq!(found.files, self.files, "{what}");
+    }
+}
+
+/// Two runs have left the same, byte for byte.
 pub fn check_same(found: &Results, expected: &Results, what: &str) {
-    const FOLDERS: [&str; 3] = ["checkpoints", "features", "pictures"];
-    assert!(!expected.hashes(&FOLDERS).is_empty());
-    assert_eq!(found.hashes(&FOLDERS), expected.hashes(&FOLDERS), "{what}");
-    assert_eq!(found.reproducible_metrics(), expected.reproducible_metrics(), "{what}");
+    Left::of(expected).check(found, what);
 }
 
 /// Hexadecimal SHA-256.

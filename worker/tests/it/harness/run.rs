@@ -97,9 +97,14 @@ impl Launch {
     }
 
     /// One worker, which computes in one thread: it has one logical shard, or takes tensors. Beside others of that kind.
-    pub fn on_one_core(mut self) -> Self {
-        self.share = Share::OneCore;
-        self.workers(1)
+    pub fn on_one_core(self) -> Self {
+        self.beside_another().workers(1)
+    }
+
+    /// It leaves half of the machine to another, as it computes little or waits much.
+    pub fn beside_another(mut self) -> Self {
+        self.share = Share::Half;
+        self
     }
 
     /// Starts it, when it is its turn.

@@ -20,8 +20,8 @@ struct State {
 pub enum Share {
     /// Nothing runs beside it.
     Whole,
-    /// It computes in one thread.
-    OneCore,
+    /// It computes in one thread, or waits as much as it computes.
+    Half,
 }
 
 /// A share that was taken; given back when dropped.
@@ -33,7 +33,7 @@ impl Turn {
     pub fn wait(share: Share) -> Self {
         let cores = match share {
             Share::Whole => CORES,
-            Share::OneCore => 1,
+            Share::Half => 1,
         };
         let mut state = lock();
         let own = state.tickets;
