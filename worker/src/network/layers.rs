@@ -6,6 +6,7 @@
 use common::architecture::{ConvolutionLayer, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE};
 use tch::{Device, Kind, Tensor};
 
+use super::alone_at_first::alone_at_first;
 use super::error::ComputeError;
 use crate::bridge::{self, InputGradient, with_slice, with_slice_mut};
 use crate::mathematics::kernels::activation::{
@@ -38,7 +39,9 @@ pub fn convolution<T: Float>(input: &Tensor, kernel: &Tensor) -> Result<Tensor, 
         return own_convolution(input, kernel);
     }
     let padding = [PADDING, PADDING];
-    let output = input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)?;
+    let output = alone_at_first("forward", [input, kernel], || {
+        input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)
+    })?;
     channels_last(output.f_to_kind(T::KIND)?)
 }
 
@@ -68,7 +71,9 @@ pub fn convolution_backward(
     need: InputGradient,
 ) -> Result<(Option<Tensor>, Tensor), ComputeError> {
     if kernel.kind() != Kind::Double {
-        return Ok(bridge::convolution_backward(gradient, input, kernel, PADDING, need)?);
+        return Ok(alone_at_first("backward", [input, kernel], || {
+            bridge::convolution_backward(gradient, input, kernel, PADDING, need)
+        })?);
     }
     let shape = shape_of(input, kernel);
     let mut to_kernel = kernel.f_permute([0, 2, 3, 1])?.f_empty_like()?;

@@ -7,11 +7,13 @@
 //! - [`initial`]: their values before training;
 //! - `weights`: them as a pass takes them;
 //! - [`layers`]: the convolutional layers as training and evaluation share them;
+//! - `alone_at_first`: how libtorch is kept from making two kernels at once;
 //! - [`linear`]: the linear ones, forward and back;
 //! - [`shard`]: one logical shard's part of a batch, forward and backward;
 //! - [`pass`]: all owned shards through the network, reduction by reduction;
 //! - `error`: why a computation fails.
 
+mod alone_at_first;
 mod error;
 pub mod initial;
 pub mod layers;
