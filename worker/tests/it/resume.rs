@@ -15,7 +15,7 @@ const SETTINGS: [&str; 18] = [
     "--batch-size",
     "20",
     "--lr",
-    "0.005",
+    "0.001",
     "--checkpoint-every",
     "4",
     "--log-every",
