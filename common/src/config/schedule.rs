@@ -24,14 +24,13 @@ pub fn learning_rate(config: &Config, position: StepPosition) -> f64 {
     }
     match config.lr_schedule {
         LrSchedule::Step => {
-            let changes = i32::try_from(epoch.0 / config.lr_step).unwrap_or(i32::MAX);
-            config.lr * config.lr_gamma.powi(changes)
+            config.lr * libm::pow(config.lr_gamma, (epoch.0 / config.lr_step) as f64)
         }
         LrSchedule::Constant => config.lr,
         LrSchedule::Cosine => {
             let done = (step.0 - config.warmup_steps) as f64;
             let span = total_steps.saturating_sub(config.warmup_steps).max(1) as f64;
-            config.lr * 0.5 * (1.0 + (std::f64::consts::PI * (done / span).min(1.0)).cos())
+            config.lr * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * (done / span).min(1.0)))
         }
     }
 }

@@ -227,11 +227,7 @@ impl Slots {
 
 /// Adam's corrections at `step`, counted from 0.
 pub fn adam_corrections(step: Step) -> [f64; 2] {
-    let steps = i32::try_from(step.0 + 1).unwrap_or(i32::MAX);
-    [
-        1.0 - crate::mathematics::optimizer::BETA_1.powi(steps),
-        (1.0 - crate::mathematics::optimizer::BETA_2.powi(steps)).sqrt(),
-    ]
+    crate::mathematics::optimizer::corrections(step.0 + 1)
 }
 
 #[cfg(test)]

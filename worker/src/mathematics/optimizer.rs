@@ -4,7 +4,12 @@
 //! Every rank runs it on the same gradient, so every rank holds the same parameters.
 
 use common::config::{Config, Optimizer as Rule};
-use tch::{TchError, Tensor};
+use tch::{Kind, Tensor};
+
+use super::kernels::Float;
+use super::kernels::update::{Adam, Momentum};
+use crate::bridge::error::BridgeError;
+use crate::bridge::{with_slice, with_slice_mut};
 
 /// What the optimizer remembers between steps.
 #[derive(Debug)]
@@ -24,6 +29,12 @@ pub(crate) const BETA_2: f64 = 0.999;
 /// Added to Adam's denominator.
 pub(crate) const EPSILON: f64 = 1e-8;
 
+/// What Adam's moments are divided by after so many steps, because they began at 0: 1 − β₁ᵗ and √(1 − β₂ᵗ).
+pub(crate) fn corrections(steps: u64) -> [f64; 2] {
+    let missing = |beta| 1.0 - libm::pow(beta, steps as f64);
+    [missing(BETA_1), missing(BETA_2).sqrt()]
+}
+
 impl OptimizerState {
     /// Nothing remembered, for parameters like `flat`.
     pub fn new(rule: Rule, flat: &Tensor) -> Self {
@@ -37,35 +48,52 @@ impl OptimizerState {
     /// One step of `flat` against `gradient`, in place.
     ///
     /// # Errors
-    /// libtorch failed; what is remembered may then be half changed and the state must be discarded.
+    /// A tensor's numbers do not lie in this machine's memory, one after the other.
     pub fn step(
         &mut self,
         flat: &Tensor,
         gradient: &Tensor,
         config: &Config,
         learning_rate: f64,
-    ) -> Result<(), TchError> {
-        let gradient = gradient.f_add(&flat.f_mul_scalar(config.weight_decay)?)?;
+    ) -> Result<(), BridgeError> {
         self.steps += 1;
-        match &mut self.second {
-            None => {
-                let _ = self.first.f_mul_scalar_(config.momentum)?.f_add_(&gradient)?;
-                let _ = flat.shallow_clone().f_sub_(&self.first.f_mul_scalar(learning_rate)?)?;
-            }
-            Some(second) => {
-                let square = gradient.f_square()?.f_mul_scalar(1.0 - BETA_2)?;
-                let _ = self.first.f_lerp_(&gradient, 1.0 - BETA_1)?;
-                let _ = second.f_mul_scalar_(BETA_2)?.f_add_(&square)?;
-                let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
-                let correction_1 = 1.0 - BETA_1.powi(steps);
-                let correction_2 = (1.0 - BETA_2.powi(steps)).sqrt();
-                let denominator =
-                    second.f_sqrt()?.f_div_scalar(correction_2)?.f_add_scalar(EPSILON)?;
-                let update =
-                    self.first.f_div(&denominator)?.f_mul_scalar(learning_rate / correction_1)?;
-                let _ = flat.shallow_clone().f_sub_(&update)?;
-            }
+        match flat.kind() {
+            Kind::Double => self.step_in::<f64>(flat, gradient, config, learning_rate),
+            _ => self.step_in::<f32>(flat, gradient, config, learning_rate),
         }
-        Ok(())
+    }
+
+    fn step_in<T: Float>(
+        &mut self,
+        flat: &Tensor,
+        gradient: &Tensor,
+        config: &Config,
+        learning_rate: f64,
+    ) -> Result<(), BridgeError> {
+        let weight_decay = T::from_f64(config.weight_decay);
+        with_slice(gradient, |gradient: &[T]| {
+            with_slice_mut(&mut flat.shallow_clone(), |flat: &mut [T]| {
+                with_slice_mut(&mut self.first, |first: &mut [T]| {
+                    let Some(second) = &mut self.second else {
+                        let momentum = T::from_f64(config.momentum);
+                        let rate = T::from_f64(learning_rate);
+                        Momentum { weight_decay, momentum, rate }.step(flat, gradient, first);
+                        return Ok(());
+                    };
+                    let [correction_1, correction_2] = corrections(self.steps);
+                    let adam = Adam {
+                        weight_decay,
+                        decay: T::from_f64(BETA_2),
+                        shares: [1.0 - BETA_1, 1.0 - BETA_2].map(T::from_f64),
+                        correction: T::from_f64(correction_2),
+                        epsilon: T::from_f64(EPSILON),
+                        rate: T::from_f64(learning_rate / correction_1),
+                    };
+                    with_slice_mut(second, |second: &mut [T]| {
+                        adam.step(flat, gradient, (first, second));
+                    })
+                })?
+            })?
+        })?
     }
 }

@@ -27,13 +27,13 @@ pub fn shard(scores: &[f64], labels: &[u8], loss: Loss, batch: usize) -> ShardPa
         let label = usize::from(label);
         let best = predict(scores);
         let highest = scores[best];
-        let normaliser = scores.iter().map(|score| (score - highest).exp()).sum::<f64>().ln();
+        let normaliser = libm::log(scores.iter().map(|score| libm::exp(score - highest)).sum());
         part.negative_log_likelihood += match loss {
             Loss::CrossEntropy => normaliser + (highest - scores[label]),
             Loss::Center | Loss::Softmax => -((scores[label] - highest) - normaliser),
         };
         part.gradient.extend(scores.iter().enumerate().map(|(class, score)| {
-            let probability = ((score - highest) - normaliser).exp();
+            let probability = libm::exp((score - highest) - normaliser);
             (probability - if class == label { 1.0 } else { 0.0 }) / batch as f64
         }));
         part.predictions.push(best as u8);

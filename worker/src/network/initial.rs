@@ -49,8 +49,8 @@ pub fn centers(seed: u64, feature_dim: usize) -> Vec<f64> {
 }
 
 fn normal(random: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - unit(random)).ln()).sqrt();
-    radius * (std::f64::consts::TAU * unit(random)).cos()
+    let radius = (-2.0 * libm::log(1.0 - unit(random))).sqrt();
+    radius * libm::cos(std::f64::consts::TAU * unit(random))
 }
 
 fn stream(seed: u64, stream: u64) -> ChaCha8Rng {

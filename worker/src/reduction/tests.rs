@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 fn number(shard: usize, index: usize) -> f64 {
     let hash = ((shard * 1_000_003 + index) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mantissa = (hash >> 40) as f64 / f64::from(1 << 23) - 1.0;
-    mantissa * 10f64.powi((hash % 9) as i32 - 4)
+    mantissa * libm::pow(10.0, (hash % 9) as f64 - 4.0)
 }
 
 fn partial(shard: usize, length: usize) -> Vec<f64> {

@@ -28,7 +28,7 @@ fn partials(shards: u64) -> Vec<Vec<f32>> {
     let number = |shard: u64, index: u64| {
         let bits = (shard << 32 | index).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let uniform = (bits >> 40) as f32 / (1_u64 << 24) as f32 - 0.5;
-        uniform * 10_f32.powi(-((bits % 5) as i32) - 1)
+        uniform * libm::powf(10.0, -((bits % 5) as f32) - 1.0)
     };
     (0..shards).map(|shard| (0..10_000).map(|index| number(shard, index)).collect()).collect()
 }

@@ -69,9 +69,9 @@ fn largest_difference(a: &[u8], b: &[u8]) -> Result<Difference> {
 
 /// ‖a − b‖₂ / ‖b‖₂, or ‖a‖₂ where b is zero.
 fn relative_difference(a: &[f64], b: &[f64]) -> f64 {
-    let norm = |squares: f64| squares.sqrt();
-    let difference = norm(a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum());
-    let reference = norm(b.iter().map(|b| b.powi(2)).sum());
+    let norm = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+    let reference = norm(&mut b.iter().copied());
     let relative = if reference == 0.0 { difference } else { difference / reference };
     // Not a number: neither equal nor near.
     if relative.is_nan() { f64::INFINITY } else { relative }

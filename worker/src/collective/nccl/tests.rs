@@ -72,7 +72,7 @@ fn group(ranks: u32, timeout: Duration, definitions: &[&str]) -> Vec<NcclCollect
 /// Numbers whose sum depends on its order.
 fn partial(shard: usize, length: i64) -> Tensor {
     let numbers = Tensor::arange(length, (Kind::Float, Device::Cpu)) * 0.37 + shard as f64;
-    numbers.sin() * 10f64.powi(shard as i32 % 5)
+    numbers.sin() * libm::pow(10.0, f64::from(shard as i32 % 5))
 }
 
 /// A small sum and a bucket over seven shards.

@@ -20,6 +20,8 @@ pub trait Float:
     fn from_f64(value: f64) -> Self;
     /// The same number in 64 bits.
     fn to_f64(self) -> f64;
+    /// √, correctly rounded.
+    fn sqrt(self) -> Self;
 }
 
 macro_rules! float {
@@ -36,6 +38,11 @@ macro_rules! float {
             #[allow(clippy::unnecessary_cast, reason = "necessary for the other type")]
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
             }
         }
     )*};

@@ -9,7 +9,8 @@
 //! - [`activation`]: BatchNorm, PReLU and, where one follows, the max-pool in one pass;
 //! - [`gradient`]: what flows back through the three, in one pass for the sums that are reduced over the global batch
 //!   and one for the gradient of the convolution's output, both of which recompute the activation instead of storing
-//!   it.
+//!   it;
+//! - [`update`]: an optimizer's step.
 //!
 //! Memory is `[batch, height, width, channels]`, so neighbours in memory are neighbouring channels and every loop
 //! vectorises without reordering a sum. Sums are accumulated in 64 bits, image after image: their value depends on
@@ -24,6 +25,7 @@ pub mod gradient;
 pub mod statistics;
 #[cfg(test)]
 mod tests_support;
+pub mod update;
 
 pub use activation::Activation;
 pub use convolution::Convolution;

@@ -62,7 +62,7 @@ impl Raster {
     /// A disc.
     pub fn disc(&mut self, (x, y): (f32, f32), radius: f32, ink: (Rgb, u8)) {
         let bounds = [(x - radius - 1.0, y - radius - 1.0), (x + radius + 1.0, y + radius + 1.0)];
-        self.shape(bounds, ink, |px, py| radius - ((px - x).powi(2) + (py - y).powi(2)).sqrt());
+        self.shape(bounds, ink, |px, py| radius - length(px - x, py - y));
     }
 
     /// A straight line with round ends.
@@ -107,10 +107,8 @@ impl Stamp {
             let middle = |rest: usize| rest as f32 / SUBPIXELS as f32;
             let (x, y) = (middle(rest % SUBPIXELS), middle(rest / SUBPIXELS));
             let pixels = (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy)));
-            let covered = pixels.map(|(dx, dy)| {
-                let distance = ((dx as f32 - x).powi(2) + (dy as f32 - y).powi(2)).sqrt();
-                (dx, dy, coverage(radius - distance))
-            });
+            let covered = pixels
+                .map(|(dx, dy)| (dx, dy, coverage(radius - length(dx as f32 - x, dy as f32 - y))));
             covered.filter(|pixel| pixel.2 > 0).collect()
         };
         Self { masks: (0..SUBPIXELS * SUBPIXELS).map(mask).collect() }
@@ -120,6 +118,11 @@ impl Stamp {
 /// How much of a pixel lies inside an edge that is `depth` pixels away from its middle, 0…255.
 fn coverage(depth: f32) -> u8 {
     ((depth + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
+/// How long a vector is.
+fn length(x: f32, y: f32) -> f32 {
+    (x * x + y * y).sqrt()
 }
 
 /// `above` laid over `below`.

@@ -22,7 +22,7 @@ fn splitmix64(state: u64) -> u64 {
 /// `count` numbers in 0…1.
 fn uniform(tensor: u64, count: usize) -> impl Iterator<Item = f64> {
     (0..count as u64)
-        .map(move |index| (splitmix64(tensor << 32 | index) >> 11) as f64 / 2_f64.powi(53))
+        .map(move |index| (splitmix64(tensor << 32 | index) >> 11) as f64 / (1_u64 << 53) as f64)
 }
 
 /// The first `count` samples.
