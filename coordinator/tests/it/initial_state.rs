@@ -28,7 +28,9 @@ fn fixture(folder: &TempDir, name: &str) -> PathBuf {
 
 fn read(path: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
     let config = plan(Path::new("unused"), arguments).unwrap().config;
-    load(path, &config).map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
+    load(path, &config)
+        .map(|bytes| bytes.to_vec())
+        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
 fn numbers(view: &TensorView<'_>) -> Vec<f64> {
@@ -125,6 +127,91 @@ fn prefixes_of_data_parallel_and_smaller_numbers_are_taken() {
         Some((name, Dtype::F16, shape, halves.collect()))
     });
     check(&read(&path, &[]).unwrap(), true, Dtype::F32);
+}
+
+/// The file with one tensor's numbers replaced by others; nothing where they are none.
+fn with_numbers(folder: &TempDir, tensor: &str, dtype: Dtype, content: &[u8]) -> PathBuf {
+    safetensors_file(folder, |name, view| {
+        let (name, own, shape, data) = unchanged(name, view);
+        let changed = name == tensor || (tensor == "num_batches_tracked" && name.ends_with(tensor));
+        match changed {
+            false => Some((name, own, shape, data)),
+            true if content.is_empty() => None,
+            true => {
+                let size = content.len();
+                let rest = numbers(view).len() * size - size;
+                Some((name, dtype, shape, [content, &vec![0; rest]].concat()))
+            }
+        }
+    })
+}
+
+#[test]
+fn a_number_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = "conv_layer.3.cnn_layer.1.";
+    let variance = &format!("{layer}running_var");
+    let (counter, counters) = (&format!("{layer}num_batches_tracked"), "num_batches_tracked");
+    let refused = |tensor: &str, dtype, content: &[u8], words: &str| {
+        let message = read(&with_numbers(&folder, tensor, dtype, content), &[]).unwrap_err();
+        assert!(message.contains("changed.safetensors: "), "{message}");
+        assert!(message.contains(words), "{words} is not in {message}");
+    };
+    let f32s = |number: f32| number.to_le_bytes();
+    refused("features.weight", Dtype::F32, &f32s(f32::NAN), "features.weight[0, 0] is NaN");
+    refused("features.weight", Dtype::F64, &1e39f64.to_le_bytes(), "is 1e39: 32-bit");
+    refused("center", Dtype::F32, &f32s(f32::NEG_INFINITY), "center[0, 0] is -inf");
+    refused(variance, Dtype::F32, &f32s(-1.0), "running_var[0] is -1.0: a variance");
+    refused(counter, Dtype::F32, &f32s(f32::NAN), "num_batches_tracked is NaN: a count");
+    refused(counter, Dtype::F32, &f32s(7.5), "is 7.5: a count");
+    refused(
+        counter,
+        Dtype::F64,
+        &9_223_372_036_854_775_808f64.to_le_bytes(),
+        "is 9.223372036854776e18: a count",
+    );
+    refused(counter, Dtype::U64, &u64::MAX.to_le_bytes(), "is 18446744073709551615: a count");
+    refused(counter, Dtype::I8, &[0xf9], "is -7: a count");
+    let infinite_in_half = half::f16::from_f64(90_000.0).to_le_bytes();
+    refused(counters, Dtype::F16, &infinite_in_half, "is inf: a count");
+    refused(counter, Dtype::I64, &9i64.to_le_bytes(), "is 7 but conv_layer.3");
+    let lacking = with_numbers(&folder, counter, Dtype::I64, &[]);
+    assert!(read(&lacking, &[]).unwrap_err().contains(counter), "one layer's count is missing");
+}
+
+#[test]
+fn counters_of_every_type_are_read_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let exact = (1i64 << 53) + 1;
+    let counted = |dtype, content: &[u8], count: i64| {
+        let file = with_numbers(&folder, "num_batches_tracked", dtype, content);
+        let content = read(&file, &[]).unwrap();
+        let file = SafeTensors::deserialize(&content).unwrap();
+        let counter = file.tensor("conv_layer.7.cnn_layer.1.num_batches_tracked").unwrap();
+        assert_eq!((counter.dtype(), counter.data()), (Dtype::I64, &count.to_le_bytes()[..]));
+    };
+    for (dtype, size) in [
+        (Dtype::U8, 1),
+        (Dtype::I8, 1),
+        (Dtype::U16, 2),
+        (Dtype::I16, 2),
+        (Dtype::U32, 4),
+        (Dtype::I32, 4),
+        (Dtype::U64, 8),
+        (Dtype::I64, 8),
+    ] {
+        counted(dtype, &7i64.to_le_bytes()[..size], 7);
+    }
+    counted(Dtype::BOOL, &[1], 1);
+    counted(Dtype::F16, &half::f16::from_f64(7.0).to_le_bytes(), 7);
+    counted(Dtype::BF16, &half::bf16::from_f64(90_112.0).to_le_bytes(), 90_112);
+    counted(Dtype::I64, &exact.to_le_bytes(), exact);
+    counted(Dtype::I64, &[], 0);
+    // What is beyond 32 bits is taken where 64 are kept.
+    let large = with_numbers(&folder, "features.weight", Dtype::F64, &1e39f64.to_le_bytes());
+    let content = read(&large, &["--precision", "f64"]).unwrap();
+    let file = SafeTensors::deserialize(&content).unwrap();
+    assert_eq!(numbers(&file.tensor("features.weight").unwrap())[0], 1e39);
 }
 
 #[test]

@@ -1,14 +1,17 @@
-//! One named tensor of a file, and its conversion to the precision of the run.
+//! One named tensor of a file, whatever its format.
+//!
+//! `read` makes them, `matching` chooses among them, [`write`] makes the run's initial state of those chosen.
 
 use std::fmt;
 use std::io;
 
 use common::architecture::{TensorKind, TensorSpec};
 use common::config::Precision;
-use half::{bf16, f16};
 use pytorch_reader::DType;
 use safetensors::tensor::{Dtype, TensorView};
 use tonic::codegen::Bytes;
+
+use super::number::{BadNumber, NumberType, Raw};
 
 /// A tensor whose numbers are read when they are asked for.
 pub struct Entry {
@@ -16,33 +19,50 @@ pub struct Entry {
     pub name: String,
     /// Shape; empty for a scalar.
     pub shape: Vec<usize>,
-    number: Number,
+    number: NumberType,
     read: Box<dyn Fn() -> io::Result<Vec<u8>>>,
 }
 
-/// The types of number that can be converted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
-    F64,
-    F32,
-    F16,
-    Bf16,
-    I64,
-    I32,
-    Other,
+/// Why no initial state can be made of tensors that have the right names and shapes.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// The file cannot be read to its end.
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
+    /// A number cannot be used.
+    #[error(transparent)]
+    Number(#[from] BadNumber),
+    /// Layers that were trained for different numbers of batches.
+    #[error(
+        "{} is {} but {} is {}: a run keeps one count for all layers, so make them equal in the file", 
+        first.0, first.1, other.0, other.1
+    )]
+    Counters {
+        /// Name and count of a layer.
+        first: (String, i64),
+        /// Name and count of one that differs.
+        other: (String, i64),
+    },
 }
 
 impl Entry {
     /// A tensor of a safetensors file.
     pub fn from_safetensors(name: &str, view: &TensorView<'_>) -> Self {
         let number = match view.dtype() {
-            Dtype::F64 => Number::F64,
-            Dtype::F32 => Number::F32,
-            Dtype::F16 => Number::F16,
-            Dtype::BF16 => Number::Bf16,
-            Dtype::I64 => Number::I64,
-            Dtype::I32 => Number::I32,
-            _ => Number::Other,
+            Dtype::F64 => NumberType::F64,
+            Dtype::F32 => NumberType::F32,
+            Dtype::F16 => NumberType::F16,
+            Dtype::BF16 => NumberType::Bf16,
+            Dtype::I64 => NumberType::I64,
+            Dtype::I32 => NumberType::I32,
+            Dtype::I16 => NumberType::I16,
+            Dtype::I8 => NumberType::I8,
+            Dtype::U64 => NumberType::U64,
+            Dtype::U32 => NumberType::U32,
+            Dtype::U16 => NumberType::U16,
+            Dtype::U8 => NumberType::U8,
+            Dtype::BOOL => NumberType::Bool,
+            _ => NumberType::Other,
         };
         let content = view.data().to_vec();
         let read = Box::new(move || Ok(content.clone()));
@@ -52,13 +72,19 @@ impl Entry {
     /// A tensor of a PyTorch file; views and permuted layouts arrive contiguous.
     pub fn from_pytorch(tensor: pytorch_reader::Tensor) -> Self {
         let number = match tensor.dtype() {
-            DType::F64 => Number::F64,
-            DType::F32 => Number::F32,
-            DType::F16 => Number::F16,
-            DType::BF16 => Number::Bf16,
-            DType::I64 => Number::I64,
-            DType::I32 => Number::I32,
-            _ => Number::Other,
+            DType::F64 => NumberType::F64,
+            DType::F32 => NumberType::F32,
+            DType::F16 => NumberType::F16,
+            DType::BF16 => NumberType::Bf16,
+            DType::I64 => NumberType::I64,
+            DType::I32 => NumberType::I32,
+            DType::I16 => NumberType::I16,
+            DType::I8 => NumberType::I8,
+            DType::U64 => NumberType::U64,
+            DType::U32 => NumberType::U32,
+            DType::U16 => NumberType::U16,
+            DType::U8 => NumberType::U8,
+            DType::Bool => NumberType::Bool,
         };
         let (name, _, shape, read) = tensor.into_parts();
         Self { name, shape, number, read: Box::new(read) }
@@ -66,25 +92,11 @@ impl Entry {
 
     /// Whether its numbers can become those of a tensor of this kind.
     pub fn fits(&self, kind: TensorKind) -> bool {
-        let is_integer = matches!(self.number, Number::I64 | Number::I32);
-        let is_float = !is_integer && self.number != Number::Other;
-        is_float || (is_integer && kind == TensorKind::Counter)
+        self.number.fits(kind)
     }
 
-    /// Its numbers. Those of a counter are exact up to 2⁵³.
-    fn numbers(&self) -> io::Result<Vec<f64>> {
-        let bytes = (self.read)()?;
-        Ok(match self.number {
-            Number::F64 => convert(&bytes, f64::from_le_bytes),
-            Number::F32 => convert(&bytes, |b| f64::from(f32::from_le_bytes(b))),
-            Number::F16 => convert(&bytes, |b| f16::from_le_bytes(b).to_f64()),
-            Number::Bf16 => convert(&bytes, |b| bf16::from_le_bytes(b).to_f64()),
-            Number::I64 => convert(&bytes, |b| i64::from_le_bytes(b) as f64),
-            Number::I32 => convert(&bytes, |b| f64::from(i32::from_le_bytes(b))),
-            Number::Other => {
-                return Err(io::Error::other(format!("{} holds no numbers", self.name)));
-            }
-        })
+    fn raw<'a>(&'a self, bytes: &'a [u8]) -> Raw<'a> {
+        Raw { name: &self.name, shape: &self.shape, number: self.number, bytes }
     }
 }
 
@@ -94,22 +106,29 @@ impl fmt::Debug for Entry {
     }
 }
 
-fn convert<const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> f64) -> Vec<f64> {
-    bytes.as_chunks().0.iter().map(|chunk| number(*chunk)).collect()
-}
-
 /// A safetensors file of the tensors `specs` asks for; a counter that the file lacks is 0.
 ///
 /// # Errors
-/// The source file cannot be read to its end.
-pub fn write(tensors: &[(&TensorSpec, Option<Entry>)], precision: Precision) -> io::Result<Bytes> {
+/// The source file cannot be read to its end, or holds a number that cannot be used.
+pub fn write(
+    tensors: &[(&TensorSpec, Option<Entry>)],
+    precision: Precision,
+) -> Result<Bytes, EntryError> {
     let mut contents = Vec::with_capacity(tensors.len());
+    let mut counted: Option<(String, i64)> = None;
     for (spec, entry) in tensors {
-        let numbers = match entry {
-            Some(entry) => entry.numbers()?,
-            None => vec![0.0; spec.shape.iter().product()],
+        let content = match (entry, spec.kind) {
+            (None, _) => encode_counters(&vec![0; spec.shape.iter().product()]),
+            (Some(entry), TensorKind::Counter) => {
+                let counters = entry.raw(&(entry.read)()?).counters()?;
+                agree(&mut counted, &entry.name, &counters)?;
+                encode_counters(&counters)
+            }
+            (Some(entry), _) => {
+                encode(&entry.raw(&(entry.read)()?).floats(spec, precision)?, precision)
+            }
         };
-        contents.push(encode(&numbers, spec.kind, precision));
+        contents.push(content);
     }
     let views = tensors.iter().zip(&contents).map(|((spec, _), (dtype, content))| {
         let view =
@@ -117,17 +136,33 @@ pub fn write(tensors: &[(&TensorSpec, Option<Entry>)], precision: Precision) -> 
         Ok((&spec.name, view))
     });
     let views = views.collect::<io::Result<Vec<_>>>()?;
-    safetensors::serialize(views, None).map(Bytes::from).map_err(io::Error::other)
+    Ok(safetensors::serialize(views, None).map(Bytes::from).map_err(io::Error::other)?)
 }
 
-fn encode(numbers: &[f64], kind: TensorKind, precision: Precision) -> (Dtype, Vec<u8>) {
-    match (kind, precision.is_stored_in_64_bits()) {
-        (TensorKind::Counter, _) => {
-            (Dtype::I64, numbers.iter().flat_map(|number| (*number as i64).to_le_bytes()).collect())
+/// Refuses a count that differs from the first.
+fn agree(
+    counted: &mut Option<(String, i64)>,
+    name: &str,
+    counters: &[i64],
+) -> Result<(), EntryError> {
+    for &count in counters {
+        let first = counted.get_or_insert_with(|| (name.to_string(), count));
+        if first.1 != count {
+            let (first, other) = (first.clone(), (name.to_string(), count));
+            return Err(EntryError::Counters { first, other });
         }
-        (_, false) => {
-            (Dtype::F32, numbers.iter().flat_map(|number| (*number as f32).to_le_bytes()).collect())
-        }
-        (_, true) => (Dtype::F64, numbers.iter().flat_map(|number| number.to_le_bytes()).collect()),
+    }
+    Ok(())
+}
+
+fn encode_counters(numbers: &[i64]) -> (Dtype, Vec<u8>) {
+    (Dtype::I64, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+}
+
+fn encode(numbers: &[f64], precision: Precision) -> (Dtype, Vec<u8>) {
+    if precision.is_stored_in_64_bits() {
+        (Dtype::F64, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+    } else {
+        (Dtype::F32, numbers.iter().flat_map(|number| (*number as f32).to_le_bytes()).collect())
     }
 }

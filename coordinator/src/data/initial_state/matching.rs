@@ -24,8 +24,8 @@ pub struct Mismatch {
     pub different: Vec<String>,
 }
 
-/// The file's tensor for each of `specs`, in their order. `None` stands for a counter that the file lacks; an absent
-/// `center` is left out.
+/// The file's tensor for each of `specs`, in their order. `None` stands for a counter, where the file has none at all; an
+/// absent `center` is left out.
 ///
 /// # Errors
 /// Everything that does not match.
@@ -40,6 +40,8 @@ pub fn choose(
     });
     let mut found: HashMap<String, Entry> = under_prefix.collect();
     let mut mismatch = Mismatch::default();
+    let counts =
+        specs.iter().any(|spec| spec.kind == TensorKind::Counter && found.contains_key(&spec.name));
     let mut chosen = Vec::with_capacity(specs.len());
     for spec in specs {
         match (found.remove(&spec.name), spec.kind) {
@@ -47,7 +49,7 @@ pub fn choose(
                 mismatch.different.extend(difference(spec, &entry));
                 chosen.push((spec, Some(entry)));
             }
-            (None, TensorKind::Counter) => chosen.push((spec, None)),
+            (None, TensorKind::Counter) if !counts => chosen.push((spec, None)),
             (None, TensorKind::Center) => {}
             (None, _) => mismatch.missing.push(format!("{} {:?}", spec.name, spec.shape)),
         }

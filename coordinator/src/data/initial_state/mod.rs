@@ -1,6 +1,7 @@
 //! `--init-from`: parameters that a run starts with, from a safetensors file or a PyTorch state dict.
 //!
-//! - `entry`: a named tensor of a file, whatever its format, and its conversion to the run's precision;
+//! - `entry`: a named tensor of a file, whatever its format;
+//! - `number`: its numbers in the run's precision, or which of them cannot be used;
 //! - `matching`: which of them are the network's, and a list of all that does not match.
 //!
 //! `prepare` calls it before anything starts; workers receive the result as one safetensors file in the names and
@@ -17,8 +18,9 @@ use tonic::codegen::Bytes;
 
 mod entry;
 mod matching;
+mod number;
 
-use entry::Entry;
+use entry::{Entry, EntryError};
 pub use matching::Mismatch;
 
 /// Name under which workers ask for the initial state.
@@ -28,7 +30,7 @@ pub const ARTIFACT: &str = "initial.safetensors";
 #[derive(Debug, thiserror::Error)]
 pub enum InitialStateError {
     /// It cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Unreadable {
         /// The file.
         path: String,
@@ -54,12 +56,21 @@ pub enum InitialStateError {
         /// Everything that differs.
         mismatch: Mismatch,
     },
+    /// Its tensors are the network's, but what they hold cannot be used.
+    #[error("{path}")]
+    Content {
+        /// The file.
+        path: String,
+        /// Which tensor, which number, and why.
+        source: EntryError,
+    },
 }
 
 /// Reads `path` and returns the initial state in the precision of the run.
 ///
 /// # Errors
-/// The file cannot be read, or is not a state dict of this network; everything that differs is listed.
+/// The file cannot be read, is not a state dict of this network (everything that differs is listed), or holds a number
+/// that cannot be used.
 pub fn load(path: &Path, config: &Config) -> Result<Bytes, InitialStateError> {
     let name = || path.display().to_string();
     let entries = read(path)?;
@@ -67,7 +78,7 @@ pub fn load(path: &Path, config: &Config) -> Result<Bytes, InitialStateError> {
     let chosen = matching::choose(entries, &specs)
         .map_err(|mismatch| InitialStateError::Mismatch { path: name(), mismatch })?;
     entry::write(&chosen, config.precision)
-        .map_err(|error| InitialStateError::Format { path: name(), message: error.to_string() })
+        .map_err(|source| InitialStateError::Content { path: name(), source })
 }
 
 fn read(path: &Path) -> Result<Vec<Entry>, InitialStateError> {
