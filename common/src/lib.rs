@@ -3,6 +3,7 @@
 //! - [`ids`]: ranks, slots, epochs, steps and logical shards as types of their own;
 //! - [`config`]: every setting of a run, from defaults, file, environment and flags;
 //! - [`dataset`]: IDX files, their download, and the synthetic digits;
+//! - [`foreign`]: what a file is that was given in place of another;
 //! - [`plan`]: which sample is consumed where and when, as pure functions;
 //! - [`architecture`]: names and shapes of the network's tensors;
 //! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
@@ -18,6 +19,7 @@ pub mod access;
 pub mod architecture;
 pub mod config;
 pub mod dataset;
+pub mod foreign;
 mod hexadecimal;
 pub mod ids;
 pub mod metrics;

@@ -11,12 +11,13 @@ use std::time::Duration;
 use backon::{BlockingRetryable, ExponentialBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 use md5::Md5;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 use ureq::Agent;
 
 use super::idx;
+use super::known::digest;
 use super::published::Checksum;
 
 /// How long and how often to try.
@@ -231,25 +232,13 @@ fn progress(length: Option<u64>) -> ProgressBar {
 
 fn check(path: &Path, checksum: Checksum) -> Result<(), Failure> {
     let (expected, found) = match checksum {
-        Checksum::ContentSha256(digits) => (digits, digest::<Sha256>(idx::open(path))),
+        Checksum::ContentSha256(digits) => {
+            (digits, digest::<Sha256>(idx::open(path).map(|content| content.take(LARGEST))))
+        }
         Checksum::ArchiveMd5(digits) => (digits, digest::<Md5>(std::fs::File::open(path))),
     };
     let found = found.map_err(Failure::Damaged)?;
     if found == expected { Ok(()) } else { Err(Failure::Checksum { expected, found }) }
-}
-
-/// The digest of the first [`LARGEST`] bytes, in hexadecimal digits.
-fn digest<D: Digest>(reader: io::Result<impl Read>) -> io::Result<String> {
-    let mut reader = reader?.take(LARGEST);
-    let mut digest = D::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => break,
-            count => digest.update(&buffer[..count]),
-        }
-    }
-    Ok(crate::hexadecimal(&digest.finalize()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::download::DownloadError;
 use super::idx::IdxError;
+use super::known::PublishedFile;
 use super::names::NAMES;
 
 /// Why there is no data to train on.
@@ -46,6 +47,20 @@ pub enum DatasetError {
     /// A file is not what it should be.
     #[error(transparent)]
     Idx(#[from] IdxError),
+    /// A file of a published data set lies under another one's name.
+    #[error(
+        "{} is {found}, not {expected}; put the right file there, or name what there is: --dataset {}",
+        path.display(),
+        found.set.name
+    )]
+    Another {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: PublishedFile,
+        /// What was looked for.
+        expected: PublishedFile,
+    },
     /// Images and labels do not belong together.
     #[error(
         "{} holds {image_count} images but {} {label_count} labels; they do not belong together, give a matching pair",

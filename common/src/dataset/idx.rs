@@ -4,14 +4,18 @@
 //! the element type (8: unsigned byte), the number of dimensions, each dimension as a big-endian 32-bit integer, the
 //! elements row-major. Nothing in a header is believed before the bytes are there.
 
+use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read, Seek};
+use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
-use thiserror::Error;
-
+use super::gzip::Gunzip;
+pub use super::idx_problem::{IdxError, IdxProblem};
 use crate::architecture::{CLASSES, IMAGE_PIXELS, IMAGE_SIDE};
+use crate::foreign;
+
+/// The element type of all files that can be used.
+const UNSIGNED_BYTES: u8 = 8;
 
 /// What an IDX file of bytes can be here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,96 +34,21 @@ impl Kind {
         }
     }
 
-    fn magic(self) -> [u8; 4] {
-        [0, 0, 8, self.dimensions() as u8]
+    pub(super) fn magic(self) -> [u8; 4] {
+        [0, 0, UNSIGNED_BYTES, self.dimensions() as u8]
     }
 
-    fn plural(self) -> &'static str {
+    fn of(magic: [u8; 4]) -> Option<Kind> {
+        [Kind::Images, Kind::Labels].into_iter().find(|kind| kind.magic() == magic)
+    }
+
+    /// What a message calls them.
+    pub(super) fn plural(self) -> &'static str {
         match self {
             Kind::Images => "images",
             Kind::Labels => "labels",
         }
     }
-}
-
-/// A file that cannot be used.
-#[derive(Debug, Error)]
-#[error("{}: {problem}", path.display())]
-pub struct IdxError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    #[source]
-    pub problem: IdxProblem,
-}
-
-/// What is wrong with a file, and what to do.
-#[derive(Debug, Error)]
-pub enum IdxProblem {
-    /// Opening or reading failed.
-    #[error("cannot be read: {0}; check the path and its permissions")]
-    Unreadable(#[source] io::Error),
-    /// Starts like a gzip file, but is none.
-    #[error("its gzip stream is damaged or cut off ({0}); delete it and fetch it again")]
-    Compression(#[source] io::Error),
-    /// Images where labels are expected, or the other way round.
-    #[error("holds {} where {} are expected; exchange the two paths", found.plural(), expected.plural())]
-    Exchanged {
-        /// What should be there.
-        expected: Kind,
-        /// What is there.
-        found: Kind,
-    },
-    /// Another format.
-    #[error(
-        "is no IDX file of {}: starts with the bytes {found:02x?} instead of {:02x?}; choose another file",
-        expected.plural(), expected.magic()
-    )]
-    Foreign {
-        /// What should be there.
-        expected: Kind,
-        /// Its first bytes.
-        found: [u8; 4],
-    },
-    /// Images of another size.
-    #[error(
-        "holds images of {rows}×{columns} pixels; only {IMAGE_SIDE}×{IMAGE_SIDE} can be used, resize them"
-    )]
-    ImageSize {
-        /// Their height.
-        rows: u32,
-        /// Their width.
-        columns: u32,
-    },
-    /// Fewer bytes than the header promises.
-    #[error("is cut off: {expected} bytes expected, {found} found; delete it and fetch it again")]
-    Truncated {
-        /// Length of the uncompressed file by its header.
-        expected: u64,
-        /// Its length.
-        found: u64,
-    },
-    /// More bytes than the header promises.
-    #[error(
-        "goes on after the {expected} bytes that its header promises; delete it and fetch it again"
-    )]
-    Trailing {
-        /// Length of the uncompressed file by its header.
-        expected: u64,
-    },
-    /// A header without samples.
-    #[error("holds no {}; choose another file", .0.plural())]
-    Empty(Kind),
-    /// A class that the network does not have.
-    #[error(
-        "label {index} (counted from 0) is {label}; labels must be below {CLASSES}, choose another file"
-    )]
-    Label {
-        /// Where the first such label is.
-        index: usize,
-        /// What it is.
-        label: u8,
-    },
 }
 
 /// Reads a file of images: pixels `[n, 28, 28]`, row-major.
@@ -135,10 +64,14 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>, IdxError> {
 }
 
 fn check_labels(labels: Vec<u8>) -> Result<Vec<u8>, IdxProblem> {
-    match labels.iter().position(|&label| usize::from(label) >= CLASSES) {
-        Some(index) => Err(IdxProblem::Label { index, label: labels[index] }),
-        None => Ok(labels),
-    }
+    let Some(index) = labels.iter().position(|&label| usize::from(label) >= CLASSES) else {
+        return Ok(labels);
+    };
+    let mut classes = labels.clone();
+    classes.sort_unstable();
+    classes.dedup();
+    let (first, last) = (classes[0], classes[classes.len() - 1]);
+    Err(IdxProblem::Label { index, label: labels[index], first, last, classes: classes.len() })
 }
 
 /// An open file, decompressed on the way if need be.
@@ -155,7 +88,7 @@ pub fn open(path: &Path) -> io::Result<Content> {
     file.rewind()?;
     let compressed = start == [0x1f, 0x8b];
     let reader: Box<dyn Read> =
-        if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        if compressed { Box::new(Gunzip::new(BufReader::new(file))) } else { Box::new(file) };
     Ok(Content { reader, compressed })
 }
 
@@ -166,6 +99,11 @@ impl Read for Content {
 }
 
 impl Content {
+    /// Whether the file is compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
     /// At most `limit` bytes; memory grows with what is there, not with what a header claims.
     fn up_to(&mut self, limit: u64) -> Result<Vec<u8>, IdxProblem> {
         let mut bytes = Vec::new();
@@ -178,16 +116,48 @@ impl Content {
 }
 
 fn read(path: &Path, kind: Kind) -> Result<Vec<u8>, IdxProblem> {
+    if path.is_dir() {
+        return Err(IdxProblem::Folder);
+    }
     let mut content = open(path).map_err(IdxProblem::Unreadable)?;
     let header_length = 4 + 4 * kind.dimensions() as u64;
-    let header = content.up_to(header_length)?;
-    let data_length = check_header(&header, kind)?;
+    let mut header = content.up_to(header_length)?;
+    let data_length = match check_header(&header, kind) {
+        // What else it is may show only further on.
+        Err(IdxProblem::Foreign { .. } | IdxProblem::Truncated { .. }) => {
+            header.extend(content.up_to(foreign::START as u64)?);
+            return Err(match foreign::recognise(&header) {
+                Some(known) => IdxProblem::Known(known),
+                None => problem_of(&header, kind),
+            });
+        }
+        outcome => outcome?,
+    };
     let data = content.up_to(data_length + 1)?;
     let (expected, found) = (header_length + data_length, header_length + data.len() as u64);
     match found.cmp(&expected) {
-        std::cmp::Ordering::Less => Err(IdxProblem::Truncated { expected, found }),
-        std::cmp::Ordering::Equal => Ok(data),
-        std::cmp::Ordering::Greater => Err(IdxProblem::Trailing { expected }),
+        Ordering::Equal => Ok(data),
+        Ordering::Less if swapped_length(&header) == Some(data.len() as u64) => {
+            Err(IdxProblem::LittleEndian)
+        }
+        Ordering::Less => Err(IdxProblem::Truncated { expected, found }),
+        Ordering::Greater => Err(IdxProblem::Trailing { expected }),
+    }
+}
+
+/// What is wrong with a file of which more than the header of `kind` may have been read.
+fn problem_of(start: &[u8], kind: Kind) -> IdxProblem {
+    let header = &start[..start.len().min(4 + 4 * kind.dimensions())];
+    match (start, check_header(header, kind)) {
+        ([0, 0, element, dimensions, sizes @ ..], Err(IdxProblem::Foreign { .. }))
+            if *dimensions > 0 =>
+        {
+            let sizes = sizes.as_chunks::<4>().0.iter().take(usize::from(*dimensions));
+            let sizes = sizes.map(|&size| u32::from_be_bytes(size)).collect();
+            IdxProblem::OtherIdx { expected: kind, element: *element, sizes }
+        }
+        (_, Err(problem)) => problem,
+        (_, Ok(_)) => unreachable!("the header was refused before"),
     }
 }
 
@@ -203,6 +173,9 @@ fn check_header(header: &[u8], kind: Kind) -> Result<u64, IdxProblem> {
     let sizes: Vec<u32> = sizes.iter().map(|&bytes| u32::from_be_bytes(bytes)).collect();
     match sizes[..] {
         _ if sizes.len() != kind.dimensions() || !rest.is_empty() => Err(cut_off),
+        [_, rows, columns] if [rows, columns].map(u32::swap_bytes) == [IMAGE_SIDE as u32; 2] => {
+            Err(IdxProblem::LittleEndian)
+        }
         [_, rows, columns] if [rows, columns] != [IMAGE_SIDE as u32; 2] => {
             Err(IdxProblem::ImageSize { rows, columns })
         }
@@ -213,14 +186,20 @@ fn check_header(header: &[u8], kind: Kind) -> Result<u64, IdxProblem> {
 }
 
 fn check_magic(found: [u8; 4], expected: Kind) -> Result<(), IdxProblem> {
-    let other = if expected == Kind::Images { Kind::Labels } else { Kind::Images };
-    if found == expected.magic() {
-        Ok(())
-    } else if found == other.magic() {
-        Err(IdxProblem::Exchanged { expected, found: other })
-    } else {
-        Err(IdxProblem::Foreign { expected, found })
+    let mut reversed = found;
+    reversed.reverse();
+    match Kind::of(found) {
+        Some(kind) if kind == expected => Ok(()),
+        Some(found) => Err(IdxProblem::Exchanged { expected, found }),
+        None if Kind::of(reversed).is_some() => Err(IdxProblem::LittleEndian),
+        None => Err(IdxProblem::Foreign { expected, found }),
     }
+}
+
+/// How many bytes would follow a header of labels if its size were little-endian.
+fn swapped_length(header: &[u8]) -> Option<u64> {
+    let size = header.get(4..)?.first_chunk::<4>().filter(|_| header.len() == 8)?;
+    Some(u32::from_le_bytes(*size).into())
 }
 
 /// The IDX file, uncompressed, of images `[n, 28, 28]`; what tests write.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::download::{self, DownloadError, Patience, Request};
 use super::error::DatasetError;
 use super::idx::{read_images, read_labels};
+use super::known::{self, Identity, PublishedFile};
 use super::published::{MNIST, Part, Published};
 use super::samples::{Dataset, Samples};
 use super::source::DatasetSource;
@@ -30,18 +31,33 @@ pub struct LoadOptions {
     pub mirrors: Option<Vec<String>>,
 }
 
+impl LoadOptions {
+    /// Whether there is to be a test set; without one its files are not looked for.
+    fn wants_test(&self) -> bool {
+        self.test_samples != Some(0)
+    }
+
+    /// The files that are needed.
+    fn parts(&self) -> &'static [Part] {
+        let parts = &[Part::TrainImages, Part::TrainLabels, Part::TestImages, Part::TestLabels];
+        if self.wants_test() { parts } else { &parts[..2] }
+    }
+}
+
 /// Gets the samples of a run.
 pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, DatasetError> {
     let dataset = match source {
         DatasetSource::Auto => return auto(options),
         DatasetSource::Synthetic => return Ok(draw(options)),
         DatasetSource::Published(published) => {
-            read_folder(&provide(published, options, Patience::FULL)?)?
+            let folder = provide(published, options, Patience::FULL)?;
+            read_published(published, &folder, options)?
         }
-        DatasetSource::Folder(folder) => read_folder(folder)?,
+        DatasetSource::Folder(folder) => read_folder(folder, options)?,
         DatasetSource::Files { train, test } => {
             let read = |[images, labels]: &[PathBuf; 2]| read_pair(images, labels);
-            (read(train)?, test.as_ref().map(read).transpose()?.unwrap_or_default())
+            let test = test.as_ref().filter(|_| options.wants_test());
+            (read(train)?, test.map(read).transpose()?.unwrap_or_default())
         }
     };
     Ok(first_of(source.name(), dataset, options))
@@ -50,7 +66,10 @@ pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, Da
 /// MNIST, or the synthetic digits if MNIST cannot be had; a file that is there but damaged is an error all the same.
 fn auto(options: &LoadOptions) -> Result<Dataset, DatasetError> {
     match provide(&MNIST, options, Patience::BRIEF) {
-        Ok(folder) => Ok(first_of(MNIST.name.to_owned(), read_folder(&folder)?, options)),
+        Ok(folder) => {
+            let samples = read_published(&MNIST, &folder, options)?;
+            Ok(first_of(MNIST.name.to_owned(), samples, options))
+        }
         Err(reason) => {
             tracing::warn!(%reason, "no MNIST to be had: TRAINING ON SYNTHETIC DIGITS, results are not those of MNIST");
             Ok(draw(options))
@@ -93,7 +112,7 @@ fn provide(
     let folder = options.data_dir.join(published.name);
     let published_mirrors = || published.mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
     let mirrors: Vec<String> = options.mirrors.clone().unwrap_or_else(published_mirrors);
-    for part in [Part::TrainImages, Part::TrainLabels, Part::TestImages, Part::TestLabels] {
+    for &part in options.parts() {
         if find(&folder, part).is_none() {
             download::download(&Request {
                 mirrors: &mirrors,
@@ -107,16 +126,48 @@ fn provide(
     Ok(folder)
 }
 
+/// Reads the files of a published data set. One that belongs to another set is refused; one that was never published
+/// is used, and said.
+fn read_published(
+    set: &'static Published,
+    folder: &Path,
+    options: &LoadOptions,
+) -> Result<(Samples, Samples), DatasetError> {
+    // What is wrong with a file as such is said first.
+    let samples = read_folder(folder, options)?;
+    for &part in options.parts() {
+        let Some(path) = find(folder, part) else { continue };
+        let expected = PublishedFile { set, part };
+        match known::identify(&path, expected) {
+            Ok(Identity::Published(found)) if found == expected => {}
+            Ok(Identity::Published(found)) => {
+                return Err(DatasetError::Another { path, found, expected });
+            }
+            Ok(Identity::NotComparable) => {}
+            Ok(Identity::Unknown) => tracing::warn!(
+                path = %path.display(),
+                "this file is not {expected} as published (its checksum is another): RESULTS ARE NOT THOSE OF {}",
+                set.name.to_uppercase()
+            ),
+            Err(why) => tracing::warn!(path = %path.display(), %why, "cannot be compared"),
+        }
+    }
+    Ok(samples)
+}
+
 /// Reads the training and test samples of a folder.
-fn read_folder(folder: &Path) -> Result<(Samples, Samples), DatasetError> {
-    let path = |part: Part| {
+fn read_folder(folder: &Path, options: &LoadOptions) -> Result<(Samples, Samples), DatasetError> {
+    let path = |&part: &Part| {
         let missing =
             || DatasetError::Missing { folder: folder.to_owned(), name: part.file_name() };
         find(folder, part).ok_or_else(missing)
     };
-    let train = (path(Part::TrainImages)?, path(Part::TrainLabels)?);
-    let test = (path(Part::TestImages)?, path(Part::TestLabels)?);
-    Ok((read_pair(&train.0, &train.1)?, read_pair(&test.0, &test.1)?))
+    // What is missing shows before anything large is read.
+    let files: Vec<PathBuf> = options.parts().iter().map(path).collect::<Result<_, _>>()?;
+    let mut pairs =
+        files.as_chunks::<2>().0.iter().map(|[images, labels]| read_pair(images, labels));
+    let mut next = || pairs.next().unwrap_or_else(|| Ok(Samples::default()));
+    Ok((next()?, next()?))
 }
 
 /// Reads images and the labels that belong to them.

@@ -146,6 +146,60 @@ fn a_folder_without_a_file_says_which() {
 }
 
 #[test]
+fn what_lies_under_a_known_name_is_compared_with_what_was_published() {
+    let data = tempfile::tempdir().unwrap();
+    write_small(data.path(), "");
+    let file = |part: Part| data.path().join(part.file_name());
+    let identity = |set, part| known::identify(&file(part), PublishedFile { set, part }).unwrap();
+    assert_eq!(identity(&MNIST, Part::TrainLabels), Identity::Unknown);
+    assert_eq!(identity(&KMNIST, Part::TrainLabels), Identity::NotComparable);
+    let Some(real) = real_mnist() else { return };
+    for part in [Part::TrainImages, Part::TrainLabels, Part::TestImages, Part::TestLabels] {
+        let packed = real.join(format!("{}.gz", part.file_name()));
+        std::fs::copy(packed, file(part)).unwrap();
+        let found = Identity::Published(PublishedFile { set: &MNIST, part });
+        assert_eq!((identity(&MNIST, part), identity(&KMNIST, part)), (found, found));
+    }
+    let mnist = LoadOptions { mnist_dir: Some(data.path().into()), ..LoadOptions::default() };
+    load(&DatasetSource::Published(&MNIST), &mnist).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    std::fs::rename(data.path(), other.path().join("kmnist")).unwrap();
+    let options = offline(other.path());
+    let message = load(&DatasetSource::Published(&KMNIST), &options).unwrap_err().to_string();
+    let words = "train-images-idx3-ubyte is train-images-idx3-ubyte of mnist, not \
+                 train-images-idx3-ubyte of kmnist";
+    assert!(message.contains(words) && message.contains("--dataset mnist"), "{message}");
+}
+
+#[test]
+fn test_files_are_not_asked_for_where_there_is_no_test() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small(folder.path(), "");
+    let [images, labels] = [Part::TestImages, Part::TestLabels].map(|part| {
+        let path = folder.path().join(part.file_name());
+        std::fs::remove_file(&path).unwrap();
+        path.display().to_string()
+    });
+    let options = LoadOptions {
+        mnist_dir: Some(folder.path().into()),
+        test_samples: Some(0),
+        ..LoadOptions::default()
+    };
+    let path = |part: Part| folder.path().join(part.file_name()).display().to_string();
+    let train = format!("{},{}", path(Part::TrainImages), path(Part::TrainLabels));
+    for source in [
+        DatasetSource::Folder(folder.path().into()),
+        DatasetSource::Published(&MNIST),
+        DatasetSource::Auto,
+        format!("{train},{images},{labels}").parse().unwrap(),
+    ] {
+        let dataset = load(&source, &options).unwrap();
+        assert_eq!((dataset.train.len(), dataset.test.len()), (5, 0), "{source:?}");
+        assert!(!dataset.synthetic);
+    }
+}
+
+#[test]
 fn counts_must_agree() {
     let folder = tempfile::tempdir().unwrap();
     let (images, labels) = (folder.path().join("i"), folder.path().join("l"));

@@ -3,7 +3,8 @@
 //! - [`source`]: what `--dataset` names; [`names`]: the words that it knows;
 //! - [`load`](load()): from that name to a [`Dataset`], downloading or drawing where needed;
 //! - [`samples`]: images and labels in memory;
-//! - [`idx`]: the file format, read strictly;
+//! - [`idx`]: the file format, read strictly; `idx_problem`: what is wrong with a file; `gzip`: how it is unpacked;
+//! - [`known`]: whether what lies under a known name is what was published;
 //! - [`published`]: which files exist on which mirrors, and their checksums;
 //! - [`download`]: fetching them;
 //! - [`synthetic`]: digits drawn by the program itself;
@@ -13,7 +14,10 @@
 
 pub mod download;
 pub mod error;
+mod gzip;
 pub mod idx;
+mod idx_problem;
+pub mod known;
 mod load;
 pub mod names;
 pub mod published;
