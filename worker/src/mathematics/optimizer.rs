@@ -4,7 +4,7 @@
 //! Every rank runs it on the same gradient, so every rank holds the same parameters.
 
 use common::config::{Config, Optimizer as Rule};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::kernels::Float;
 use super::kernels::update::{Adam, Momentum};
@@ -45,11 +45,11 @@ impl OptimizerState {
         Self { first: flat.zeros_like(), second, steps: 0 }
     }
 
-    /// One step of `flat` against `gradient`, in place.
+    /// One step of `flat` against `gradient`, in place; both and what is remembered hold numbers of type `T`.
     ///
     /// # Errors
-    /// A tensor's numbers do not lie in this machine's memory, one after the other.
-    pub fn step(
+    /// A tensor's numbers are of another type, or do not lie in this machine's memory, one after the other.
+    pub fn step<T: Float>(
         &mut self,
         flat: &Tensor,
         gradient: &Tensor,
@@ -57,19 +57,6 @@ impl OptimizerState {
         learning_rate: f64,
     ) -> Result<(), BridgeError> {
         self.steps += 1;
-        match flat.kind() {
-            Kind::Double => self.step_in::<f64>(flat, gradient, config, learning_rate),
-            _ => self.step_in::<f32>(flat, gradient, config, learning_rate),
-        }
-    }
-
-    fn step_in<T: Float>(
-        &mut self,
-        flat: &Tensor,
-        gradient: &Tensor,
-        config: &Config,
-        learning_rate: f64,
-    ) -> Result<(), BridgeError> {
         let weight_decay = T::from_f64(config.weight_decay);
         with_slice(gradient, |gradient: &[T]| {
             with_slice_mut(&mut flat.shallow_clone(), |flat: &mut [T]| {

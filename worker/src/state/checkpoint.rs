@@ -239,7 +239,11 @@ mod tests {
     fn used_state(config: &Config, kind: Kind) -> State {
         let mut state = State::initial(config, kind);
         let gradient = Tensor::randn_like(&state.flat);
-        state.optimizer.step(&state.flat, &gradient, config, 0.1).unwrap();
+        let (optimizer, flat) = (&mut state.optimizer, &state.flat);
+        match kind {
+            Kind::Double => optimizer.step::<f64>(flat, &gradient, config, 0.1).unwrap(),
+            _ => optimizer.step::<f32>(flat, &gradient, config, 0.1).unwrap(),
+        }
         state.running[2].mean[5] = round(0.1, kind);
         state.batches_tracked = 9;
         state.best_accuracy = Some(0.1 + 0.2);

@@ -155,7 +155,7 @@ impl<T: Float> Trainer<T> {
             center.map(|center| self.moved(&center, differences, self.config.center_rule));
         self.state
             .optimizer
-            .step(&self.state.flat, gradient, &self.config, learning_rate)
+            .step::<T>(&self.state.flat, gradient, &self.config, learning_rate)
             .map_err(ComputeError::from)?;
         self.state.centers = centers.unwrap_or_else(|| std::mem::take(&mut self.state.centers));
         for (running, statistics) in self.state.running.iter_mut().zip(&forward.statistics) {
