@@ -10,14 +10,11 @@ use std::time::Duration;
 
 use backon::{BlockingRetryable, ExponentialBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
-use md5::Md5;
-use sha2::Sha256;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 use ureq::Agent;
 
-use super::idx;
-use super::known::digest;
+use super::known::{self, LARGEST};
 use super::published::Checksum;
 
 /// How long and how often to try.
@@ -140,8 +137,6 @@ impl Failure {
     }
 }
 
-/// Upper bound of a file, compressed or not: twice the training images.
-const LARGEST: u64 = 100_000_000;
 /// A mirror that sends nothing for so long has failed.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -231,13 +226,8 @@ fn progress(length: Option<u64>) -> ProgressBar {
 }
 
 fn check(path: &Path, checksum: Checksum) -> Result<(), Failure> {
-    let (expected, found) = match checksum {
-        Checksum::ContentSha256(digits) => {
-            (digits, digest::<Sha256>(idx::open(path).map(|content| content.take(LARGEST))))
-        }
-        Checksum::ArchiveMd5(digits) => (digits, digest::<Md5>(std::fs::File::open(path))),
-    };
-    let found = found.map_err(Failure::Damaged)?;
+    let found = known::digest(path, checksum).map_err(Failure::Damaged)?;
+    let expected = checksum.digits();
     if found == expected { Ok(()) } else { Err(Failure::Checksum { expected, found }) }
 }
 

@@ -39,8 +39,7 @@ impl LoadOptions {
 
     /// The files that are needed.
     fn parts(&self) -> &'static [Part] {
-        let parts = &[Part::TrainImages, Part::TrainLabels, Part::TestImages, Part::TestLabels];
-        if self.wants_test() { parts } else { &parts[..2] }
+        if self.wants_test() { &Part::ALL } else { &Part::ALL[..2] }
     }
 }
 

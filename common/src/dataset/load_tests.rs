@@ -154,7 +154,7 @@ fn what_lies_under_a_known_name_is_compared_with_what_was_published() {
     assert_eq!(identity(&MNIST, Part::TrainLabels), Identity::Unknown);
     assert_eq!(identity(&KMNIST, Part::TrainLabels), Identity::NotComparable);
     let Some(real) = real_mnist() else { return };
-    for part in [Part::TrainImages, Part::TrainLabels, Part::TestImages, Part::TestLabels] {
+    for part in Part::ALL {
         let packed = real.join(format!("{}.gz", part.file_name()));
         std::fs::copy(packed, file(part)).unwrap();
         let found = Identity::Published(PublishedFile { set: &MNIST, part });

@@ -16,6 +16,10 @@ pub enum Part {
 }
 
 impl Part {
+    /// All, those to train on first.
+    pub const ALL: [Part; 4] =
+        [Part::TrainImages, Part::TrainLabels, Part::TestImages, Part::TestLabels];
+
     /// The usual name of its file, without `.gz`.
     pub fn file_name(self) -> &'static str {
         match self {
@@ -34,6 +38,15 @@ pub enum Checksum {
     ContentSha256(&'static str),
     /// MD5 of the `.gz` file, where nothing better was published.
     ArchiveMd5(&'static str),
+}
+
+impl Checksum {
+    /// Its digits.
+    pub fn digits(self) -> &'static str {
+        match self {
+            ContentSha256(digits) | ArchiveMd5(digits) => digits,
+        }
+    }
 }
 
 /// A data set that mirrors serve.
