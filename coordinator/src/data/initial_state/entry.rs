@@ -34,7 +34,7 @@ pub enum EntryError {
     Number(#[from] BadNumber),
     /// Layers that were trained for different numbers of batches.
     #[error(
-        "{} is {} but {} is {}: a run keeps one count for all layers, so make them equal in the file", 
+        "{} is {} but {} is {}: a run keeps one count for all layers, so make them equal in the file",
         first.0, first.1, other.0, other.1
     )]
     Counters {
