@@ -221,9 +221,35 @@ impl Drop for Transfers {
     }
 }
 
+/// What the engine says, without the places in its source where it says it.
 fn message_of(error: BridgeError) -> String {
     match error {
-        BridgeError::Torch { message, .. } => message,
+        BridgeError::Torch { message, .. } => without_source_lines(&message),
         unsuitable => unsuitable.to_string(),
     }
+}
+
+/// Takes every "[…/file.cc:123] " out.
+fn without_source_lines(message: &str) -> String {
+    let is_source_line = |named: &str| {
+        let place = named.rsplit_once(':').filter(|(file, _)| file.contains('.'));
+        place.is_some_and(|(_, line)| line.parse::<u32>().is_ok())
+    };
+    let mut said = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(open) = rest.find('[') {
+        let (before, bracketed) = rest.split_at(open);
+        said.push_str(before);
+        rest = match bracketed[1..].split_once(']') {
+            Some((named, after)) if named.contains('/') && is_source_line(named) => {
+                after.trim_start()
+            }
+            _ => {
+                said.push('[');
+                &bracketed[1..]
+            }
+        };
+    }
+    said.push_str(rest);
+    said
 }

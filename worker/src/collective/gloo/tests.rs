@@ -197,6 +197,16 @@ fn a_rank_that_is_gone_is_named() {
 }
 
 #[test]
+fn messages_are_without_places_in_the_engines_source() {
+    let said = super::without_source_lines(
+        "[/build/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4000",
+    );
+    assert_eq!(said, "Connection closed by peer [127.0.0.1]:4000");
+    let twice = "failed with [/build/gloo/pair.cc:144] timed out [a/b] [/build/gloo/pair.h:7]";
+    assert_eq!(super::without_source_lines(twice), "failed with timed out [a/b] ");
+}
+
+#[test]
 fn a_silent_rank_is_named_after_the_timeout() {
     let timeout = Duration::from_millis(250);
     let mut group = in_process_group(3, timeout);
