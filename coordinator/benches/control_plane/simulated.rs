@@ -122,6 +122,9 @@ async fn take_part(
 impl Session {
     async fn follow(&mut self, order: Option<CoordinatorMessage>) -> Result<()> {
         match order.context("the session was closed")?.message.context("an empty order")? {
+            Order::Contact(contact) => {
+                bail!("it says nowhere that it listens, but got {contact:?}")
+            }
             Order::Welcome(_) => self.tell(Happening::Welcomed),
             Order::Heard(_) => self.note_answer(),
             Order::Ping(ping) => self.say(Word::Pong(Pong { nonce: ping.nonce })).await?,
@@ -196,5 +199,7 @@ fn hello(slot: u32) -> Hello {
         held: None,
         incarnation: u64::from(slot),
         machine: String::new(),
+        listens_at: Vec::new(),
+        answer: 0,
     }
 }

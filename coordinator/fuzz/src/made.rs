@@ -5,7 +5,7 @@ use proto::put_artifact_piece::Piece;
 use proto::report_metrics_request::Metrics;
 use proto::worker_message::Message as Word;
 use proto::{
-    AddKeyRequest, DrainRequest, EpochMetrics, Failed, Finished, GetArtifactRequest,
+    AddKeyRequest, Attempt, Contacted, DrainRequest, EpochMetrics, Failed, Finished, GetArtifactRequest,
     GetKeysRequest, Heartbeat, HeldState, Hello, Leaving, Left, Pong, PutArtifactHeader,
     PutArtifactPiece, Reached, ReportMetricsRequest, SamplesRequest, ScaleRequest, SetKeyRequest,
     StepMetrics, TestMetrics,
@@ -196,7 +196,7 @@ fn test_metrics(choices: &mut Choices<'_>) -> TestMetrics {
 
 /// What a worker says.
 pub fn word(choices: &mut Choices<'_>, generation: u64) -> Word {
-    match choices.below(7) {
+    match choices.below(8) {
         0 => Word::Hello(hello(choices, generation)),
         1 => Word::Heartbeat(Heartbeat {
             generation: choices.near(generation),
@@ -217,6 +217,7 @@ pub fn word(choices: &mut Choices<'_>, generation: u64) -> Word {
             generation: choices.near(generation),
             ends_run: choices.below(2) == 1,
             reason: reason(choices),
+            reached: (choices.below(4) < 3).then(|| choices.reached()),
         }),
         5 => Word::Left(Left {
             generation: choices.near(generation),
@@ -224,8 +225,17 @@ pub fn word(choices: &mut Choices<'_>, generation: u64) -> Word {
             reached: (choices.below(4) < 3).then(|| choices.reached()),
             reason: reason(choices),
         }),
+        6 => Word::Contacted(Contacted {
+            attempts: (0..choices.below(4)).map(|_| attempt(choices)).collect(),
+        }),
         _ => Word::Leaving(Leaving { reason: reason(choices) }),
     }
+}
+
+/// Of a way to one of the first sessions.
+fn attempt(choices: &mut Choices<'_>) -> Attempt {
+    let answered = (0..choices.below(3)).map(|_| u32::from(choices.byte() % 4)).collect();
+    Attempt { session: u64::from(choices.byte() % 8), answered, failure: reason(choices) }
 }
 
 /// Most often of a worker like the others.
@@ -245,6 +255,12 @@ fn hello(choices: &mut Choices<'_>, generation: u64) -> Hello {
         libtorch_version: choices.text(&["a", "a", "a", "b"]),
         protocol_version: choices.of(&[0, 0, 0, 1]),
         machine: choices.text(&["", "m", "n"]),
+        listens_at: match choices.below(4) {
+            0 => Vec::new(),
+            1 => vec!["10.0.0.1:4000".into(), "[fd00::1]:4000".into()],
+            2 => vec!["[fd00::2]:4000".into()],
+            _ => vec!["10.0.0.2:4000".into()],
+        },
         ..Hello::default()
     }
 }

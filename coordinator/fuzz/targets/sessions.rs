@@ -19,7 +19,7 @@ use fuzz::{Choices, pieces};
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 use proto::worker_message::Message;
-use proto::{Hello, Reached, WorkerMessage};
+use proto::{Attempt, Hello, Reached, WorkerMessage};
 
 /// Who says something so goes around the intake: the state machine does not rest on it.
 const UNCHECKED: u8 = 0x80;
@@ -114,7 +114,14 @@ fn check(message: &Message) {
             check_reached(left.reached.as_ref());
             assert!(left.reason.len() <= LONGEST_REASON);
         }
-        Message::Failed(failed) => assert!(failed.reason.len() <= LONGEST_REASON),
+        Message::Failed(failed) => {
+            check_reached(failed.reached.as_ref());
+            assert!(failed.reason.len() <= LONGEST_REASON);
+        }
+        Message::Contacted(contacted) => {
+            let is_short = |attempt: &Attempt| attempt.failure.len() <= LONGEST_REASON;
+            assert!(contacted.attempts.iter().all(is_short));
+        }
         Message::Leaving(leaving) => assert!(leaving.reason.len() <= LONGEST_REASON),
         Message::Hello(_) | Message::Pong(_) => {}
     }

@@ -15,7 +15,7 @@ use super::books::Books;
 use super::links::Links;
 use super::membership::{Begin, Decision, Membership, Outcome, SessionId};
 use super::rendezvous::Rendezvous;
-use super::translation::start_of;
+use super::translation::{contact, start_of};
 
 /// What decisions are made on, and carried out with, one at a time.
 #[derive(Debug)]
@@ -68,6 +68,15 @@ impl Dispatch {
                 links.close(session);
             }
             Decision::Ping { session } => links.ping(session),
+            Decision::Contact { session, peers, every } => {
+                links.send(session, Message::Contact(contact(peers, every)));
+            }
+            Decision::SetAside { slot, reason: Some(reason) } => {
+                tracing::warn!(%slot, "worker set aside: {reason}");
+            }
+            Decision::SetAside { slot, reason: None } => {
+                tracing::info!(%slot, "worker no longer set aside");
+            }
             Decision::Begin(begin) => return self.begin(state, now, &begin),
             Decision::Halt { session, reason, at_once } => {
                 let generation = state.membership.generation().0;

@@ -26,11 +26,15 @@ use crate::clock::Clock;
 const TICK: Duration = Duration::from_millis(100);
 /// What becomes of a worker that leaves more orders unread than it may.
 const DOES_NOT_READ: &str = "does not read its orders";
+/// A tick that comes so late means that this process, or its machine, has been stopped.
+const ASLEEP: Duration = Duration::from_secs(2);
 
 /// The members and their connections.
 #[derive(Debug)]
 pub struct Cluster {
     state: Mutex<State>,
+    /// When the last event came: some do ten times a second.
+    last_event: Mutex<Option<Duration>>,
     clock: Clock,
     dispatch: Dispatch,
     /// Workers that came when the run was complete, and how long they are waited for.
@@ -76,7 +80,8 @@ impl Cluster {
             spawns,
         };
         let latecomers = watch::Sender::new(0);
-        Self { state: Mutex::new(state), clock, dispatch, latecomers, latecomers_timeout }
+        let (state, last_event) = (Mutex::new(state), Mutex::new(None));
+        Self { state, last_event, clock, dispatch, latecomers, latecomers_timeout }
     }
 
     /// Opens a session for a worker that asks for `slot`, or for any, and says to hold a state of so many steps. The
@@ -96,8 +101,11 @@ impl Cluster {
         let mut state = self.lock();
         let now = self.clock.now();
         // What cannot be written down ends the run, which is an event of its own.
-        let mut events = VecDeque::from([event]);
+        let mut events: VecDeque<Event> = self.woke(now).into_iter().chain([event]).collect();
         while let Some(event) = events.pop_front() {
+            if matches!(event, Event::Woke { .. }) {
+                log(&event);
+            }
             if let Err(error) = note(&mut state, now, &event) {
                 events.push_back(Event::StorageFailed { reason: error.to_string() });
             }
@@ -110,6 +118,15 @@ impl Cluster {
                 events.push_back(Event::SessionEnded { session, how: DOES_NOT_READ.to_string() });
             }
         }
+    }
+
+    /// Whether this process did nothing for long before `now`, so that everybody seems to have been silent.
+    fn woke(&self, now: Duration) -> Option<Event> {
+        let mut last = self.last_event.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the ticks begin there is nothing to miss.
+        let slept = now.saturating_sub((*last)?);
+        *last = Some(now);
+        (slept > ASLEEP).then_some(Event::Woke { slept })
     }
 
     /// Tells a worker that its heartbeat was heard.
@@ -131,6 +148,7 @@ impl Cluster {
     /// Lets time pass until `cancel`.
     pub async fn tick(&self, cancel: CancellationToken) {
         let mut interval = tokio::time::interval(TICK);
+        *self.last_event.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.now());
         while cancel.run_until_cancelled(interval.tick()).await.is_some() {
             self.apply(Event::Tick);
         }
@@ -238,6 +256,10 @@ fn log(event: &Event) {
         Event::Leaving { reason, .. } => tracing::info!("a worker wants to leave: {reason}"),
         Event::DrainRequested { slot } => tracing::info!(%slot, "draining"),
         Event::ScaleRequested { workers } => tracing::info!(workers, "scaling"),
+        Event::Woke { slept } => tracing::warn!(
+            "this coordinator did nothing for {:.1} s (stopped, or its machine asleep): everybody is given a fresh heartbeat",
+            slept.as_secs_f64()
+        ),
         Event::StopRequested { reason } => tracing::info!("stopping: {reason}"),
         Event::ProcessEnded { slot, process, how } => {
             tracing::debug!(%slot, process, "worker process {how}");

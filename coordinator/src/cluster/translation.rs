@@ -2,17 +2,24 @@
 //!
 //! `service::session`, `seat` and `dispatch` call it. Pure.
 
+use std::time::Duration;
+
 use common::ids::{Generation, Rank};
 use proto::worker_message::Message;
-use proto::{Hello, Start};
+use proto::{Contact, Failed, Hello, Start};
 
 use super::books::Beginning;
-use super::membership::{Begin, Event, Held, Identity, Origin, Place, Reached, Report, SessionId};
+use super::membership::{
+    Attempt, Begin, Event, Held, Identity, Origin, Peer, Place, Reached, Report, SessionId,
+};
 
 /// What a worker says that it is.
 pub fn identity(hello: &Hello) -> Identity {
     Identity {
         host: hello.advertise.clone(),
+        // What is no address cannot be tried.
+        listens_at: hello.listens_at.iter().filter_map(|address| address.parse().ok()).collect(),
+        answer: hello.answer,
         device: hello.device.clone(),
         hardware: hello.hardware.clone(),
         libtorch_version: hello.libtorch_version.clone(),
@@ -57,8 +64,13 @@ pub fn event(session: SessionId, message: Message) -> Option<Event> {
             reached: reached(finished.reached.unwrap_or_default()),
         },
         Message::Failed(failed) => {
-            Event::Failed { session, reason: failed.reason, ends_run: failed.ends_run }
+            let Failed { reason, ends_run, reached: kept, generation: _ } = failed;
+            Event::Failed { session, reason, ends_run, reached: kept.map(reached) }
         }
+        Message::Contacted(contacted) => Event::Contacted {
+            session,
+            attempts: contacted.attempts.into_iter().map(attempt).collect(),
+        },
         Message::Left(left) => Event::Left {
             session,
             generation: Generation(left.generation),
@@ -68,6 +80,26 @@ pub fn event(session: SessionId, message: Message) -> Option<Event> {
         },
         Message::Leaving(leaving) => Event::Leaving { session, reason: leaving.reason },
     })
+}
+
+/// What came of trying to reach a worker.
+fn attempt(attempt: proto::Attempt) -> Attempt {
+    let outcome = match attempt.answered.is_empty() {
+        true => Err(attempt.failure),
+        false => Ok(attempt.answered.into_iter().map(|index| index as usize).collect()),
+    };
+    Attempt { peer: SessionId(attempt.session), outcome }
+}
+
+/// An order to try to reach workers.
+pub fn contact(peers: Vec<Peer>, every: Duration) -> Contact {
+    let peer = |peer: Peer| proto::Peer {
+        session: peer.session.0,
+        listens_at: peer.listens_at.iter().map(ToString::to_string).collect(),
+        answer: peer.answer,
+    };
+    let interval_ms = every.as_millis() as u64;
+    Contact { peers: peers.into_iter().map(peer).collect(), interval_ms }
 }
 
 /// What a member of a generation is told, on top of `start`, which all are.
@@ -86,6 +118,8 @@ pub fn start_of(start: Start, begin: &Begin, place: &Place, beginning: &Beginnin
         pictures_from: beginning.pictures_from,
         local_rank: place.local.rank,
         local_world_size: place.local.world_size,
+        address: place.address.map(|address| address.to_string()).unwrap_or_default(),
+        only_store: begin.only_stores,
         ..start
     }
 }

@@ -62,6 +62,12 @@ fn table(status: &StatusReply) -> String {
             status.generation, status.losses, status.max_generations
         ));
     }
+    if status.fruitless > 0 {
+        lines.push(format!("{} generations in a row have made no step", status.fruitless));
+    }
+    for worker in status.workers.iter().filter(|worker| !worker.set_aside.is_empty()) {
+        lines.push(format!("worker {} is set aside: {}", worker.slot, worker.set_aside));
+    }
     if !status.last_checkpoint.is_empty() {
         lines.push(format!("last checkpoint {}", status.last_checkpoint));
     }
@@ -108,6 +114,7 @@ struct Report {
     generation: u64,
     losses: u64,
     max_generations: u64,
+    fruitless: u64,
     workers_expected: u32,
     epoch: u64,
     epochs: u64,
@@ -136,6 +143,7 @@ struct WorkerReport {
     memory_bytes: u64,
     collective_share: f64,
     seconds_since_heartbeat: f64,
+    set_aside: Option<String>,
 }
 
 impl From<StatusReply> for Report {
@@ -147,6 +155,7 @@ impl From<StatusReply> for Report {
             generation: status.generation,
             losses: status.losses,
             max_generations: status.max_generations,
+            fruitless: status.fruitless,
             workers_expected: status.workers_expected,
             epoch: status.epoch,
             epochs: status.epochs,
@@ -178,6 +187,7 @@ impl From<WorkerStatus> for WorkerReport {
             memory_bytes: worker.memory_bytes,
             collective_share: worker.collective_share,
             seconds_since_heartbeat: worker.seconds_since_heartbeat,
+            set_aside: Some(worker.set_aside).filter(|reason| !reason.is_empty()),
         }
     }
 }

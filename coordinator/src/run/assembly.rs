@@ -105,7 +105,7 @@ pub fn share(
         spawns,
     });
     if let Some(description) = checkpoint {
-        cluster.apply(Event::CheckpointStored { description });
+        cluster.apply(Event::CheckpointStored { description, step: record.first_step });
     }
     Shared {
         cluster: Arc::new(cluster),

@@ -96,6 +96,8 @@ async fn next(pieces: &mut Streaming<PutArtifactPiece>) -> Result<Option<Piece>,
 struct Stored {
     model: Option<ArtifactPath>,
     description: String,
+    /// Steps that are done in it.
+    step: u64,
 }
 
 /// Runs where it may block.
@@ -122,9 +124,10 @@ fn write(
     upload.finish()?;
     Ok(match metadata {
         Some(metadata) => {
-            Stored { description: description(directory, &first, &metadata), model: Some(first) }
+            let description = description(directory, &first, &metadata);
+            Stored { description, step: metadata.step, model: Some(first) }
         }
-        None => Stored { model: None, description: String::new() },
+        None => Stored { model: None, description: String::new(), step: 0 },
     })
 }
 
@@ -145,12 +148,12 @@ fn description(
 }
 
 fn announce_checkpoint(shared: &Shared, stored: Stored) {
-    let Stored { model: Some(model), description } = stored else {
+    let Stored { model: Some(model), description, step } = stored else {
         return;
     };
     tracing::debug!(%model, "checkpoint stored");
     shared.board.update(|record| record.last_checkpoint = Some(model.to_string()));
-    shared.cluster.apply(Event::CheckpointStored { description });
+    shared.cluster.apply(Event::CheckpointStored { description, step });
 }
 
 /// Reads an artifact, or the initial state.

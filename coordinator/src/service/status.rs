@@ -48,6 +48,7 @@ pub fn status(shared: &Shared) -> StatusReply {
         eta_seconds: is_training.then(|| images_left as f64 / images_per_second),
         losses: view.losses,
         max_generations: config.max_generations,
+        fruitless: view.fruitless,
     }
 }
 
@@ -72,5 +73,6 @@ fn worker(member: &MemberView) -> WorkerStatus {
         collective_share: member.report.collective_share,
         seconds_since_heartbeat: member.silence.as_secs_f64(),
         process_id: member.identity.process_id,
+        set_aside: member.aside.clone().unwrap_or_default(),
     }
 }

@@ -71,7 +71,11 @@ impl RunningGeneration {
             pictures_from: Epoch(start.pictures_from),
             rank: Rank(start.rank),
             world_size: WorldSize(start.world_size),
-            advertise: post.advertise.clone(),
+            address: match start.address.as_str() {
+                "" => post.advertise.clone(),
+                reached => reached.to_string(),
+            },
+            only_store: start.only_store,
             place: post.place,
             graphs: post.graphs.clone(),
             collective: post.collective.clone(),

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use super::contact::Listening;
 use super::incarnation::incarnation;
 use super::own_address;
 use crate::args::WorkerArgs;
@@ -58,6 +59,8 @@ pub struct Joined {
     pub orders: Streaming<CoordinatorMessage>,
     /// The first thing that it was told.
     pub welcome: Welcome,
+    /// Where it answers other workers.
+    pub listening: Listening,
 }
 
 /// Joins the coordinator, in this slot or in any.
@@ -70,9 +73,11 @@ pub async fn join(
     held: Option<HeldState>,
 ) -> Result<Joined, ServiceError> {
     let mut client = connect(&args.coordinator, &args.access).await?;
-    let advertise = advertised(args).await?;
+    let listening = listen(args).await?;
+    let own = || listening.addresses[0].ip().to_string();
+    let advertise = args.advertise.clone().unwrap_or_else(own);
     let (words, outgoing) = mpsc::channel(16);
-    let hello = Word::Hello(hello(args, slot, advertise.clone(), held));
+    let hello = Word::Hello(hello(args, slot, (advertise.clone(), &listening), held));
     words.try_send(WorkerMessage { message: Some(hello) }).expect("the channel is new");
     let mut orders = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
     let welcome = welcome(&mut orders).await?;
@@ -94,7 +99,7 @@ pub async fn join(
         parallel: args.parallel,
         cpu_bind: args.cpu_bind,
     };
-    Ok(Joined { post, client, words, orders, welcome })
+    Ok(Joined { post, client, words, orders, welcome, listening })
 }
 
 /// The first order of a coordinator that has let this worker in.
@@ -113,28 +118,36 @@ fn hardware_told(args: &WorkerArgs, slot: Option<Slot>) -> String {
     hardware::describe(args.placement.of(slot.unwrap_or_default()))
 }
 
-/// The address at which other workers reach this one.
+/// Begins to answer other workers at every address at which they may reach this one.
 ///
 /// # Errors
-/// Nobody says it, and none of this machine's faces the coordinator.
-async fn advertised(args: &WorkerArgs) -> Result<String, ServiceError> {
-    if let Some(host) = &args.advertise {
-        return Ok(host.clone());
-    }
-    let own = own_address::facing(&args.coordinator).await.map_err(|error| {
-        ServiceError::Unreachable(format!(
-            "cannot tell which address of this machine faces {}: {error}; give it with --advertise",
-            args.coordinator
+/// `--advertise` is not this machine's, or none of its addresses faces the coordinator.
+async fn listen(args: &WorkerArgs) -> Result<Listening, ServiceError> {
+    let Some(host) = &args.advertise else {
+        let own = own_address::all(&args.coordinator).await.map_err(|error| {
+            ServiceError::Unreachable(format!(
+                "cannot tell which address of this machine faces {}: {error}; give it with --advertise",
+                args.coordinator
+            ))
+        })?;
+        return Listening::at(&own).await.map_err(|error| {
+            ServiceError::Unreachable(format!("this worker cannot listen at {}: {error}", own[0]))
+        });
+    };
+    let listening = async { Listening::at(&own_address::of_name(host).await?).await };
+    listening.await.map_err(|error| {
+        ServiceError::NotFound(format!(
+            "this worker cannot listen at {host}, where the others are to reach it: {error}; give --advertise a name or \
+             an address of this machine"
         ))
-    })?;
-    Ok(own.to_string())
+    })
 }
 
 /// What this worker says first: which slot it asks for, and where others reach it.
 fn hello(
     args: &WorkerArgs,
     slot: Option<Slot>,
-    advertise: String,
+    (advertise, listening): (String, &Listening),
     held: Option<HeldState>,
 ) -> Hello {
     let device = match slot {
@@ -153,5 +166,7 @@ fn hello(
         held,
         incarnation: incarnation(),
         machine: Allotment::of_this_process().name(),
+        listens_at: listening.addresses.iter().map(ToString::to_string).collect(),
+        answer: listening.answer,
     }
 }

@@ -5,11 +5,13 @@
 //!
 //! - `stays`: from one stay to the next;
 //! - `joining`: how a stay begins, with `own_address` and `incarnation`, two things that the coordinator is told;
+//! - `contact`: whether workers reach each other;
 //! - `stay`: its orders, and what follows from each;
 //! - `generation`: the trainer thread of one generation, seen from here;
 //! - `parting`: how a generation ends, and with it or with the connection the stay;
 //! - `kept`: what outlives both.
 
+mod contact;
 mod generation;
 mod incarnation;
 mod joining;

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use common::status::ServiceError;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
-use proto::{Finished, Left};
+use proto::{Failed, Finished, Left};
 use tokio::time::timeout;
 
 use super::generation::TRAINER_END;
@@ -48,7 +48,14 @@ impl Stay {
                     None => error.to_string(),
                 };
                 tracing::error!("training failed: {reason}");
-                self.fail_in(number, reason, ends_run).await;
+                // Where the run ends with it, the state that it leaves is still to be stored, by this worker or another.
+                let reached = reached.filter(|_| ends_run && error.leaves_the_state_whole());
+                self.say(Word::Failed(Failed { generation: number, reason, ends_run, reached }))
+                    .await;
+                if reached.is_some() {
+                    self.ruined = Some(error);
+                    return None;
+                }
                 return Some(End::Failed(self.verdict().await.unwrap_or(error.into())));
             }
         }

@@ -7,12 +7,13 @@ use anyhow::anyhow;
 use common::ids::Slot;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
-use proto::{CoordinatorMessage, Failed, Halt, Leaving, Pong, WorkerMessage};
+use proto::{Contacted, CoordinatorMessage, Failed, Halt, Leaving, Pong, WorkerMessage};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::Streaming;
 
+use super::contact::{Listening, Tries};
 use super::generation::{RunningGeneration, TRAINER_END};
 use super::joining::{Joined, Post};
 use super::kept::Kept;
@@ -21,6 +22,9 @@ use crate::trainer::{Ending, Progress, Request, TrainerError};
 
 /// How long a word may take to go out.
 const SILENCE: Duration = Duration::from_secs(5);
+/// To wait so much longer than from one heartbeat to the next means that this process, or its machine, has been stopped.
+const ASLEEP: Duration = Duration::from_secs(2);
+
 /// How a stay ended.
 pub enum End {
     /// Nothing more is wanted of this worker.
@@ -47,6 +51,9 @@ pub struct Stay {
     /// By when the trainer must have ended, once it was told to end at once.
     pub(super) trainer_deadline: Option<tokio::time::Instant>,
     leaving: bool,
+    /// Answers other workers that try to reach this one.
+    _listening: Listening,
+    tries: Tries,
     /// Why this worker is of no more use, however the stay ends.
     pub(super) ruined: Option<TrainerError>,
 }
@@ -54,7 +61,7 @@ pub struct Stay {
 impl Stay {
     /// Begins with what joining has brought.
     pub fn begin(joined: Joined) -> Self {
-        let Joined { post, client, words, orders, welcome } = joined;
+        let Joined { post, client, words, orders, welcome, listening } = joined;
         Self {
             post,
             client,
@@ -67,6 +74,8 @@ impl Stay {
             longest_silence: Duration::from_millis(welcome.heartbeat_timeout_ms),
             trainer_deadline: None,
             leaving: false,
+            _listening: listening,
+            tries: Tries::none(),
             ruined: None,
         }
     }
@@ -92,6 +101,7 @@ impl Stay {
         };
         let first_step = self.progress.clone();
         loop {
+            let idle = Instant::now();
             tokio::select! {
                 order = self.orders.message() => {
                     self.last_heard = Instant::now();
@@ -112,7 +122,14 @@ impl Stay {
                         return end;
                     }
                 }
+                attempts = self.tries.news() => {
+                    self.say(Word::Contacted(Contacted { attempts })).await;
+                }
                 _ = self.heartbeat.tick() => {
+                    if idle.elapsed() > self.heartbeat.period() + ASLEEP {
+                        // Whoever was silent meanwhile was so to nobody.
+                        self.last_heard = Instant::now();
+                    }
                     if self.last_heard.elapsed() > self.longest_silence {
                         let silence = format!("it was silent for {:?}", self.longest_silence);
                         return self.lose(&silence, kept).await;
@@ -167,6 +184,10 @@ impl Stay {
                 self.say(Word::Pong(Pong { nonce: ping.nonce })).await;
                 None
             }
+            Order::Contact(contact) => {
+                self.tries.follow(contact);
+                None
+            }
             Order::Heard(_) | Order::Welcome(_) => None,
             Order::Evict(evict) => {
                 self.end_trainer(&evict.reason, kept).await;
@@ -217,8 +238,8 @@ impl Stay {
         self.fail_in(generation, reason, ends_run).await;
     }
 
-    pub(super) async fn fail_in(&self, generation: u64, reason: String, ends_run: bool) {
-        self.say(Word::Failed(Failed { generation, reason, ends_run })).await;
+    async fn fail_in(&self, generation: u64, reason: String, ends_run: bool) {
+        self.say(Word::Failed(Failed { generation, reason, ends_run, reached: None })).await;
     }
 
     pub(super) async fn say(&self, word: Word) {

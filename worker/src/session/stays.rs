@@ -27,11 +27,8 @@ pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
             End::Done => return Ok(()),
             End::Failed(error) => return Err(error),
             End::Lost(reason) => format!("the coordinator was lost: {reason}"),
-            End::Evicted(reason) => {
-                // Whatever it holds, the others have gone on from another state.
-                kept = None;
-                format!("the run goes on without this worker: {reason}")
-            }
+            // What it holds may be the newest state all the same: the coordinator is told of it, and knows.
+            End::Evicted(reason) => format!("the run goes on without this worker: {reason}"),
         };
         tracing::warn!("{reason}; joining anew");
         next = next_stay(args, slot, kept.as_ref(), &reason).await?;
@@ -57,8 +54,8 @@ async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Option<Stay>> {
             "no coordinator at {} within {limit:?} ({error}); start it, or give its address with --coordinator",
             args.coordinator,
         ),
-        // The coordinator ends, or this worker was told to.
-        Err(error @ ServiceError::Ending(_)) => bail!("{error}"),
+        // The coordinator ends, this worker was told to, or cannot listen where it should.
+        Err(error @ (ServiceError::Ending(_) | ServiceError::NotFound(_))) => bail!("{error}"),
         Err(error) => Err(refused(error)),
     }
 }

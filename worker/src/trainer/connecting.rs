@@ -23,7 +23,7 @@ pub(super) fn connect(task: &Task) -> Result<Box<dyn Collective>, TrainerError> 
     let seat = Seat {
         rank: task.rank,
         world_size: task.world_size,
-        address: task.advertise.clone(),
+        address: task.address.clone(),
         timeout,
     };
     let library = nccl_for(task, timeout)?;

@@ -90,6 +90,11 @@ impl TrainerError {
         matches!(self, Self::NonFinite { .. } | Self::NonFiniteState { .. })
     }
 
+    /// Whether what this rank holds afterwards is the state of a step that is done, all of it.
+    pub fn leaves_the_state_whole(&self) -> bool {
+        !matches!(self, Self::NonFiniteState { .. })
+    }
+
     /// What a failure on a GPU means for the user.
     pub fn device_fault(&self) -> Option<DeviceFault> {
         match self {

@@ -138,7 +138,7 @@ impl<T: Float> Trainer<T> {
             Ok(on_device) => on_device,
             Err(error) => return Err((error.into(), Some(state))),
         };
-        let Task { config, facts, link, progress, requests, faults, .. } = task;
+        let Task { config, facts, link, progress, requests, faults, only_store, .. } = task;
         let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
         let own = if on_device.is_some() { 0..0 } else { reduction.owned() };
         let shards = own.map(|_| Shard::new(&state.layout)).collect();
@@ -161,6 +161,7 @@ impl<T: Float> Trainer<T> {
             requests,
             agreed: None,
             faults,
+            only_store,
             on_device,
         })
     }

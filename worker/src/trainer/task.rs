@@ -39,7 +39,9 @@ pub struct Task {
     /// Ranks of the generation.
     pub world_size: WorldSize,
     /// Host or address at which peers reach this rank.
-    pub advertise: String,
+    pub address: String,
+    /// The run ends: no step is taken, the state is stored.
+    pub only_store: bool,
     /// Where and how to compute.
     pub place: Place,
     /// What records steps.

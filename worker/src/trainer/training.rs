@@ -19,7 +19,7 @@ use super::request::{Request, Requests};
 use super::task::RunFacts;
 use crate::fault::Faults;
 use crate::mathematics::kernels::Float;
-use crate::state::{Position, State};
+use crate::state::{Checkpoint, Position, State};
 
 /// One generation's training.
 pub struct Trainer<T> {
@@ -35,6 +35,8 @@ pub struct Trainer<T> {
     /// What the ranks have agreed to do after the last step.
     pub(super) agreed: Option<Request>,
     pub(super) faults: Faults,
+    /// The run ends: no step is taken.
+    pub(super) only_store: bool,
     /// Where a device computes the steps.
     pub(super) on_device: Option<DeviceRun>,
 }
@@ -42,6 +44,9 @@ pub struct Trainer<T> {
 impl<T: Float> Trainer<T> {
     /// Trains to the end of the run or of the generation.
     pub(super) fn train(&mut self) -> Result<Outcome, TrainerError> {
+        if self.only_store {
+            return self.store_what_is_there();
+        }
         if self.on_device.is_some() {
             return self.train_on_device();
         }
@@ -66,6 +71,14 @@ impl<T: Float> Trainer<T> {
             self.feed.open(position, self.is_reached(Epoch(position.epoch.0 + 1)));
             self.step()?;
         }
+    }
+
+    /// The run ends by a failure: its state is stored as it is, in the midst of an epoch or at its end.
+    fn store_what_is_there(&mut self) -> Result<Outcome, TrainerError> {
+        if !self.state.ended {
+            self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+        }
+        Ok(Outcome::Stopped)
     }
 
     /// Whether the step before was the last of an epoch or of the run, so that more follows than the next step.

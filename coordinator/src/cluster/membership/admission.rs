@@ -1,16 +1,18 @@
 //! Who may join, and the probe of a slot's holder when a second worker asks for its slot.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use common::ids::{Generation, Slot};
 use common::status::ServiceError;
 use proto::PROTOCOL_VERSION;
 
+use super::contacts::Asked;
 use super::ending::over;
-use super::event::{Decision, Held, Identity, Join, Report, SessionId};
-use super::forming::Haste;
+use super::event::{Decision, SessionId};
 use super::rules::HardwareRule;
 use super::state::{Member, Membership, Phase, Probe, Standing};
+use super::worker::{Held, Identity, Join, Report};
 
 impl Membership {
     pub(super) fn join(&mut self, now: Duration, join: Join) -> Vec<Decision> {
@@ -78,7 +80,11 @@ impl Membership {
     fn admit(&mut self, now: Duration, slot: Slot, join: Join) -> Vec<Decision> {
         let Join { session, identity, held, .. } = join;
         let holds = held.filter(|held| self.is_current(held)).map(|held| held.reached);
-        if holds.is_some() {
+        // Whoever is back is not waited for, with a state or without.
+        let is_awaited = |lost: &Option<Identity>| {
+            lost.as_ref().is_none_or(|lost| !is_same_process(lost, &identity))
+        };
+        if holds.is_some() || !self.absent.get(&slot).is_none_or(is_awaited) {
             self.absent.remove(&slot);
         }
         self.released.remove(&slot);
@@ -94,14 +100,16 @@ impl Membership {
             standing: Standing::Waiting,
             holds,
             draining: false,
+            asked: Asked::default(),
+            contacts: HashMap::new(),
+            proven: false,
+            suspect: None,
+            aside: None,
         };
         self.members.insert(slot, member);
         self.wanted = self.wanted.max(self.members.len() as u32);
         let mut decisions = vec![Decision::Admit { session, slot }];
-        if self.phase == Phase::Training && self.has_room() {
-            let cause = format!("{} joined", self.name(slot));
-            decisions.extend(self.regroup(now, &cause, Haste::AfterTheStep));
-        }
+        decisions.extend(self.take_in_spares(now));
         decisions.extend(self.try_start(now));
         decisions
     }

@@ -7,7 +7,8 @@ use common::ids::Slot;
 use common::status::ServiceError;
 
 use super::event::{Decision, Outcome, SessionId};
-use super::state::{FinishedAt, Member, Membership, Phase, Standing, Stop};
+use super::forming::Haste;
+use super::state::{Failure, FinishedAt, Member, Membership, Phase, Standing, Stop};
 
 impl Membership {
     /// A member has done its part. It keeps its state until all have, as a lost one may have been the one that stores.
@@ -43,7 +44,7 @@ impl Membership {
             return Vec::new();
         }
         let deadline = now + self.rules.timing.stop_timeout;
-        self.stop = Some(Stop { reason: reason.clone(), deadline });
+        self.stop = Some(Stop { reason: reason.clone(), deadline, failure: None });
         match self.phase {
             Phase::Training => {
                 let working =
@@ -60,16 +61,51 @@ impl Membership {
         }
     }
 
+    /// Ends the run, once its newest state is stored where somebody has one.
+    pub(super) fn fail(&mut self, now: Duration, cause: &str, slot: Option<Slot>) -> Vec<Decision> {
+        if self.has_ended() || self.stores_only() {
+            return Vec::new();
+        }
+        let has_state = |member: &Member| member.is_in_generation() || member.holds.is_some();
+        if !self.members.values().any(has_state) {
+            return self.fail_at_once(cause, slot);
+        }
+        let failure = Some(Failure { cause: cause.to_string(), slot });
+        let deadline = now + self.rules.timing.stop_timeout;
+        self.stop = Some(Stop { reason: cause.to_string(), deadline, failure });
+        self.break_generation();
+        let mut decisions = self.regroup(now, &format!("the run ends: {cause}"), Haste::AtOnce);
+        decisions.extend(self.try_start(now));
+        decisions
+    }
+
     /// Ends the run on every side.
-    pub(super) fn fail(&mut self, cause: &str, slot: Option<Slot>) -> Vec<Decision> {
+    pub(super) fn fail_at_once(&mut self, cause: &str, slot: Option<Slot>) -> Vec<Decision> {
         if self.has_ended() {
             return Vec::new();
         }
-        let checkpoint = self.last_checkpoint.as_deref();
+        let (cause, slot) = match self.stop.as_ref().and_then(|stop| stop.failure.clone()) {
+            Some(first) if first.cause != cause => {
+                (format!("{}; its newest state is not stored: {cause}", first.cause), first.slot)
+            }
+            _ => (cause.to_string(), slot),
+        };
+        let checkpoint = self.last_checkpoint.0.as_deref();
         let reason = format!("{cause}; {}", checkpoint.unwrap_or("no checkpoint was stored yet"));
         let mut decisions = self.abort_everyone(&reason);
         decisions.extend(self.end(Outcome::Failed { reason, slot }));
         decisions
+    }
+
+    /// Whether the run ends by a failure, so that all that is left to do is to store its state.
+    pub(super) fn stores_only(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.failure.is_some())
+    }
+
+    /// There is nobody left to store anything, or it is stored.
+    pub(super) fn end_what_has_failed(&mut self) -> Option<Vec<Decision>> {
+        let Failure { cause, slot } = self.stop.as_ref()?.failure.clone()?;
+        Some(self.fail_at_once(&cause, slot))
     }
 
     pub(super) fn enforce_stop(&mut self, now: Duration) -> Vec<Decision> {
@@ -77,10 +113,13 @@ impl Membership {
         if !late || self.has_ended() {
             return Vec::new();
         }
-        let working = |member: &Member| !matches!(member.standing, Standing::Finished { .. });
-        let slot = self.members.iter().find(|(_, member)| working(member)).map(|(slot, _)| *slot);
+        let is_late = |member: &Member| match self.stores_only() {
+            true => member.is_in_generation(),
+            false => !matches!(member.standing, Standing::Finished { .. }),
+        };
+        let slot = self.members.iter().find(|(_, member)| is_late(member)).map(|(slot, _)| *slot);
         let name = slot.map_or("the workers".to_string(), |slot| self.name(slot));
-        self.fail(&format!("{name} did not store its state in time after the stop"), slot)
+        self.fail_at_once(&format!("{name} did not store its state in time after the stop"), slot)
     }
 
     /// Ends the run where every member of the generation has done its part; those that are gone since then had, too.
@@ -93,6 +132,9 @@ impl Membership {
             return None;
         }
         let stopped = in_question().any(|m| m.standing == Standing::Finished { stopped: true });
+        if self.stores_only() {
+            return self.end_what_has_failed();
+        }
         let outcome = match &self.stop {
             Some(stop) if stopped => Outcome::Stopped { reason: stop.reason.clone() },
             None if stopped => return Some(self.part_with_the_finished()),

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use common::ids::{Generation, Rank, Slot, WorldSize};
+use common::ids::{Generation, Slot};
 use common::status::ServiceError;
+
+use super::contacts::{Attempt, Peer};
+use super::generation::Begin;
+use super::worker::{Join, Reached, Report};
 
 /// One connection of one worker. Never reused, so that news of an evicted session cannot be taken for its successor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +69,15 @@ pub enum Event {
         reason: String,
         /// Every other worker would fail likewise.
         ends_run: bool,
+        /// How far the state has got that it still can store.
+        reached: Option<Reached>,
+    },
+    /// What tries to reach other workers have shown.
+    Contacted {
+        /// Who tried.
+        session: SessionId,
+        /// Whom, and what came of it.
+        attempts: Vec<Attempt>,
     },
     /// A connection is closed.
     SessionEnded {
@@ -106,86 +119,16 @@ pub enum Event {
     CheckpointStored {
         /// Which, in words.
         description: String,
+        /// Steps that are done in it.
+        step: u64,
+    },
+    /// The coordinator itself did nothing for long: it was stopped, or its machine asleep.
+    Woke {
+        /// For how long.
+        slept: Duration,
     },
     /// Time has passed.
     Tick,
-}
-
-/// A worker's request for a place.
-#[derive(Clone, Debug)]
-pub struct Join {
-    /// The connection it came over.
-    pub session: SessionId,
-    /// The slot it asks for; one that is free where it asks for none.
-    pub slot: Option<Slot>,
-    /// Version of the conversation it speaks.
-    pub protocol_version: u32,
-    /// What it is.
-    pub identity: Identity,
-    /// The state that it keeps from an earlier generation.
-    pub held: Option<Held>,
-}
-
-/// A state in a worker's memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The run it belongs to.
-    pub run: String,
-    /// The generation it was computed in.
-    pub generation: Generation,
-    /// How far it has got.
-    pub reached: Reached,
-}
-
-/// How far a state has got, in the order of what comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reached {
-    /// Steps of the run that are done.
-    pub step: u64,
-    /// Epochs that are done, with all that follows an epoch's last step.
-    pub epochs: u64,
-    /// All is done that follows the run's last step.
-    pub ended: bool,
-}
-
-/// What a worker is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// Host or address at which other workers reach it.
-    pub host: String,
-    /// "cpu" or "cuda:I".
-    pub device: String,
-    /// Processor or GPU model.
-    pub hardware: String,
-    /// Version of its libtorch.
-    pub libtorch_version: String,
-    /// Version of the program.
-    pub program_version: String,
-    /// On its host.
-    pub process_id: u32,
-    /// Drawn by the process when it started.
-    pub incarnation: u64,
-    /// The same for all workers that share their cores; empty where it is not known.
-    pub machine: String,
-}
-
-/// What a heartbeat says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    /// The generation it belongs to, 0 before the first.
-    pub generation: Generation,
-    /// What the worker does.
-    pub phase: String,
-    /// Current epoch.
-    pub epoch: u64,
-    /// Committed steps of the run.
-    pub step: u64,
-    /// Global throughput it measures.
-    pub images_per_second: f64,
-    /// Resident set size, bytes.
-    pub memory_bytes: u64,
-    /// Share of time spent in collectives, 0…1.
-    pub collective_share: f64,
 }
 
 /// What follows from an event, to be carried out in order.
@@ -209,6 +152,22 @@ pub enum Decision {
     Ping {
         /// Whom.
         session: SessionId,
+    },
+    /// Tell a worker whom it is to try to reach, in place of whom it was told before.
+    Contact {
+        /// Whom to tell.
+        session: SessionId,
+        /// Whom to reach.
+        peers: Vec<Peer>,
+        /// How often each.
+        every: Duration,
+    },
+    /// Take note that a member is set aside, or is no more.
+    SetAside {
+        /// Which.
+        slot: Slot,
+        /// Why; none where it may take part again.
+        reason: Option<String>,
     },
     /// Begin a generation.
     Begin(Begin),
@@ -258,64 +217,6 @@ pub enum Decision {
     },
     /// The run is over; the last decision there is.
     End(Outcome),
-}
-
-/// A generation that begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begin {
-    /// Its number.
-    pub generation: Generation,
-    /// Where its members' state comes from.
-    pub origin: Origin,
-    /// Its members, in the order of their ranks.
-    pub members: Vec<Place>,
-    /// Why it is formed.
-    pub cause: String,
-}
-
-impl Begin {
-    /// How many members it has.
-    pub fn world_size(&self) -> WorldSize {
-        WorldSize(self.members.len() as u32)
-    }
-}
-
-/// Where the state of a generation's members comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The last checkpoint, or the run's beginning where there is none.
-    Stored,
-    /// The memory of one of them.
-    Member {
-        /// Its rank.
-        source: Rank,
-        /// How far it has got.
-        reached: Reached,
-        /// The ranks that do not have it.
-        lacking: Vec<Rank>,
-    },
-}
-
-/// A member's place in a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its stable number.
-    pub slot: Slot,
-    /// Its session.
-    pub session: SessionId,
-    /// Its number in the generation.
-    pub rank: Rank,
-    /// Among the members that share its cores.
-    pub local: LocalPlace,
-}
-
-/// A member's place among those of its generation that say the same machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalPlace {
-    /// Its number among them, from 0, in the order of ranks.
-    pub rank: u32,
-    /// How many they are.
-    pub world_size: u32,
 }
 
 /// A member that is gone.

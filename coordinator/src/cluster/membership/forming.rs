@@ -3,13 +3,17 @@
 //! A member leaves a generation for good before it can be in another, and it says what state it holds then. The next
 //! generation goes on from the newest of these states; whoever does not have it receives it from the one that does.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::ids::{Generation, Rank, Slot};
 
-use super::event::{Begin, Decision, Origin, Outcome, Place, Reached, SessionId};
+use super::crew::Crew;
+use super::event::{Decision, Outcome, SessionId};
+use super::generation::{Begin, Origin, Place};
 use super::machines::local_places;
-use super::state::{Departure, Membership, Phase, Standing};
+use super::state::{Departure, Member, Membership, Phase, Standing};
+use super::worker::Reached;
 
 /// How urgently members are to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +75,17 @@ impl Membership {
             return Vec::new();
         }
         let Departure { reached, broken, reason } = departure;
-        let name = self.name(slot);
+        let (name, is_storing) = (self.name(slot), self.stores_only());
         let member = self.members.get_mut(&slot).expect("the session holds it");
         if !member.is_in_generation() {
             return Vec::new();
         }
         member.standing = Standing::Waiting;
-        member.holds = reached;
+        // Who was to store the state of a run that ends, and could not, is not asked again.
+        let could_not_store = is_storing && self.phase == Phase::Training;
+        member.holds = reached.filter(|_| !could_not_store);
         member.last_heard = now;
+        self.notice_steps(reached.map_or(0, |reached| reached.step));
         let mut decisions = Vec::new();
         if self.phase == Phase::Training {
             // Nobody told it to: its exchanges broke, or it has lost the coordinator in between. The cause will show, or
@@ -86,12 +93,17 @@ impl Membership {
             let cause = format!("{name} left its generation: {reason}");
             if broken {
                 self.break_generation();
-                decisions.extend(self.count_loss(&cause, Some(slot)));
+                if !is_storing {
+                    decisions.extend(self.count_breakage(now, &cause, slot));
+                }
             }
             let haste = if broken { Haste::AtOnce } else { Haste::AfterTheStep };
             if !self.has_ended() {
                 decisions.extend(self.regroup(now, &cause, haste));
             }
+        }
+        if broken {
+            self.doubt_contacts();
         }
         decisions.extend(self.try_start(now));
         decisions
@@ -108,7 +120,12 @@ impl Membership {
     }
 
     /// One more generation that ended by a loss; too many end the run.
-    pub(super) fn count_loss(&mut self, cause: &str, slot: Option<Slot>) -> Vec<Decision> {
+    pub(super) fn count_loss(
+        &mut self,
+        now: Duration,
+        cause: &str,
+        slot: Option<Slot>,
+    ) -> Vec<Decision> {
         self.losses += 1;
         if self.losses <= self.rules.max_generations {
             return Vec::new();
@@ -118,7 +135,7 @@ impl Membership {
             "{cause}; that was loss number {}, --max-generations allows {limit}",
             self.losses
         );
-        self.fail(&reason, slot)
+        self.fail(now, &reason, slot)
     }
 
     /// Begins the next generation as soon as it may.
@@ -134,22 +151,61 @@ impl Membership {
         }
         let mut decisions = self.let_go_of_the_drained();
         let newest = self.members.values().filter_map(|member| member.holds).max();
+        if self.stores_only() {
+            decisions.extend(self.store_at_one(now, newest));
+            return decisions;
+        }
         if let (Some(stop), None) = (&self.stop, newest) {
             let outcome = Outcome::Stopped { reason: stop.reason.clone() };
             decisions.extend(self.abort_everyone(&format!("the run is stopping: {outcome:?}")));
             decisions.extend(self.end(outcome));
             return decisions;
         }
-        if !self.has_enough(now, newest) || (newest.is_none() && self.is_awaiting_survivors(now)) {
+        let here = self.members.len();
+        if !self.has_enough(now, newest, here)
+            || (newest.is_none() && self.is_awaiting_survivors(now))
+        {
             return decisions;
         }
-        decisions.extend(self.start_generation(now, newest));
+        decisions.extend(self.seek_contacts(now));
+        let candidates = self.candidates(self.least());
+        let crew = self.crew(now, &candidates, &self.holders(newest));
+        if crew.is_open {
+            return decisions;
+        }
+        decisions.extend(self.note_spares(&crew));
+        let enough = self.has_enough(now, newest, crew.slots.len());
+        if enough && now >= self.pausing.until {
+            decisions.extend(self.start_generation(now, newest, &crew));
+        }
         decisions
     }
 
-    /// Whether there are members enough for the next generation.
-    fn has_enough(&mut self, now: Duration, newest: Option<Reached>) -> bool {
-        let count = self.members.len() as u32;
+    /// The run ends by a failure: one member that has its newest state stores that.
+    fn store_at_one(&mut self, now: Duration, newest: Option<Reached>) -> Vec<Decision> {
+        match self.holders(newest).first().copied() {
+            Some(slot) => {
+                let slots = [slot].into();
+                self.start_generation(now, newest, &Crew { slots, ..Crew::default() })
+            }
+            None => self.end_what_has_failed().unwrap_or_default(),
+        }
+    }
+
+    /// Who has the newest state, if anybody has one.
+    fn holders(&self, newest: Option<Reached>) -> BTreeSet<Slot> {
+        let has_it = |member: &Member| newest.is_some() && member.holds == newest;
+        self.members.iter().filter(|(_, member)| has_it(member)).map(|(slot, _)| *slot).collect()
+    }
+
+    /// Members that the next generation has at least, but for the first.
+    fn least(&self) -> u32 {
+        self.rules.min_workers.min(self.wanted).min(self.limit).max(1)
+    }
+
+    /// Whether so many members are enough for the next generation.
+    fn has_enough(&mut self, now: Duration, newest: Option<Reached>, count: usize) -> bool {
+        let count = count as u32;
         if count == 0 {
             return false;
         }
@@ -157,7 +213,7 @@ impl Membership {
         if self.stop.is_some() || (newest.is_some() && self.members.values().all(|m| m.draining)) {
             return true;
         }
-        let least = self.rules.min_workers.min(self.wanted).min(self.limit).max(1);
+        let least = self.least();
         if self.generation != Generation(0) {
             return count >= least;
         }
@@ -182,13 +238,19 @@ impl Membership {
     }
 
     /// Numbers the members densely in slot order and starts the next generation.
-    fn start_generation(&mut self, now: Duration, newest: Option<Reached>) -> Vec<Decision> {
+    fn start_generation(
+        &mut self,
+        now: Duration,
+        newest: Option<Reached>,
+        crew: &Crew,
+    ) -> Vec<Decision> {
         self.generation = Generation(self.generation.0 + 1);
         self.phase = Phase::Training;
         self.broken = false;
         self.absent.clear();
         self.awaited_until = None;
-        let active = self.active(newest);
+        let active = self.active(newest, crew);
+        let only_stores = self.stores_only();
         let machines: Vec<&str> =
             active.iter().map(|slot| self.members[slot].identity.machine.as_str()).collect();
         let local = local_places(&machines);
@@ -204,10 +266,14 @@ impl Membership {
             member.rank = Some(rank);
             member.standing = Standing::Working;
             member.last_heard = member.last_heard.max(now);
-            members.push(Place { slot, session: member.session, rank, local });
+            let address = crew.addresses.get(&slot).copied();
+            members.push(Place { slot, session: member.session, rank, local, address });
         }
+        self.begin_counting_steps(newest.map_or(self.last_checkpoint.1, |reached| reached.step));
         for member in self.members.values_mut() {
-            member.holds = None;
+            // Where the one that is to store cannot another does.
+            member.holds =
+                member.holds.filter(|_| only_stores && member.standing == Standing::Waiting);
             if member.standing == Standing::Waiting {
                 member.rank = None;
             }
@@ -219,8 +285,12 @@ impl Membership {
         let generation = self.generation;
         let cause = std::mem::take(&mut self.cause);
         let sessions: Vec<SessionId> = members.iter().map(|place| place.session).collect();
-        let mut decisions = vec![Decision::Begin(Begin { generation, origin, members, cause })];
-        decisions.extend(self.follow_up(now, &sessions));
+        let mut decisions =
+            vec![Decision::Begin(Begin { generation, origin, members, cause, only_stores })];
+        decisions.extend(self.seek_contacts(now));
+        if !only_stores {
+            decisions.extend(self.follow_up(now, &sessions));
+        }
         decisions
     }
 
@@ -233,24 +303,22 @@ impl Membership {
         if let Some(stop_wish) = &self.stop {
             return stop(&stop_wish.reason).collect();
         }
-        let working = self.members.values().filter(|member| member.standing == Standing::Working);
-        let draining = working.filter(|member| member.draining).count();
+        let working = || self.members.values().filter(|it| it.standing == Standing::Working);
+        let draining = working().filter(|member| member.draining).count();
         match draining {
             0 => Vec::new(),
-            // Nobody would be left to take the state: it is stored.
-            _ if self.members.values().all(|member| member.draining) => {
-                stop("every worker leaves").collect()
-            }
+            // Nobody would be left to take the state, or nobody who reaches them: it is stored.
+            _ if draining == working().count() => stop("every worker leaves").collect(),
             // By the end of its first step the others have the state.
             _ => self.regroup(now, "a worker that held the only state leaves", Haste::AfterTheStep),
         }
     }
 
     /// The slots that take part: not more than there are logical shards, those with the newest state first.
-    fn active(&self, newest: Option<Reached>) -> Vec<Slot> {
-        let has_it = |slot: &Slot| newest.is_some() && self.members[slot].holds == newest;
+    fn active(&self, newest: Option<Reached>, crew: &Crew) -> Vec<Slot> {
+        let holders = self.holders(newest);
         let (with, without): (Vec<Slot>, Vec<Slot>) =
-            self.members.keys().partition(|slot| has_it(slot));
+            crew.slots.iter().partition(|slot| holders.contains(slot));
         let places = self.rules.logical_shards as usize;
         let mut all = with.into_iter().chain(without);
         let mut active: Vec<Slot> = all.by_ref().take(places).collect();

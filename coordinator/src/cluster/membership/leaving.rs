@@ -126,9 +126,7 @@ impl Membership {
     }
 
     fn part_with(&mut self, slot: Slot) -> Decision {
-        let member = self.members.remove(&slot).expect("the slot is held");
-        self.slot_of.remove(&member.session);
-        self.departed.insert(slot);
+        let member = self.remove(slot).expect("the slot is held");
         Decision::Goodbye { session: member.session }
     }
 }

@@ -8,6 +8,7 @@ use super::event::{Decision, Event, Loss, SessionId};
 use super::forming::Haste;
 use super::rules::Spawning;
 use super::state::{Member, Membership, Phase, Standing};
+use super::worker::Reached;
 
 /// Before a worker is started in place of one that ended before it joined.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -73,7 +74,7 @@ impl Membership {
             let reason = format!(
                 "the worker started for slot {slot} {how} before it joined, {early} times in a row"
             );
-            decisions.extend(self.fail(&reason, Some(slot)));
+            decisions.extend(self.fail(now, &reason, Some(slot)));
         } else if self.stop.is_none() && !self.released.contains(&slot) && slot.0 < self.limit {
             let delay = if *early == 0 { Duration::ZERO } else { RESTART_DELAY };
             decisions.push(Decision::Spawn { slot, delay });
@@ -81,30 +82,74 @@ impl Membership {
         decisions
     }
 
+    /// A member cannot go on. Where every other would fail likewise the run ends; who still has a state may be the one
+    /// that stores it.
     pub(super) fn failed(
         &mut self,
         now: Duration,
         session: SessionId,
         reason: &str,
-        ends_run: bool,
+        (ends_run, reached): (bool, Option<Reached>),
     ) -> Vec<Decision> {
         let Some(slot) = self.slot_held_by(session) else {
             return Vec::new();
         };
         let cause = format!("failed: {reason}");
+        if self.stores_only() {
+            return self.failed_too(now, slot, &cause, reached);
+        }
         let times = self.futile.entry(slot).or_default();
         *times += 1;
         let times = *times;
-        if ends_run || times > FUTILE_STARTS {
-            let often = match ends_run {
-                true => String::new(),
-                false => format!(", {times} times without a step done in between"),
-            };
-            let reason = format!("{} {cause}{often}", self.name(slot));
-            return self.fail(&reason, Some(slot));
+        if !ends_run && times <= FUTILE_STARTS {
+            // Its session ends by itself; what it said last must not be lost to the news of that.
+            return self.lose_member(now, slot, &cause, Return::Never);
         }
-        // Its session ends by itself; what it said last must not be lost to the news of that.
-        self.lose_member(now, slot, &cause, Return::Never)
+        let often = match ends_run {
+            true => String::new(),
+            false => format!(", {times} times without a step done in between"),
+        };
+        let reason = format!("{} {cause}{often}", self.name(slot));
+        self.break_generation();
+        let mut decisions = self.keep_for_its_state(slot, &reason, reached);
+        decisions.extend(self.fail(now, &reason, Some(slot)));
+        decisions
+    }
+
+    /// One more fails while the run ends; where it was the one that should store, it cannot.
+    fn failed_too(
+        &mut self,
+        now: Duration,
+        slot: Slot,
+        cause: &str,
+        reached: Option<Reached>,
+    ) -> Vec<Decision> {
+        let reached = reached.filter(|_| self.phase == Phase::Forming);
+        if self.phase == Phase::Training {
+            self.phase = Phase::Forming;
+            self.break_generation();
+        }
+        let reason = format!("{} {cause}", self.name(slot));
+        let mut decisions = self.keep_for_its_state(slot, &reason, reached);
+        decisions.extend(self.try_start(now));
+        decisions
+    }
+
+    /// A member that has failed stays as long as it has a state.
+    fn keep_for_its_state(
+        &mut self,
+        slot: Slot,
+        reason: &str,
+        reached: Option<Reached>,
+    ) -> Vec<Decision> {
+        let member = self.members.get_mut(&slot).expect("it is a member's slot");
+        (member.standing, member.holds) = (Standing::Waiting, reached);
+        if reached.is_some() {
+            return Vec::new();
+        }
+        let abort = Decision::Abort { session: member.session, reason: reason.to_string() };
+        self.remove(slot);
+        vec![abort]
     }
 
     /// A member is gone, and may live on. Whoever asks for its slot gets it; the others go on in a new generation.
@@ -123,14 +168,12 @@ impl Membership {
             return Vec::new();
         }
         let name = self.name(slot);
-        let Some(member) = self.members.remove(&slot) else {
+        let Some(member) = self.remove(slot) else {
             return Vec::new();
         };
-        self.slot_of.remove(&member.session);
-        self.departed.insert(slot);
         let in_generation = member.is_in_generation();
         if comes_back == Return::Possible && (in_generation || member.holds.is_some()) {
-            self.absent.insert(slot);
+            self.absent.insert(slot, Some(member.identity.clone()));
         }
         let mut decisions =
             vec![Decision::Lost(Loss { slot, cause: cause.to_string(), in_generation })];
@@ -138,9 +181,11 @@ impl Membership {
         decisions.push(Decision::Evict { session: member.session, reason: reason.clone() });
         if in_generation {
             self.break_generation();
-            if self.phase == Phase::Training {
-                decisions.extend(self.count_loss(&reason, Some(slot)));
-            }
+            decisions.extend(match self.phase {
+                _ if self.stores_only() => Vec::new(),
+                Phase::Training => self.count_loss(now, &reason, Some(slot)),
+                _ => self.explain_breakage(now, &reason, slot),
+            });
             if !self.has_ended() {
                 decisions.extend(self.regroup(now, &reason, Haste::AtOnce));
             }
@@ -151,6 +196,15 @@ impl Membership {
         }
         decisions.extend(self.try_start(now));
         decisions
+    }
+
+    /// Takes a member out of everything that is known of members.
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Member> {
+        let member = self.members.remove(&slot)?;
+        self.slot_of.remove(&member.session);
+        self.forget_contacts(member.session);
+        self.departed.insert(slot);
+        Some(member)
     }
 
     /// Evicts members unheard for too long, and those that have not left a generation in time.
@@ -168,5 +222,25 @@ impl Membership {
         let found = self.members.iter().filter_map(|(slot, member)| Some((*slot, fault(member)?)));
         let found: Vec<(Slot, String)> = found.collect();
         found.into_iter().flat_map(|(slot, cause)| self.lose(now, slot, &cause)).collect()
+    }
+
+    /// The coordinator itself was stopped or asleep for so long: what nobody could tell it is held against nobody.
+    pub(super) fn woke(&mut self, now: Duration, slept: Duration) -> Vec<Decision> {
+        for member in self.members.values_mut() {
+            member.last_heard = now;
+            if let Standing::Leaving { deadline } = &mut member.standing {
+                *deadline += slept;
+            }
+        }
+        for probe in self.probes.values_mut() {
+            probe.deadline += slept;
+        }
+        if let Some(stop) = &mut self.stop {
+            stop.deadline += slept;
+        }
+        if let Some(until) = &mut self.awaited_until {
+            *until += slept;
+        }
+        Vec::new()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::event::LocalPlace;
+use super::generation::LocalPlace;
 
 /// The members' places on their machines, from the machine of each, in the order of ranks. Who does not know its machine
 /// is taken to be alone there.

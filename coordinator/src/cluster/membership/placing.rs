@@ -4,9 +4,9 @@ use common::ids::Slot;
 use common::status::ServiceError;
 
 use super::admission::is_same_process;
-use super::event::Join;
 use super::rules::Spawning;
 use super::state::Membership;
+use super::worker::Join;
 
 impl Membership {
     /// The slot that a worker asks for, or a free one where it asks for none.
@@ -29,7 +29,7 @@ impl Membership {
             .filter(|slot| !self.members.contains_key(slot) && !self.is_being_started(*slot));
         let state_is_here =
             self.members.values().any(|member| member.holds.is_some() || member.is_in_generation());
-        free.min_by_key(|slot| (!state_is_here && self.absent.contains(slot), *slot))
+        free.min_by_key(|slot| (!state_is_here && self.absent.contains_key(slot), *slot))
     }
 
     /// Whether a process that the coordinator started, or will start again, is to hold the slot.

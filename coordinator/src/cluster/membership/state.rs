@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use common::ids::{Generation, Rank, Slot};
 
-use super::event::{Decision, Event, Identity, Join, Outcome, Reached, Report, SessionId};
+use super::contacts::{Asked, Contact};
+use super::event::{Decision, Event, Outcome, SessionId};
+use super::pausing::Pausing;
 use super::rules::{Rules, Spawning};
+use super::worker::{Identity, Join, Reached, Report};
 
 /// What a coordinator knows of the run's earlier generations when it starts.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +37,8 @@ pub struct Membership {
     pub(super) slot_of: HashMap<SessionId, Slot>,
     /// Slots that a second worker asks for, while their holder is being probed.
     pub(super) probes: BTreeMap<Slot, Probe>,
-    /// Lost members of the last generation that may live and hold its state.
-    pub(super) absent: BTreeSet<Slot>,
+    /// Lost members of the last generation that may live and hold its state: what they are, where that is known.
+    pub(super) absent: BTreeMap<Slot, Option<Identity>>,
     /// Until when they are waited for, where no member holds the state.
     pub(super) awaited_until: Option<Duration>,
     /// Slots whose workers were let go and are not to be started again.
@@ -58,8 +61,10 @@ pub struct Membership {
     pub(super) broken: bool,
     /// Why the next generation is formed.
     pub(super) cause: String,
-    /// The newest checkpoint, in words.
-    pub(super) last_checkpoint: Option<String>,
+    /// The newest checkpoint, in words, and the steps that are done in it.
+    pub(super) last_checkpoint: (Option<String>, u64),
+    /// Generations that made no step, and the pause after them.
+    pub(super) pausing: Pausing,
 }
 
 /// How far the run's life has got.
@@ -75,6 +80,15 @@ pub(super) enum Phase {
 pub(super) struct Stop {
     pub(super) reason: String,
     pub(super) deadline: Duration,
+    /// The run ends by a failure as soon as its newest state is stored.
+    pub(super) failure: Option<Failure>,
+}
+
+/// Why a run ends, and whose failure that is, where it is a worker's.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) cause: String,
+    pub(super) slot: Option<Slot>,
 }
 
 /// The holder of a slot.
@@ -91,6 +105,15 @@ pub(super) struct Member {
     pub(super) holds: Option<Reached>,
     /// It is to be let go.
     pub(super) draining: bool,
+    /// Whom it was told to try to reach, and what is known of the ways to the others.
+    pub(super) asked: Asked,
+    pub(super) contacts: HashMap<SessionId, Contact>,
+    /// It has been in a generation that made a step.
+    pub(super) proven: bool,
+    /// Why it is left out where the others are enough.
+    pub(super) suspect: Option<String>,
+    /// Why it takes no part, as far as that was told.
+    pub(super) aside: Option<String>,
 }
 
 /// What a member does in the running generation.
@@ -126,7 +149,7 @@ impl Membership {
             members: BTreeMap::new(),
             slot_of: HashMap::new(),
             probes: BTreeMap::new(),
-            absent: past.survivors,
+            absent: past.survivors.into_iter().map(|slot| (slot, None)).collect(),
             awaited_until: None,
             released: BTreeSet::new(),
             departed: BTreeSet::new(),
@@ -138,7 +161,8 @@ impl Membership {
             enough_since: None,
             broken: false,
             cause: "enough workers are here".to_string(),
-            last_checkpoint: None,
+            last_checkpoint: (None, 0),
+            pausing: Pausing::default(),
             rules,
         }
     }
@@ -156,9 +180,10 @@ impl Membership {
             Event::Finished { session, generation, stopped, reached } => {
                 self.finished(now, session, generation, FinishedAt { stopped, reached })
             }
-            Event::Failed { session, reason, ends_run } => {
-                self.failed(now, session, &reason, ends_run)
+            Event::Failed { session, reason, ends_run, reached } => {
+                self.failed(now, session, &reason, (ends_run, reached))
             }
+            Event::Contacted { session, attempts } => self.contacted(now, session, attempts),
             Event::SessionEnded { session, how } => self.session_ended(now, session, &how),
             Event::ProcessEnded { slot, process, how } => {
                 self.process_ended(now, slot, process, &how)
@@ -166,11 +191,12 @@ impl Membership {
             Event::StopRequested { reason } => self.stop(now, reason),
             Event::DrainRequested { slot } => self.drain(now, slot, "drained by the operator"),
             Event::ScaleRequested { workers } => self.scale(now, workers),
-            Event::StorageFailed { reason } => self.fail(&reason, None),
-            Event::CheckpointStored { description } => {
-                self.last_checkpoint = Some(description);
+            Event::StorageFailed { reason } => self.fail_at_once(&reason, None),
+            Event::CheckpointStored { description, step } => {
+                self.last_checkpoint = (Some(description), step);
                 Vec::new()
             }
+            Event::Woke { slept } => self.woke(now, slept),
             Event::Tick => self.tick(now),
         }
     }
@@ -209,11 +235,13 @@ impl Membership {
         if let Some(member) = self.member(session) {
             member.last_heard = now;
             if report.generation == generation {
+                let done = report.step;
                 let before = std::mem::replace(&mut member.report, report);
                 let is_further = before.step < member.report.step;
                 if before.generation == generation && is_further {
                     self.futile.clear();
                 }
+                self.notice_steps(done);
             }
         }
         Vec::new()
@@ -238,6 +266,7 @@ impl Membership {
         let mut decisions = self.settle_probes(now);
         decisions.extend(self.notice_silence(now));
         decisions.extend(self.enforce_stop(now));
+        decisions.extend(self.take_in_spares(now));
         decisions.extend(self.try_start(now));
         decisions
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use common::ids::{Generation, Rank, Slot};
 
-use super::event::{Identity, Outcome, Report};
+use super::event::Outcome;
 use super::state::{Membership, Phase, Standing};
+use super::worker::{Identity, Report};
 
 /// Missing slots that a message lists before it only counts them.
 const LISTED_SLOTS: usize = 8;
@@ -23,6 +24,8 @@ pub struct View {
     pub wanted: u32,
     /// Generations that ended by a loss.
     pub losses: u64,
+    /// Generations in a row that have made no step.
+    pub fruitless: u64,
     /// Holders of slots, in slot order.
     pub members: Vec<MemberView>,
 }
@@ -40,6 +43,8 @@ pub struct MemberView {
     pub report: Report,
     /// How long ago it was heard.
     pub silence: Duration,
+    /// Why it takes no part though it is here, where that is not for want of work.
+    pub aside: Option<String>,
 }
 
 impl Membership {
@@ -52,6 +57,7 @@ impl Membership {
             identity: member.identity.clone(),
             report: member.report.clone(),
             silence: now.saturating_sub(member.last_heard),
+            aside: member.aside.clone(),
         });
         View {
             phase,
@@ -59,6 +65,7 @@ impl Membership {
             generation: self.generation,
             wanted: self.wanted,
             losses: self.losses,
+            fruitless: self.pausing.fruitless,
             members: members.collect(),
         }
     }
@@ -89,11 +96,12 @@ impl Membership {
     fn describe_members(&self) -> String {
         let all = self.members.len();
         let spares = self.members.values().filter(|member| member.rank.is_none()).count();
+        let aside = self.describe_aside();
         let missing = (self.wanted as usize).saturating_sub(all);
         match (missing, spares) {
             (0, 0) => format!("all {all} workers are here"),
-            (0, spares) => format!("all {all} workers are here, {spares} of them to spare"),
-            (missing, _) => format!("{all} workers are here, {missing} are missing"),
+            (0, spares) => format!("all {all} workers are here, {spares} of them to spare{aside}"),
+            (missing, _) => format!("{all} workers are here, {missing} are missing{aside}"),
         }
     }
 
@@ -106,9 +114,30 @@ impl Membership {
         let listed: Vec<_> = missing.iter().take(LISTED_SLOTS).map(Slot::to_string).collect();
         let more = if missing.len() > LISTED_SLOTS { ", …" } else { "" };
         let here = format!("{} of {} workers are here", self.members.len(), self.wanted);
+        let aside = self.describe_aside();
+        let fruitless = self.pausing.fruitless;
         match missing.is_empty() {
-            false => format!("{here}, missing: rank {}{more}", listed.join(", ")),
+            false => format!("{here}, missing: rank {}{more}{aside}", listed.join(", ")),
+            true if !aside.is_empty() => format!("{here}{aside}"),
+            true if fruitless > 0 => {
+                format!(
+                    "{here}, a pause after {fruitless} generations in a row without a step: {}",
+                    self.cause
+                )
+            }
+            true if self.absent.is_empty() => format!("{here}, they try to reach each other"),
             true => format!("{here}, others may come back with the newest state"),
+        }
+    }
+
+    /// Who is set aside, and why.
+    fn describe_aside(&self) -> String {
+        let reasons: Vec<&str> =
+            self.members.values().filter_map(|member| member.aside.as_deref()).collect();
+        match reasons[..] {
+            [] => String::new(),
+            [one] => format!("; one is set aside: {one}"),
+            [first, ..] => format!("; {} are set aside, the first because {first}", reasons.len()),
         }
     }
 }

@@ -13,6 +13,9 @@ const LONGEST_NAME: usize = 256;
 /// Longest reason that is kept, bytes: a message of libtorch's, with its trace.
 const LONGEST_REASON: usize = 16 << 10;
 
+/// Most addresses of one worker.
+const MOST_ADDRESSES: usize = 16;
+
 impl Intake {
     /// A worker's introduction, without the state of a run that went further than this one can: that was another.
     ///
@@ -24,6 +27,16 @@ impl Intake {
         let names = [advertise, device, hardware, libtorch_version, program_version];
         for name in names.into_iter().map(String::as_str).chain([hello.machine.as_str(), run]) {
             check_name(name).map_err(|why| refused("a worker's Hello", why))?;
+        }
+        if hello.listens_at.len() > MOST_ADDRESSES {
+            let count = hello.listens_at.len();
+            let why = format!("{count} addresses; {MOST_ADDRESSES} are the most");
+            return Err(refused("a worker's Hello", why));
+        }
+        for address in &hello.listens_at {
+            let why = || format!("`{}` as an address", address.escape_default());
+            let parsed = address.parse::<std::net::SocketAddr>();
+            parsed.map_err(|_| refused("a worker's Hello", why()))?;
         }
         hello.held = hello.held.filter(|held| self.check_reached(held.reached.as_ref()).is_ok());
         Ok(hello)
@@ -41,7 +54,16 @@ impl Intake {
                 self.check_reached(left.reached.as_ref())?;
                 shorten(&mut left.reason);
             }
-            Message::Failed(failed) => shorten(&mut failed.reason),
+            Message::Failed(failed) => {
+                self.check_reached(failed.reached.as_ref())?;
+                shorten(&mut failed.reason);
+            }
+            Message::Contacted(contacted) => {
+                for attempt in &mut contacted.attempts {
+                    attempt.answered.truncate(MOST_ADDRESSES);
+                    shorten(&mut attempt.failure);
+                }
+            }
             Message::Leaving(leaving) => shorten(&mut leaving.reason),
             Message::Hello(_) | Message::Pong(_) => {}
         }

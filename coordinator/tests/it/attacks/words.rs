@@ -69,7 +69,12 @@ async fn reasons_are_kept_short_and_names_are_one_line() {
     let mut spare = FakeWorker::join(&honest.run, 2).await;
     let reason = "é".repeat(100_000);
     spare
-        .say(Word::Failed(Failed { generation: 1, reason: reason.clone(), ends_run: false }))
+        .say(Word::Failed(Failed {
+            generation: 1,
+            reason: reason.clone(),
+            ends_run: false,
+            reached: None,
+        }))
         .await;
     evicted(&mut spare).await;
     let mut spare = FakeWorker::join(&honest.run, 2).await;
@@ -139,7 +144,7 @@ async fn messages_that_are_too_large_are_refused() {
     within(intruder.client.get_status(request)).await.unwrap_err();
     let mut spare = FakeWorker::join(&honest.run, 2).await;
     let reason = "x".repeat(5 << 20);
-    spare.say(Word::Failed(Failed { generation: 1, reason, ends_run: true })).await;
+    spare.say(Word::Failed(Failed { generation: 1, reason, ends_run: true, reached: None })).await;
     assert!(!matches!(spare.order().await, Ok(Some(Order::Abort(_)))));
     honest.ends_well().await;
 }

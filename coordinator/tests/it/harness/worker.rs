@@ -55,6 +55,8 @@ pub fn hello(slot: u32) -> Hello {
         held: None,
         incarnation: 1000 + u64::from(slot),
         machine: String::new(),
+        listens_at: Vec::new(),
+        answer: 0,
     }
 }
 

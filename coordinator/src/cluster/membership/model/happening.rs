@@ -5,8 +5,9 @@ use std::time::Duration;
 use common::ids::Slot;
 use proptest::prelude::*;
 
-use super::super::event::{Event, Join, Report, SessionId};
+use super::super::event::{Event, SessionId};
 use super::super::tests::{SECOND, join};
+use super::super::worker::{Join, Report};
 use super::world::{Worker, World, identity};
 
 /// What happens next.
@@ -26,6 +27,12 @@ pub enum Happening {
     HalfStep(u32),
     /// A worker's exchanges break.
     Break(u32),
+    /// The way between two slots' machines is lost.
+    Cut(u32, u32),
+    /// All ways are open again.
+    Mend,
+    /// Everybody and the coordinator sleep for so many seconds.
+    Sleep(u8),
     Drain(u32),
     Scale(u32),
     /// A worker asks for a slot that is taken, and its holder answers or not.
@@ -45,6 +52,9 @@ pub fn happening() -> impl Strategy<Value = Happening> {
         6 => Just(Happening::Step),
         1 => slot.clone().prop_map(Happening::HalfStep),
         1 => slot.clone().prop_map(Happening::Break),
+        1 => (slot.clone(), slot.clone()).prop_map(|(one, other)| Happening::Cut(one, other)),
+        1 => Just(Happening::Mend),
+        1 => (3u8..60).prop_map(Happening::Sleep),
         1 => slot.clone().prop_map(Happening::Drain),
         1 => (1u32..6).prop_map(Happening::Scale),
         1 => (slot, any::<bool>()).prop_map(|(slot, answers)| Happening::Intrude(slot, answers)),
@@ -80,6 +90,19 @@ impl World {
                     self.leave(worker.session, true);
                 }
             }
+            Happening::Cut(one, other) => {
+                self.cut.insert((one.min(other), one.max(other)));
+            }
+            Happening::Mend => {
+                self.cut.clear();
+                self.try_all();
+            }
+            Happening::Sleep(seconds) => {
+                let slept = u32::from(seconds) * SECOND;
+                self.now += slept;
+                self.apply(Event::Woke { slept });
+                self.apply(Event::Tick);
+            }
             Happening::Drain(slot) => self.apply(Event::DrainRequested { slot: Slot(slot) }),
             Happening::Scale(workers) => self.apply(Event::ScaleRequested { workers }),
             Happening::Intrude(slot, answers) => self.intrude(slot, answers),
@@ -101,6 +124,16 @@ impl World {
         let whole =
             self.began.last() == Some(&generation) && members.len() == self.size_of_generation();
         if !whole || members.is_empty() {
+            return;
+        }
+        let is_cut = |one: &u32| members.iter().any(|other| self.is_cut(*one, *other));
+        if members.iter().any(is_cut) {
+            // Their exchanges break.
+            for slot in members {
+                if let Some(worker) = self.workers.get(&slot) {
+                    self.leave(worker.session, true);
+                }
+            }
             return;
         }
         let next = self.done + 1;
@@ -155,6 +188,7 @@ impl World {
 
     fn pass_a_second(&mut self, heard: u8) {
         self.now += SECOND;
+        self.try_all();
         let living: Vec<(u32, SessionId)> =
             self.workers.iter().map(|(slot, worker)| (*slot, worker.session)).collect();
         for (slot, session) in living {
@@ -167,6 +201,7 @@ impl World {
 
     /// All silent workers are gone or heard again; enough come: the run must go on.
     pub fn recover(&mut self) {
+        self.happen(Happening::Mend);
         for _ in 0..12 {
             self.pass_a_second(0xff);
         }

@@ -24,6 +24,7 @@ proptest! {
         workers in 1u32..5,
         fewer in 0u32..4,
         shards in 1u32..6,
+        listening in any::<bool>(),
         happenings in prop::collection::vec(happening(), 1..60),
     ) {
         let rules = Rules {
@@ -33,7 +34,7 @@ proptest! {
             max_generations: 1000,
             ..rules(workers)
         };
-        let mut world = World::new(rules);
+        let mut world = World::new(rules, listening);
         for happening in happenings {
             world.happen(happening);
         }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use common::ids::{Generation, Slot};
 
-use super::super::event::{
-    Begin, Decision, Event, Held, Identity, Join, Origin, Reached, SessionId,
-};
+use super::super::contacts::Attempt;
+use super::super::event::{Decision, Event, SessionId};
+use super::super::generation::{Begin, Origin};
 use super::super::rules::Rules;
 use super::super::state::{Membership, Past};
 use super::super::tests::join;
+use super::super::worker::{Held, Identity, Join, Reached};
 
 /// A worker process: what it holds and where it is.
 #[derive(Clone, Debug)]
@@ -35,6 +36,11 @@ pub struct World {
     pub ended: bool,
     /// Generations that began.
     pub began: Vec<Generation>,
+    /// Slots between which no way leads, the lesser first.
+    pub cut: BTreeSet<(u32, u32)>,
+    /// Whom each worker tries to reach; none where they do not say where they listen.
+    sought: BTreeMap<SessionId, Vec<SessionId>>,
+    listening: bool,
     /// A worker that waits for the slot it is given.
     pub placeless: Option<Worker>,
     /// What follows from decisions, and whether it is being worked off.
@@ -43,7 +49,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, listening: bool) -> Self {
         Self {
             membership: Membership::new(rules, Past::default()),
             now: Duration::ZERO,
@@ -53,6 +59,9 @@ impl World {
             generation: Generation(0),
             ended: false,
             began: Vec::new(),
+            cut: BTreeSet::new(),
+            sought: BTreeMap::new(),
+            listening,
             placeless: None,
             events: VecDeque::new(),
             busy: false,
@@ -65,7 +74,10 @@ impl World {
         if std::mem::replace(&mut self.busy, true) {
             return;
         }
+        let mut followed = 0;
         while let Some(event) = self.events.pop_front() {
+            followed += 1;
+            assert!(followed < 1000, "one event led to a thousand: {:?}", self.membership);
             for decision in self.membership.apply(self.now, event) {
                 assert!(!self.ended || matches!(decision, Decision::Refuse { .. }), "{decision:?}");
                 self.carry_out(decision);
@@ -95,7 +107,12 @@ impl World {
             }
             Decision::Admit { session, slot } => self.take_in(session, slot),
             Decision::End(_) => self.ended = true,
+            Decision::Contact { session, peers, .. } => {
+                self.sought.insert(session, peers.into_iter().map(|peer| peer.session).collect());
+                self.try_from(session);
+            }
             Decision::Ping { .. }
+            | Decision::SetAside { .. }
             | Decision::Abort { .. }
             | Decision::Lost(_)
             | Decision::Spawn { .. } => {}
@@ -108,6 +125,46 @@ impl World {
             let before = self.workers.insert(slot.0, worker);
             assert!(before.is_none(), "slot {slot} was given away");
         }
+    }
+
+    /// All try whom they seek.
+    pub fn try_all(&mut self) {
+        let trying: Vec<SessionId> = self.sought.keys().copied().collect();
+        for session in trying {
+            self.try_from(session);
+        }
+    }
+
+    /// A worker tries whom it seeks, and says what comes of it.
+    fn try_from(&mut self, session: SessionId) {
+        let Some(own) = self.slot_of(session) else { return };
+        let mut attempts = Vec::new();
+        for peer in self.sought.remove(&session).unwrap_or_default() {
+            let Some(slot) = self.slot_of(peer) else { continue };
+            let outcome = match self.is_cut(own, slot) {
+                true => Err("no route".to_string()),
+                false => Ok(vec![0]),
+            };
+            if outcome.is_err() {
+                self.sought.entry(session).or_default().push(peer);
+            }
+            attempts.push(Attempt { peer, outcome });
+        }
+        if !attempts.is_empty() {
+            self.apply(Event::Contacted { session, attempts });
+        }
+    }
+
+    pub fn is_cut(&self, one: u32, other: u32) -> bool {
+        self.cut.contains(&(one.min(other), one.max(other)))
+    }
+
+    fn identity(&self, process_id: u32) -> Identity {
+        let listens_at = match self.listening {
+            true => vec![([10, 0, 0, 1], process_id as u16).into()],
+            false => Vec::new(),
+        };
+        Identity { listens_at, ..identity(process_id) }
     }
 
     fn begin(&mut self, begin: &Begin) {
@@ -172,7 +229,7 @@ impl World {
         let worker = Worker { session, process, state: held, at_work: None };
         self.workers.insert(slot, worker);
         let mut join = join(self.sessions, slot);
-        join.identity = identity(process);
+        join.identity = self.identity(process);
         join.held = held.map(|(generation, step)| Held {
             run: "this run".to_string(),
             generation,
@@ -187,7 +244,7 @@ impl World {
         let (session, process) = (SessionId(self.sessions), 100_000 + self.sessions as u32);
         self.placeless = Some(Worker { session, process, state: None, at_work: None });
         let mut join = Join { slot: None, ..join(self.sessions, 0) };
-        join.identity = identity(process);
+        join.identity = self.identity(process);
         self.apply(Event::Joined(join));
         let is_refused = self.placeless.take().is_some();
         let Membership { members, limit, .. } = &self.membership;

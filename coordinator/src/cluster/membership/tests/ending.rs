@@ -34,15 +34,44 @@ fn a_member_lost_before_it_has_finished_is_replaced_by_one_that_has() {
 fn a_failure_that_every_worker_would_meet_ends_the_run() {
     let mut membership = started(2);
     let reason = "the loss is NaN".to_string();
-    let event = Event::Failed { session: SessionId(1), reason, ends_run: true };
+    let event = Event::Failed { session: SessionId(1), reason, ends_run: true, reached: None };
     let decisions = membership.apply(SECOND, event);
+    assert_eq!(outcome(&decisions), None, "the other has a state that is to be stored");
+    assert_eq!(halted(&decisions), [(0, true)]);
+    let decisions = leave(&mut membership, 0, 7);
+    let storing = begin(&decisions);
+    assert!(storing.only_stores);
+    assert_eq!(storing.members.len(), 1);
+    let decisions = finish(&mut membership, 0, true);
     assert!(failure(&decisions).contains("rank 1 on host-1 failed: the loss is NaN"));
-    assert_eq!(decisions.iter().filter(|d| matches!(d, Decision::Abort { .. })).count(), 2);
+    assert!(decisions.iter().any(|d| matches!(d, Decision::Abort { .. })));
 
     let mut membership = started(2);
     let reason = "out of memory".to_string();
-    let event = Event::Failed { session: SessionId(1), reason, ends_run: false };
+    let event = Event::Failed { session: SessionId(1), reason, ends_run: false, reached: None };
     assert_eq!(outcome(&membership.apply(SECOND, event)), None);
+}
+
+#[test]
+fn who_cannot_store_the_state_of_a_run_that_ends_leaves_it_to_another() {
+    let mut membership = started(3);
+    let reason = "the loss is NaN".to_string();
+    let diverged = |session| {
+        let (session, reason, reached) = (SessionId(session), reason.clone(), Some(at(7)));
+        Event::Failed { session, reason, ends_run: true, reached }
+    };
+    membership.apply(SECOND, diverged(0));
+    membership.apply(SECOND, diverged(1));
+    let decisions = membership.apply(SECOND, diverged(2));
+    assert_eq!(begin(&decisions).members[0].session, SessionId(0));
+    let decisions = end_session(&mut membership, 0);
+    assert_eq!(begin(&decisions).members[0].session, SessionId(1));
+    let late = SECOND + Timing::default().stop_timeout;
+    let report = Report::default();
+    membership.apply(late, Event::Heard { session: SessionId(1), report });
+    let decisions = membership.apply(late, Event::Tick);
+    let message = failure(&decisions);
+    assert!(message.contains("the loss is NaN") && message.contains("in time"), "{message}");
 }
 
 fn stop() -> Event {

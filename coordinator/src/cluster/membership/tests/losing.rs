@@ -95,12 +95,15 @@ fn silence_is_a_loss_after_twice_the_timeout() {
 fn too_many_losses_end_the_run_with_the_last_checkpoint() {
     let mut membership = started_with(Rules { max_generations: 1, ..rules(2) });
     let description = "the last checkpoint is epoch 2".to_string();
-    membership.apply(SECOND, Event::CheckpointStored { description });
+    membership.apply(SECOND, Event::CheckpointStored { description, step: 0 });
     end_session(&mut membership, 1);
     leave(&mut membership, 0, 3);
     joined(&mut membership, 5, 1);
     assert_eq!(membership.generation(), Generation(2));
     let decisions = end_session(&mut membership, 5);
+    assert_eq!(halted(&decisions), [(0, true)]);
+    assert!(begin(&leave(&mut membership, 0, 4)).only_stores);
+    let decisions = finish(&mut membership, 0, true);
     let message = failure(&decisions);
     for expected in ["rank 1 on host-1", "--max-generations allows 1", "checkpoint is epoch 2"] {
         assert!(message.contains(expected), "{expected} is missing in {message}");
@@ -141,7 +144,8 @@ fn nobody_waits_for_workers_that_have_said_that_they_end() {
     let mut membership = started(2);
     for session in [0, 1] {
         let reason = "out of memory".to_string();
-        let failed = Event::Failed { session: SessionId(session), reason, ends_run: false };
+        let failed =
+            Event::Failed { session: SessionId(session), reason, ends_run: false, reached: None };
         membership.apply(SECOND, failed);
     }
     joined(&mut membership, 5, 0);
@@ -154,7 +158,8 @@ fn workers_that_fail_again_and_again_without_a_step_end_the_run() {
     let mut membership = started(1);
     let fail = |membership: &mut Membership, session| {
         let reason = "out of memory".to_string();
-        let failed = Event::Failed { session: SessionId(session), reason, ends_run: false };
+        let failed =
+            Event::Failed { session: SessionId(session), reason, ends_run: false, reached: None };
         membership.apply(SECOND, failed)
     };
     for session in 0..3 {

@@ -13,6 +13,7 @@ mod joining;
 mod leaving;
 mod losing;
 mod placing;
+mod reaching;
 mod spawning;
 
 pub const SECOND: Duration = Duration::from_secs(1);
