@@ -85,6 +85,31 @@ impl Island {
     pub fn mend(&self) {
         assert!(ip(&["link", "set", &self.cable, "up"]));
     }
+
+    /// From now on only what goes to a port of the mainland, and comes from there, gets through; all else is dropped.
+    /// Whether that can be done here.
+    pub fn wall_off_but(&self, port: u16) -> bool {
+        let port = port.to_string();
+        let is_walled = self.filter("-I", "OUTPUT", "--dport", &port)
+            && self.filter("-I", "INPUT", "--sport", &port);
+        if !is_walled {
+            println!("skipped: packets cannot be filtered here (needs `iptables`)");
+        }
+        is_walled
+    }
+
+    /// Everything gets through again.
+    pub fn open_but(&self, port: u16) {
+        let port = port.to_string();
+        assert!(self.filter("-D", "OUTPUT", "--dport", &port));
+        assert!(self.filter("-D", "INPUT", "--sport", &port));
+    }
+
+    fn filter(&self, change: &str, chain: &str, end: &str, port: &str) -> bool {
+        let mut command = self.program("iptables");
+        command.args([change, chain, "-p", "tcp", "!", end, port, "-j", "DROP"]);
+        command.output().is_ok_and(|output| output.status.success())
+    }
 }
 
 impl Drop for Island {

@@ -1,5 +1,7 @@
 //! Losses of every kind in real runs: whatever dies, the files are those of the undisturbed run, byte for byte.
 
+mod outages;
+
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,10 +13,15 @@ use crate::harness::{Island, Launch, Results, Run, Wire, Worker, data, programs}
 
 /// Two epochs of twenty steps, in four logical shards.
 fn launch(root: &Path) -> Launch {
+    barely(root).with(&["--min-workers", "1", "--checkpoint-every", "7"])
+}
+
+/// The same where all workers are needed, and no checkpoint is stored before an epoch ends.
+fn barely(root: &Path) -> Launch {
     Launch::new(root)
         .with(&["--dataset", data::mnist(), "--train-samples", "400", "--test-samples", "50"])
         .with(&["--batch-size", "20", "--epochs", "2", "--log-every", "1", "--logical-shards", "4"])
-        .with(&["--threads", "1", "--min-workers", "1", "--checkpoint-every", "7"])
+        .with(&["--threads", "1"])
 }
 
 /// What the run leaves that nothing disturbs. Made once.
@@ -23,9 +30,13 @@ static UNDISTURBED: LazyLock<Left> =
 
 /// To be disturbed.
 fn disturbed(root: &Path) -> Launch {
+    to_be_disturbed(launch(root))
+}
+
+fn to_be_disturbed(launch: Launch) -> Launch {
     // Before it is this test's turn to run something: the other run needs one, too.
     LazyLock::force(&UNDISTURBED);
-    launch(root)
+    launch
 }
 
 /// What a disturbed run has left is what the undisturbed one has, and its ledger proves that nothing is missing.
