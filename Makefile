@@ -26,7 +26,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos fuzz cluster cluster-test lint bench bench-coordinator bench-gpu bench-recovery \
-	results soak build libtorch libtorch-cuda cuda clean
+	bench-outages results soak build libtorch libtorch-cuda cuda clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -69,6 +69,9 @@ results: build $(BENCH_READY) ## the full run and five claims about its recipe, 
 
 bench-recovery: build ## measure how fast a run goes on after a loss, over 140 losses (10 minutes)
 	python3 worker/benches/recovery.py --programs $(PROGRAMS) $(BENCH_FLAGS)
+
+bench-outages: build ## measure what a network costs a run though nobody dies (10 minutes; root, ip, iptables)
+	python3 worker/benches/outages.py --programs $(PROGRAMS) $(BENCH_FLAGS)
 
 soak: build ## 200 random faults over one run: equal files, clean audit, no leak (15 minutes)
 	python3 worker/benches/soak.py --programs $(PROGRAMS) $(SOAK_FLAGS)

@@ -50,7 +50,7 @@ class Lines:
 class Run:
     """A coordinator with its workers, on the CPU where nothing else is said. Left, all its processes are killed."""
 
-    def __init__(self, programs, directory, flags, device="cpu", resume=False, **variables):
+    def __init__(self, programs, directory, flags, device="cpu", resume=False, host="127.0.0.1", **variables):
         self.programs = programs
         self.program = str(programs / "coordinator")
         self.directory = directory
@@ -59,6 +59,7 @@ class Run:
         self.events = Lines(directory / "events.jsonl")
         self.happened = []
         self.worker = None
+        self.listen = f"{host}:0"
         self._start("--resume" if resume else "--run-dir", directory, *flags)
 
     def __enter__(self):
@@ -68,7 +69,7 @@ class Run:
         self.kill_everything()
 
     def _start(self, *flags):
-        self.process = self._launch([self.program, "--listen", "127.0.0.1:0", *map(str, flags)], ".printed")
+        self.process = self._launch([self.program, "--listen", self.listen, *map(str, flags)], ".printed")
 
     def _launch(self, command, suffix):
         with self.directory.with_suffix(suffix).open("a") as printed:
@@ -79,14 +80,18 @@ class Run:
 
     def start_worker(self, *flags):
         """One worker, where the coordinator starts none (no --spawn): its failure is the run's, at once."""
+        self.worker = self.join_worker("--rank", "0", *flags)
+
+    def join_worker(self, *flags, within=lambda *command: command):
+        """A worker beside others, where the coordinator starts none; `within` makes its command line another's."""
 
         def probe():
             self.poll()
             return self.url
 
         url = self.wait_for("the coordinator to listen", probe)
-        command = [str(self.programs / "worker"), "--rank", "0", "--coordinator", url, *flags]
-        self.worker = self._launch(command, ".worker")
+        command = within(str(self.programs / "worker"), "--coordinator", url, *flags)
+        return self._launch(list(command), ".worker")
 
     def replace_coordinator(self):
         """Kills the coordinator alone and starts it again; returns the moment of the kill."""
