@@ -72,14 +72,26 @@ async fn one_loss_too_many_ends_the_run_on_every_side_with_its_rank_and_the_last
     first.checkpoint(&["last"], [0, 7, 7]).await.unwrap();
     let begin = Instant::now();
     drop(second);
+    store_at_the_end(&mut first, 8).await;
     let reason = first.aborted().await;
     let printed = failure(run).await;
     assert!(begin.elapsed() < Duration::from_secs(10));
     for message in [reason, printed] {
         assert!(message.contains("rank 1 on host-1"), "{message}");
         assert!(message.contains("--max-generations allows 0"), "{message}");
-        assert!(message.contains("checkpoints/last.safetensors (epoch 0, step 7)"), "{message}");
+        assert!(message.contains("checkpoints/last.safetensors (epoch 0, step 8)"), "{message}");
     }
+}
+
+/// A run that ends by a failure asks a worker for the state that it has, which is then the last checkpoint.
+async fn store_at_the_end(worker: &mut FakeWorker, step: u64) {
+    let (reason, at_once) = worker.halted().await;
+    assert!(reason.starts_with("the run ends: ") && at_once, "{reason}");
+    worker.leave(1, step).await;
+    let start = worker.start().await;
+    assert_eq!((start.generation, start.world_size, start.only_store), (2, 1, true));
+    worker.checkpoint_in(2, &["last"], [0, step, step]).await.unwrap();
+    worker.finish_in(2, true, step).await;
 }
 
 #[tokio::test]
@@ -88,12 +100,12 @@ async fn a_failure_that_all_would_meet_ends_the_run() {
     let (run, mut first, mut second) = two(&folder).await;
     let reason = "the loss is NaN at step 3".to_string();
     second.say(Word::Failed(Failed { generation: 1, reason, ends_run: true, reached: None })).await;
-    for worker in [&mut first, &mut second] {
-        assert!(worker.aborted().await.contains("NaN at step 3"));
-    }
+    assert!(second.aborted().await.contains("NaN at step 3"));
+    store_at_the_end(&mut first, 2).await;
+    assert!(first.aborted().await.contains("NaN at step 3"));
     let message = failure(run).await;
     assert!(message.starts_with("rank 1 on host-1 failed: the loss is NaN at step 3"), "{message}");
-    assert!(message.contains("no checkpoint was stored yet"), "{message}");
+    assert!(message.contains("checkpoints/last.safetensors (epoch 0, step 2)"), "{message}");
 }
 
 #[tokio::test]

@@ -83,12 +83,21 @@ impl Caller {
         stems: &[&str],
         position: [u64; 3],
     ) -> Result<(), ServiceError> {
+        self.checkpoint_in(1, stems, position).await
+    }
+
+    pub async fn checkpoint_in(
+        &mut self,
+        generation: u64,
+        stems: &[&str],
+        position: [u64; 3],
+    ) -> Result<(), ServiceError> {
         let (model, resume) = checkpoint_files(position);
         let paths = |suffix| stems.iter().map(move |stem| format!("checkpoints/{stem}{suffix}"));
         for (suffix, content) in [(".resume.safetensors", &resume), (".safetensors", &model)] {
             let paths: Vec<String> = paths(suffix).collect();
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-            self.put(&paths, content).await?;
+            self.put_as(generation, &paths, content, content.len() as u64).await?;
         }
         Ok(())
     }
