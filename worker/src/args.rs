@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use common::access::Access;
 use common::ids::Slot;
+use engine::Instructions;
 use tch::Device;
 use tonic::transport::Uri;
 
@@ -37,6 +38,9 @@ struct RawArgs {
     /// Whose kernels compute; tensors: libtorch's own on a CPU too, for comparisons with a GPU
     #[arg(long, env = "CONCENTRIC_ENGINE", value_enum, default_value_t = EngineChoice::Auto)]
     engine: EngineChoice,
+    /// A CPU's instructions, avx512, avx2 or plain; the bits are the same [default: the fastest there are]
+    #[arg(long, env = "CONCENTRIC_INSTRUCTIONS", value_name = "NAME", hide = true)]
+    instructions: Option<Instructions>,
     /// Whether a GPU replays its steps as recorded graphs; the bits are the same
     #[arg(long, env = "CONCENTRIC_CUDA_GRAPH", value_enum, default_value_t = GraphChoice::Auto)]
     cuda_graph: GraphChoice,
@@ -87,6 +91,8 @@ pub struct WorkerArgs {
     pub placement: Placement,
     /// Why this worker computes on the CPU, where nobody has asked for that.
     pub no_gpu: Option<String>,
+    /// What a CPU computes with.
+    pub instructions: Instructions,
     /// What records steps.
     pub graphs: Graphs,
     /// What carries the sums.
@@ -179,6 +185,7 @@ impl WorkerArgs {
             advertise: raw.advertise.filter(|host| !host.is_empty()),
             connect_timeout,
             coordinator_timeout,
+            instructions: raw.instructions.unwrap_or_else(Instructions::detect),
             parallel: raw.parallel,
             cpu_bind: raw.cpu_bind,
             access: raw.access,

@@ -12,7 +12,7 @@
 //! - [`state`]: what a step changes, and how it is kept;
 //! - [`results`]: what an epoch leaves behind, and how it is drawn;
 //! - [`fault`]: where tests end a worker;
-//! - [`bridge`]: the only `unsafe` code, to libtorch's C++.
+//! - [`bridge`]: the worker's only `unsafe` code, to libtorch's C++.
 //!
 //! Each is a wing with a tour of its own. They call in one direction, `session` → `trainer` → `accelerator` → `results`,
 //! `state` → `network` → `reduction`, `link` → `collective` → `mathematics`, `machine` → `bridge`, never back up.

@@ -3,11 +3,11 @@
 use tch::{Kind, Tensor};
 
 use super::copy::numbers;
+use super::linear::{self, flatten};
 use super::norm::{Activation, NormParameters, Statistics};
 use super::requests::Accelerator;
 use super::shard::{convolution, evaluated, images};
-use crate::network::layers::flatten;
-use crate::network::{ComputeError, Weights, linear};
+use crate::network::{ComputeError, Weights};
 use crate::results::evaluate::Part;
 use crate::state::State;
 

@@ -10,7 +10,7 @@
 //! - [`numbers`]: what a step is told and what it tells;
 //! - [`recorded`]: steps that are recorded once and replayed;
 //! - `step`: what a step does;
-//! - [`pass`], [`shard`], [`norm`], [`losses`]: the network and its losses;
+//! - [`pass`], [`shard`], [`norm`], `linear`, [`losses`]: the network and its losses;
 //! - [`mod@commit`]: the next copy of the state;
 //! - [`evaluate`]: the test set.
 //!
@@ -20,6 +20,7 @@
 pub mod commit;
 pub mod copy;
 pub mod evaluate;
+mod linear;
 pub mod losses;
 pub mod norm;
 pub mod numbers;

@@ -7,12 +7,13 @@
 use common::architecture::{ConvolutionLayer, IMAGE_SIDE};
 use tch::{Device, Kind, Tensor};
 
+use super::linear::{self, flatten, unflatten};
 use super::losses::{self, HeadPart, LossContext};
 use super::norm::{Activation, InputGradient, per_channel};
 use crate::bridge::{self, convolution_backward};
-use crate::network::layers::{PADDING, flatten, unflatten};
+use crate::network::layers::PADDING;
 use crate::network::layout::Layout;
-use crate::network::{ComputeError, Weights, linear};
+use crate::network::{ComputeError, Weights};
 
 /// Height and width, the dimensions besides channels that a layer's sums run over.
 const POSITIONS: [i64; 3] = [0, 2, 3];

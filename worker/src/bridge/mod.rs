@@ -1,4 +1,4 @@
-//! The border to libtorch's C++, where tch does not reach. The only place with `unsafe` code.
+//! The border to libtorch's C++, where tch does not reach. The worker's only place with `unsafe` code.
 //!
 //! - [`slices`]: a CPU tensor's memory as a slice;
 //! - [`convolution`]: the backward pass of a convolution;

@@ -16,6 +16,11 @@ impl<T> Shared<T> {
         Self(value)
     }
 
+    /// The value, to be changed: it is not shared meanwhile.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+
     /// The value, to be read only.
     pub fn get(&self) -> &T {
         &self.0

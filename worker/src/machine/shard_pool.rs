@@ -1,8 +1,8 @@
 //! Runs the logical shards a rank owns side by side on its cores.
 //!
-//! Which thread computes which shard does not matter to the result: a shard's kernels run on one thread at a time, each
-//! with the same number of threads inside.
+//! Which thread computes which shard, and with how many others, does not matter to the result.
 
+use engine::Threads;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -29,6 +29,16 @@ impl ShardPool {
         Ok(Self { threads })
     }
 
+    /// What each of so many shards may use that are computed side by side.
+    pub fn share(&self, shards: usize) -> Share {
+        Share { threads: (self.threads.current_num_threads() / shards.max(1)).max(1) }
+    }
+
+    /// Calls `work` on the pool, where it can be divided further.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(work)
+    }
+
     /// Applies `compute` to every item, in parallel; the results in the items' order.
     ///
     /// # Errors
@@ -45,5 +55,21 @@ impl ShardPool {
     {
         let compute = &compute;
         self.threads.install(|| items.par_iter_mut().with_max_len(1).map(compute).collect())
+    }
+}
+
+/// A part of a pool's threads, for work that is done on the pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    threads: usize,
+}
+
+impl Threads for Share {
+    fn count(&self) -> usize {
+        self.threads
+    }
+
+    fn each(&self, parts: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..parts).into_par_iter().with_max_len(1).for_each(work);
     }
 }

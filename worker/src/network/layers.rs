@@ -4,15 +4,17 @@
 //! fused passes take and the convolutions are fastest with.
 
 use common::architecture::{ConvolutionLayer, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::alone_at_first::alone_at_first;
 use super::error::ComputeError;
+use super::prepared::Prepared;
+use super::products::Means;
 use crate::bridge::{self, InputGradient, with_slice, with_slice_mut};
 use crate::mathematics::kernels::activation::{
     normalise_activate_and_pool, normalise_and_activate,
 };
-use crate::mathematics::kernels::{Activation, Convolution, Extent, Float};
+use crate::mathematics::kernels::{Activation, Extent, Float};
 
 /// Zeros around a convolution's input, which keep its height and width.
 pub const PADDING: i64 = KERNEL_SIDE as i64 / 2;
@@ -30,80 +32,86 @@ pub fn images<T: Float>(pixels: &[u8], table: &[T; 256]) -> Result<Tensor, Compu
     Ok(channels_first_view(&images))
 }
 
-/// A layer's convolution of an input in the kernel's numbers; its output in the passes' numbers and memory order.
+/// A layer's convolution of an input, in the passes' numbers and memory order.
 ///
 /// # Errors
 /// What libtorch says; memory ran out.
-pub fn convolution<T: Float>(input: &Tensor, kernel: &Tensor) -> Result<Tensor, ComputeError> {
-    if kernel.kind() == Kind::Double {
-        return own_convolution(input, kernel);
-    }
+pub fn convolution<T: Float>(
+    input: &Tensor,
+    layer: usize,
+    Prepared { weights, products }: &Prepared,
+    means: &mut Means<'_>,
+) -> Result<Tensor, ComputeError> {
+    let Some(product) = products.convolutions.get(layer) else {
+        return rounded_convolution::<T>(input, &weights.convolutions[layer]);
+    };
+    let shape = product.layer.shape();
+    let size = [shape.output_height(), shape.output_width(), shape.outputs].map(|it| it as i64);
+    let size = [input.size()[0], size[0], size[1], size[2]];
+    let mut output = Tensor::f_empty(size, (T::KIND, Device::Cpu))?;
+    with_slice(input, |input: &[T]| {
+        with_slice_mut(&mut output, |output: &mut [T]| product.forward(input, output, means))
+    })??;
+    Ok(channels_first_view(&output))
+}
+
+/// By libtorch, in fewer bits than the passes'.
+fn rounded_convolution<T: Float>(input: &Tensor, kernel: &Tensor) -> Result<Tensor, ComputeError> {
     let padding = [PADDING, PADDING];
-    let output = alone_at_first("forward", [input, kernel], || {
+    let input = input.f_to_kind(kernel.kind())?;
+    let output = alone_at_first("forward", [&input, kernel], || {
         input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)
     })?;
     channels_last(output.f_to_kind(T::KIND)?)
 }
 
-/// libtorch's own in 64 bits unfolds the whole batch into memory, and takes three to five times as long.
-fn own_convolution(input: &Tensor, kernel: &Tensor) -> Result<Tensor, ComputeError> {
-    let shape = shape_of(input, kernel);
-    let side = shape.input.side as i64;
-    let size = [input.size()[0], side, side, shape.outputs as i64];
-    let mut output = Tensor::f_empty(size, (Kind::Double, Device::Cpu))?;
-    with_slice(input, |input: &[f64]| {
-        with_slice(kernel, |kernel: &[f64]| {
-            with_slice_mut(&mut output, |output: &mut [f64]| shape.forward(input, kernel, output))
-        })
-    })???;
-    Ok(channels_first_view(&output))
-}
-
-/// The gradients of [`convolution`], given that of its output in the kernel's numbers and memory order: (of the input if
-/// needed, of the kernel).
+/// The gradients of [`convolution`], given that of its output, `[images, height, width, outputs]`: the kernel's is written
+/// into the flat `to_parameters`, the input's returned where it is needed.
 ///
 /// # Errors
 /// What libtorch says; memory ran out.
-pub fn convolution_backward(
-    gradient: &Tensor,
-    input: &Tensor,
-    kernel: &Tensor,
-    need: InputGradient,
-) -> Result<(Option<Tensor>, Tensor), ComputeError> {
-    if kernel.kind() != Kind::Double {
-        return Ok(alone_at_first("backward", [input, kernel], || {
-            bridge::convolution_backward(gradient, input, kernel, PADDING, need)
-        })?);
-    }
-    let shape = shape_of(input, kernel);
-    let mut to_kernel = kernel.f_permute([0, 2, 3, 1])?.f_empty_like()?;
+pub fn convolution_backward<T: Float>(
+    (gradient, input): (&Tensor, &Tensor),
+    layer: usize,
+    Prepared { weights, products }: &Prepared,
+    to_parameters: &mut Tensor,
+    means: &mut Means<'_>,
+) -> Result<Option<Tensor>, ComputeError> {
+    let need = if layer == 0 { InputGradient::Skipped } else { InputGradient::Needed };
+    let entry = weights.layout.convolutions[layer];
+    let Some(product) = products.convolutions.get(layer) else {
+        let kernel = &weights.convolutions[layer];
+        let gradient = channels_first_view(gradient).f_to_kind(kernel.kind())?;
+        let input = input.f_to_kind(kernel.kind())?;
+        let (to_input, to_kernel) = alone_at_first("backward", [&input, kernel], || {
+            bridge::convolution_backward(&gradient, &input, kernel, PADDING, need)
+        })?;
+        weights.layout.view(to_parameters, entry).f_copy_(&to_kernel)?;
+        let to_input = to_input.map(|to_input| channels_last(to_input.f_to_kind(T::KIND)?));
+        return to_input.transpose();
+    };
     let mut to_input = match need {
         InputGradient::Needed => Some(input.f_permute([0, 2, 3, 1])?.f_empty_like()?),
         InputGradient::Skipped => None,
     };
-    with_slice(gradient, |gradient: &[f64]| {
-        with_slice(input, |input: &[f64]| {
-            with_slice_mut(&mut to_kernel, |to_kernel: &mut [f64]| {
-                shape.kernel_gradient(input, gradient, to_kernel);
+    with_slice(gradient, |gradient: &[T]| {
+        with_slice(input, |input: &[T]| {
+            with_slice_mut(to_parameters, |to_parameters: &mut [T]| {
+                let to_kernel = &mut to_parameters[weights.layout.range(entry)];
+                let mut back = |to_input: Option<&mut [T]>| {
+                    product.backward((gradient, input), to_kernel, to_input, means);
+                };
+                match &mut to_input {
+                    Some(to_input) => with_slice_mut(to_input, |it: &mut [T]| back(Some(it))),
+                    None => {
+                        back(None);
+                        Ok(())
+                    }
+                }
             })
-        })??;
-        let Some(to_input) = &mut to_input else { return Ok(()) };
-        with_slice(kernel, |kernel: &[f64]| {
-            with_slice_mut(to_input, |to_input: &mut [f64]| {
-                shape.backward(gradient, kernel, to_input);
-            })
-        })?
-    })??;
-    let to_input = to_input.map(|to_input| channels_first_view(&to_input));
-    Ok((to_input, channels_first_view(&to_kernel)))
-}
-
-/// Of an input `[images, inputs, side, side]` and a kernel `[outputs, inputs, 5, 5]`, both with channels as the fastest
-/// dimension in memory, as [`Layout::view`](super::layout::Layout::view) has them.
-fn shape_of(input: &Tensor, kernel: &Tensor) -> Convolution {
-    let [images, channels, side] = [0, 1, 2].map(|axis| input.size()[axis] as usize);
-    let outputs = kernel.size()[0] as usize;
-    Convolution { input: Extent { images, side, channels }, outputs, kernel: KERNEL_SIDE }
+        })
+    })????;
+    Ok(to_input.map(|to_input| channels_first_view(&to_input)))
 }
 
 /// A layer's BatchNorm, PReLU and pool of a convolution's output.
@@ -130,13 +138,15 @@ pub fn activated<T: Float>(
 }
 
 /// `[images, channels, height, width]` as `[images, channels·height·width]`, the order the linear layer was given.
-pub fn flatten(pooled: &Tensor) -> Result<Tensor, ComputeError> {
-    Ok(pooled.f_contiguous()?.f_flatten(1, -1)?)
+pub fn flatten<T: Float>(pooled: &Tensor) -> Result<Vec<T>, ComputeError> {
+    Ok(with_slice(&pooled.f_contiguous()?, |numbers: &[T]| numbers.to_vec())?)
 }
 
 /// The gradient of what [`flatten`] made, in the shape and memory order of what it was made of.
-pub fn unflatten(gradient: &Tensor, like: &Tensor) -> Result<Tensor, ComputeError> {
-    channels_last(gradient.f_view(&like.size()[..])?)
+pub fn unflatten<T: Float>(gradient: &[T], like: &Tensor) -> Result<Tensor, ComputeError> {
+    let mut unflattened = Tensor::f_empty(&like.size()[..], (T::KIND, Device::Cpu))?;
+    with_slice_mut(&mut unflattened, |numbers: &mut [T]| numbers.copy_from_slice(gradient))?;
+    channels_last(unflattened)
 }
 
 /// `[images, height, width, channels]` seen as `[images, channels, height, width]`, memory unchanged.
@@ -154,43 +164,4 @@ pub fn channels_last(tensor: Tensor) -> Result<Tensor, ComputeError> {
 pub fn in_64_bits<T: Float>(tensor: &Tensor) -> Result<Vec<f64>, ComputeError> {
     let tensor = tensor.f_contiguous()?;
     Ok(with_slice(&tensor, |values: &[T]| values.iter().map(|value| value.to_f64()).collect())?)
-}
-
-/// A small tensor of these numbers, in the shape of `like`.
-pub fn from_64_bits<T: Float>(values: &[f64], like: &Tensor) -> Result<Tensor, ComputeError> {
-    Ok(Tensor::from_slice(values).f_to_kind(T::KIND)?.f_view(&like.size()[..])?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn random(size: [i64; 4]) -> Tensor {
-        channels_last(Tensor::randn(size, (Kind::Double, Device::Cpu))).unwrap()
-    }
-
-    #[test]
-    fn float64_is_convolved_as_libtorch_does_it() {
-        for (images, inputs, outputs, side) in [(3, 1, 32, 28), (1, 32, 64, 14), (2, 64, 32, 7)] {
-            let input = random([images, inputs, side, side]);
-            let kernel = random([outputs, inputs, KERNEL_SIDE as i64, KERNEL_SIDE as i64]);
-            let upstream = random([images, outputs, side, side]);
-            let close =
-                |found: &Tensor, expected: &Tensor| found.allclose(expected, 1e-11, 1e-11, false);
-            let padding = [PADDING, PADDING];
-            let expected = input.conv2d(&kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1);
-            assert!(close(&convolution::<f64>(&input, &kernel).unwrap(), &expected));
-            // The first layer's input is the data itself.
-            let need = if inputs == 1 { InputGradient::Skipped } else { InputGradient::Needed };
-            let (to_input, to_kernel) =
-                convolution_backward(&upstream, &input, &kernel, need).unwrap();
-            let expected =
-                bridge::convolution_backward(&upstream, &input, &kernel, PADDING, need).unwrap();
-            assert!(close(&to_kernel, &expected.1), "{inputs} to {outputs}");
-            assert_eq!(to_input.is_some(), expected.0.is_some());
-            if let (Some(found), Some(expected)) = (to_input, expected.0) {
-                assert!(close(&found, &expected), "{inputs} to {outputs}");
-            }
-        }
-    }
 }

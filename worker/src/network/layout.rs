@@ -146,6 +146,12 @@ impl Layout {
         self.buckets.last().map_or(0, |(_, range)| range.end)
     }
 
+    /// Where the parameter at `index` lies in a flat vector.
+    pub fn range(&self, index: usize) -> Range<usize> {
+        let Entry { offset, length, .. } = self.entries[index];
+        offset..offset + length
+    }
+
     /// The parameter at `index` as a view of a flat vector, in its state-dict shape.
     pub fn view(&self, flat: &Tensor, index: usize) -> Tensor {
         let entry = &self.entries[index];

@@ -1,98 +1,156 @@
 //! The linear layers of one logical shard, forward and back: the hidden ones where the network has some, each with its
 //! PReLU, then `features` and `output`.
 //!
-//! Nothing here looks at the whole batch. Both engines call it, in training and in evaluation, so the layers are
-//! libtorch's own in either.
+//! Training and evaluation call it. Nothing here looks at the whole batch. Products are the engine's; sums over samples are
+//! taken in their order in 64 bits and rounded once.
 
 use tch::Tensor;
 
 use super::error::ComputeError;
-use super::weights::{HiddenWeights, Weights};
+use super::layout::HiddenEntries;
+use super::prepared::Prepared;
+use super::products::{Means, Product};
+use super::weights::HiddenWeights;
+use crate::bridge::with_slice;
+use crate::mathematics::kernels::Float;
 
 /// What the layers leave of their way forward.
-pub struct Forward {
-    hidden: Vec<Trace>,
+pub struct Forward<T> {
+    hidden: Vec<Trace<T>>,
     /// What `features` is given, `[samples, flattened]`.
-    flattened: Tensor,
+    flattened: Vec<T>,
     /// `[samples, feature_dim]`.
-    pub features: Tensor,
+    pub features: Vec<T>,
     /// `[samples, classes]`.
-    pub scores: Tensor,
+    pub scores: Vec<T>,
 }
 
 /// What a hidden layer keeps.
-struct Trace {
+struct Trace<T> {
     /// `[samples, inputs]`.
-    input: Tensor,
+    input: Vec<T>,
     /// Before PReLU, `[samples, outputs]`.
-    u: Tensor,
+    u: Vec<T>,
 }
 
 /// Runs the layers on `[samples, numbers]`.
 ///
 /// # Errors
-/// What libtorch says.
-pub fn forward(weights: &Weights, input: Tensor) -> Result<Forward, ComputeError> {
-    let mut hidden = Vec::with_capacity(weights.hidden.len());
+/// A parameter is not of this precision.
+pub fn forward<T: Float>(
+    Prepared { weights, products }: &Prepared,
+    input: Vec<T>,
+    means: &mut Means<'_>,
+) -> Result<Forward<T>, ComputeError> {
+    let mut hidden = Vec::with_capacity(products.hidden.len());
     let mut flowing = input;
-    for HiddenWeights { weight, bias, slope } in &weights.hidden {
-        let u = flowing.f_linear(weight, Some(bias))?;
-        let y = u.f_internal_prelu_kernel(slope)?;
+    for (product, HiddenWeights { bias, slope, .. }) in products.hidden.iter().zip(&weights.hidden)
+    {
+        let u = product_and_bias(product, &flowing, bias, means)?;
+        let slope = only::<T>(slope)?;
+        let y = u.iter().map(|u| if *u > T::ZERO { *u } else { slope * *u }).collect();
         hidden.push(Trace { input: std::mem::replace(&mut flowing, y), u });
     }
-    let [feature_weight, feature_bias, output_weight, output_bias] = &weights.heads;
-    let features = flowing.f_linear(feature_weight, Some(feature_bias))?;
-    let scores = features.f_linear(output_weight, Some(output_bias))?;
+    let [_, feature_bias, _, output_bias] = &weights.heads;
+    let [feature, output] = &products.heads;
+    let features = product_and_bias(feature, &flowing, feature_bias, means)?;
+    let scores = product_and_bias(output, &features, output_bias, means)?;
     Ok(Forward { hidden, flattened: flowing, features, scores })
 }
 
-impl Forward {
+impl<T: Float> Forward<T> {
     /// Runs the layers back, given ∂L/∂score and what the center loss adds to ∂L/∂feature: writes the gradients of their
     /// parameters into the flat `gradient`. Returns that of the layers' input, unless it is the data itself.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// A parameter is not of this precision.
     pub fn backward(
         self,
-        weights: &Weights,
-        (to_scores, center): (&Tensor, Option<&Tensor>),
-        gradient: &Tensor,
-    ) -> Result<Option<Tensor>, ComputeError> {
+        Prepared { weights, products }: &Prepared,
+        (to_scores, center): (&[T], Option<&[T]>),
+        gradient: &mut [T],
+        means: &mut Means<'_>,
+    ) -> Result<Option<Vec<T>>, ComputeError> {
         let layout = &weights.layout;
-        let kind = to_scores.kind();
-        let write = |index: usize, values: &Tensor| -> Result<(), ComputeError> {
-            Ok(layout.view(gradient, index).f_copy_(values)?)
+        let [feature, output] = &products.heads;
+        let [feature_weight, feature_bias, output_weight, output_bias] = layout.heads;
+        let mut back = |product: &Product,
+                        flow: (&[T], &[T]),
+                        (weight, bias): (usize, usize),
+                        to_input: Option<&mut [T]>| {
+            sum_rows(flow.0, &mut gradient[layout.range(bias)]);
+            product.backward(flow, &mut gradient[layout.range(weight)], to_input, means);
         };
-        let sum_of_rows = |values: &Tensor| values.f_sum_dim_intlist(0i64, false, kind);
-        let [feature_weight, _, output_weight, _] = &weights.heads;
-        let mut to_features = to_scores.f_matmul(output_weight)?;
-        if let Some(center) = center {
-            to_features = to_features.f_add(center)?;
+        let zeros = |like: &[T]| vec![T::ZERO; like.len()];
+        let mut to_features = zeros(&self.features);
+        let of_scores = (to_scores, &self.features[..]);
+        back(output, of_scores, (output_weight, output_bias), Some(&mut to_features[..]));
+        for (to_feature, center) in to_features.iter_mut().zip(center.unwrap_or_default()) {
+            *to_feature = *to_feature + *center;
         }
-        let heads = [
-            to_features.tr().f_matmul(&self.flattened)?,
-            sum_of_rows(&to_features)?,
-            to_scores.tr().f_matmul(&self.features)?,
-            sum_of_rows(to_scores)?,
-        ];
-        for (index, values) in layout.heads.into_iter().zip(&heads) {
-            write(index, values)?;
-        }
-        let is_data = |layer: usize| layer == 0 && layout.architecture().convolutions.is_empty();
-        let mut upstream = (feature_weight, to_features);
+        let of_features = (&to_features[..], &self.flattened[..]);
+        let mut upstream = zeros(&self.flattened);
+        back(feature, of_features, (feature_weight, feature_bias), Some(&mut upstream[..]));
+        let is_data = layout.architecture().convolutions.is_empty();
+        let mut to_slopes = Vec::with_capacity(self.hidden.len());
         for (layer, Trace { input, u }) in self.hidden.into_iter().enumerate().rev() {
-            let to_y = upstream.1.f_matmul(upstream.0)?;
-            let HiddenWeights { weight, slope, .. } = &weights.hidden[layer];
-            let (to_u, to_slope) = u.f_internal_prelu_kernel_backward(&to_y, slope)?;
-            let entries = layout.hidden[layer];
-            write(entries.weight, &to_u.tr().f_matmul(&input)?)?;
-            write(entries.bias, &sum_of_rows(&to_u)?)?;
-            write(entries.slope, &to_slope.f_sum(kind)?.f_view([1])?)?;
-            if is_data(layer) {
-                return Ok(None);
-            }
-            upstream = (weight, to_u);
+            let HiddenEntries { weight, bias, slope } = layout.hidden[layer];
+            let value = only::<T>(&weights.hidden[layer].slope)?;
+            to_slopes.push((slope, through_activation(&u, value, &mut upstream)));
+            let is_needed = layer > 0 || !is_data;
+            let mut to_input = if is_needed { zeros(&input) } else { Vec::new() };
+            let wanted = is_needed.then_some(&mut to_input[..]);
+            back(&products.hidden[layer], (&upstream, &input), (weight, bias), wanted);
+            upstream = to_input;
         }
-        Ok(Some(upstream.1.f_matmul(upstream.0)?))
+        for (slope, to_slope) in to_slopes {
+            gradient[layout.range(slope)].fill(to_slope);
+        }
+        Ok((!is_data).then_some(upstream))
     }
+}
+
+/// Makes ∂L/∂y of a PReLU ∂L/∂u; ∂L/∂slope.
+fn through_activation<T: Float>(u: &[T], slope: T, upstream: &mut [T]) -> T {
+    let mut to_slope = 0.0;
+    for (u, gradient) in u.iter().zip(upstream) {
+        if *u > T::ZERO {
+            continue;
+        }
+        to_slope += gradient.to_f64() * u.to_f64();
+        *gradient = slope * *gradient;
+    }
+    T::from_f64(to_slope)
+}
+
+/// input · weightᵀ + bias.
+fn product_and_bias<T: Float>(
+    product: &Product,
+    input: &[T],
+    bias: &Tensor,
+    means: &mut Means<'_>,
+) -> Result<Vec<T>, ComputeError> {
+    let shape = product.layer.shape();
+    let mut output = vec![T::ZERO; input.len() / shape.inputs * shape.outputs];
+    product.forward(input, &mut output, means);
+    with_slice(bias, |bias: &[T]| {
+        for row in output.chunks_exact_mut(bias.len()) {
+            row.iter_mut().zip(bias).for_each(|(number, bias)| *number = *number + *bias);
+        }
+    })?;
+    Ok(output)
+}
+
+/// The sum over samples of `[samples, numbers]`.
+fn sum_rows<T: Float>(values: &[T], sums: &mut [T]) {
+    let width = sums.len();
+    for (column, sum) in sums.iter_mut().enumerate() {
+        let rows = values.iter().skip(column).step_by(width);
+        *sum = T::from_f64(rows.map(|value| value.to_f64()).sum());
+    }
+}
+
+/// A parameter of one number.
+fn only<T: Float>(parameter: &Tensor) -> Result<T, ComputeError> {
+    Ok(with_slice(parameter, |numbers: &[T]| numbers[0])?)
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`layout`]: all parameters in one flat vector;
 //! - [`initial`]: their values before training;
-//! - `weights`: them as a pass takes them;
+//! - `weights`: them as a pass takes them; [`products`]: the layers that multiply by them, on the engine; `prepared`: both;
 //! - [`layers`]: the convolutional layers as training and evaluation share them;
 //! - `alone_at_first`: how libtorch is kept from making two kernels at once;
 //! - [`linear`]: the linear ones, forward and back;
@@ -20,8 +20,11 @@ pub mod layers;
 pub mod layout;
 pub mod linear;
 pub mod pass;
+mod prepared;
+pub mod products;
 pub mod shard;
 mod weights;
 
 pub use error::ComputeError;
+pub use prepared::Prepared;
 pub use weights::{HiddenWeights, Weights, norm_parameters};

@@ -10,8 +10,8 @@ use tch::Tensor;
 
 use super::error::ComputeError;
 use super::layout::Layout;
+use super::prepared::Prepared;
 use super::shard::{BatchContext, HeadPart, Shard};
-use super::weights::Weights;
 use crate::bridge::shared::Shared;
 use crate::fault::{Faults, Phase};
 use crate::machine::shard_pool::ShardPool;
@@ -28,7 +28,7 @@ pub struct Pass<'a, T> {
     /// The rank's logical shards, loaded with the step's samples.
     pub shards: &'a mut [Shard<T>],
     /// The parameters.
-    pub weights: &'a Shared<Weights>,
+    pub parameters: &'a Shared<Prepared>,
     /// What follows each convolution.
     pub norms: &'a [NormParameters],
     /// The generation's sums.
@@ -58,7 +58,7 @@ pub struct Head {
 
 impl<T: Float> Pass<'_, T> {
     fn layers(&self) -> &'static [ConvolutionLayer] {
-        self.weights.get().layout.architecture().convolutions
+        self.parameters.get().weights.layout.architecture().convolutions
     }
 
     /// Runs every convolutional layer forward. The class counts of the global batch ride along with the first one's
@@ -72,13 +72,14 @@ impl<T: Float> Pass<'_, T> {
         if self.layers().is_empty() {
             forward.counts = self.count_classes()?;
         }
+        let share = self.pool.share(self.shards.len());
         for (layer, shape) in self.layers().iter().enumerate() {
             let previous = forward.activations.last();
             let partials = self.pool.map(self.shards, |shard| {
                 if let Some(activation) = previous {
                     shard.activate(layer - 1, activation)?;
                 }
-                let mut sums = shard.convolve(layer, self.weights.get())?;
+                let mut sums = shard.convolve(layer, self.parameters.get(), &share)?;
                 if layer == 0 {
                     sums.extend(class_counts(shard.labels()));
                 }
@@ -116,11 +117,12 @@ impl<T: Float> Pass<'_, T> {
         context: BatchContext<'_>,
     ) -> Result<Head, ComputeError> {
         let last = self.layers().len().checked_sub(1);
+        let share = self.pool.share(self.shards.len());
         let parts = self.pool.map(self.shards, |shard| {
             if let Some(last) = last {
                 shard.activate(last, &forward.activations[last])?;
             }
-            let part = shard.head(self.weights.get(), context)?;
+            let part = shard.head(self.parameters.get(), context, &share)?;
             Ok::<_, ComputeError>((part, forward.sum_gradients(shard, last)?))
         })?;
         let (parts, gradient_sums) = parts.into_iter().unzip();
@@ -137,11 +139,12 @@ impl<T: Float> Pass<'_, T> {
         forward: &Forward<T>,
         gradient_sums: Vec<Vec<f64>>,
     ) -> Result<Tensor, ComputeError> {
-        let layout = Arc::clone(&self.weights.get().layout);
+        let layout = Arc::clone(&self.parameters.get().weights.layout);
         let mut partials = gradient_sums;
         let layers = self.layers();
         let mut norms = vec![None; layers.len()];
         let mut buckets = Vec::new();
+        let share = self.pool.share(self.shards.len());
         self.launch_buckets(layers.len(), &layout, &mut buckets)?;
         for (layer, shape) in layers.iter().enumerate().rev() {
             let sums = self.reduction.sum(&partials, 2 * shape.outputs + 1)?;
@@ -150,7 +153,8 @@ impl<T: Float> Pass<'_, T> {
             norms[layer] = Some(gradient);
             partials = self.pool.map(self.shards, |shard| {
                 let activation = &forward.activations[layer];
-                shard.backward(layer, self.weights.get(), activation, &coefficients)?;
+                let flow = (activation, &coefficients);
+                shard.backward(layer, self.parameters.get(), flow, &share)?;
                 forward.sum_gradients(shard, layer.checked_sub(1))
             })?;
             self.launch_buckets(layer, &layout, &mut buckets)?;

@@ -5,17 +5,17 @@
 
 use common::architecture::ConvolutionLayer;
 use common::config::Loss;
+use engine::Workspace;
 use tch::{Device, Tensor};
 
 use super::error::ComputeError;
-use super::layers::{
-    activated, channels_first_view, channels_last, convolution, convolution_backward, flatten,
-    from_64_bits, images, in_64_bits, unflatten,
-};
+use super::layers::{activated, convolution, convolution_backward, flatten, images, unflatten};
 use super::layout::Layout;
 use super::linear;
-use super::weights::Weights;
+use super::prepared::Prepared;
+use super::products::Means;
 use crate::bridge::{self, with_slice, with_slice_mut};
+use crate::machine::shard_pool::Share;
 use crate::mathematics::center_loss::CenterLoss;
 use crate::mathematics::kernels::gradient::{
     Backward, InputGradient, gradient_of_input, gradient_sums,
@@ -62,6 +62,7 @@ pub struct Shard<T> {
     flowing: Tensor,
     /// The bucketed part of the flat gradient.
     gradient: Tensor,
+    workspace: Workspace,
     numbers: std::marker::PhantomData<T>,
 }
 
@@ -75,6 +76,7 @@ impl<T: Float> Shard<T> {
             outputs: Vec::new(),
             flowing: Tensor::new(),
             gradient: Tensor::zeros([layout.bucketed() as i64], (T::KIND, Device::Cpu)),
+            workspace: Workspace::default(),
             numbers: std::marker::PhantomData,
         }
     }
@@ -119,14 +121,20 @@ impl<T: Float> Shard<T> {
     ///
     /// # Errors
     /// What libtorch says.
-    pub fn convolve(&mut self, layer: usize, weights: &Weights) -> Result<Vec<f64>, ComputeError> {
+    pub fn convolve(
+        &mut self,
+        layer: usize,
+        parameters: &Prepared,
+        share: &Share,
+    ) -> Result<Vec<f64>, ComputeError> {
         let channels = self.layers[layer].outputs;
         if self.labels.is_empty() {
             return Ok(vec![0.0; 2 * channels]);
         }
-        let kernel = &weights.convolutions[layer];
-        let input = std::mem::replace(&mut self.flowing, Tensor::new()).f_to_kind(kernel.kind())?;
-        let output = convolution::<T>(&input, kernel)?;
+        let input = std::mem::replace(&mut self.flowing, Tensor::new());
+        let engine = parameters.products.engine(share);
+        let mut means = Means { engine, workspace: &mut self.workspace };
+        let output = convolution::<T>(&input, layer, parameters, &mut means)?;
         let sums = with_slice(&output, |z: &[T]| channel_sums(z, channels))?;
         self.inputs.push(input);
         self.outputs.push(output);
@@ -154,8 +162,9 @@ impl<T: Float> Shard<T> {
     /// What libtorch says.
     pub fn head(
         &mut self,
-        weights: &Weights,
+        parameters: &Prepared,
         context: BatchContext<'_>,
+        share: &Share,
     ) -> Result<HeadPart, ComputeError> {
         if self.labels.is_empty() {
             let differences = context.center.map_or(0, |center| center.centers.len());
@@ -164,21 +173,26 @@ impl<T: Float> Shard<T> {
                 ..HeadPart::default()
             });
         }
-        let forward = linear::forward(weights, flatten(&self.flowing)?)?;
-        let feature_values = in_64_bits::<T>(&forward.features)?;
+        let engine = parameters.products.engine(share);
+        let mut means = Means { engine, workspace: &mut self.workspace };
+        let forward = linear::forward(parameters, flatten::<T>(&self.flowing)?, &mut means)?;
+        let in_64_bits = |numbers: &[T]| numbers.iter().map(|it| it.to_f64()).collect::<Vec<_>>();
+        let rounded =
+            |numbers: &[f64]| numbers.iter().map(|it| T::from_f64(*it)).collect::<Vec<_>>();
+        let feature_values = in_64_bits(&forward.features);
         let softmax = softmax_loss::shard(
-            &in_64_bits::<T>(&forward.scores)?,
+            &in_64_bits(&forward.scores),
             &self.labels,
             context.loss,
             context.batch,
         );
         let center = context.center.map(|center| center.shard(&feature_values, &self.labels));
-        let to_scores = from_64_bits::<T>(&softmax.gradient, &forward.scores)?;
-        let to_features = (center.as_ref())
-            .map(|center| from_64_bits::<T>(&center.gradient, &forward.features))
-            .transpose()?;
-        let to_input =
-            forward.backward(weights, (&to_scores, to_features.as_ref()), &self.gradient)?;
+        let to_scores = rounded(&softmax.gradient);
+        let to_features = center.as_ref().map(|center| rounded(&center.gradient));
+        let upstream = (&to_scores[..], to_features.as_deref());
+        let to_input = with_slice_mut(&mut self.gradient, |gradient: &mut [T]| {
+            forward.backward(parameters, upstream, gradient, &mut means)
+        })??;
         self.flowing = match to_input {
             Some(gradient) => unflatten(&gradient, &self.flowing)?,
             None => Tensor::new(),
@@ -218,9 +232,9 @@ impl<T: Float> Shard<T> {
     pub fn backward(
         &mut self,
         layer: usize,
-        weights: &Weights,
-        activation: &Activation<T>,
-        coefficients: &InputGradient<T>,
+        parameters: &Prepared,
+        (activation, coefficients): (&Activation<T>, &InputGradient<T>),
+        share: &Share,
     ) -> Result<(), ComputeError> {
         if self.labels.is_empty() {
             return Ok(());
@@ -234,22 +248,13 @@ impl<T: Float> Shard<T> {
             })
         })??;
         self.outputs.truncate(layer);
-        let need = match layer {
-            0 => bridge::InputGradient::Skipped,
-            _ => bridge::InputGradient::Needed,
-        };
         let input = self.inputs.pop().expect("every layer that ran forward kept its input");
-        let kernel = &weights.convolutions[layer];
-        let gradient = channels_first_view(&gradient).f_to_kind(kernel.kind())?;
-        let (flowing, kernel_gradient) = convolution_backward(&gradient, &input, kernel, need)?;
-        weights
-            .layout
-            .view(&self.gradient, weights.layout.convolutions[layer])
-            .f_copy_(&kernel_gradient)?;
-        self.flowing = match flowing {
-            Some(flowing) => channels_last(flowing.f_to_kind(T::KIND)?)?,
-            None => Tensor::new(),
-        };
+        let engine = parameters.products.engine(share);
+        let mut means = Means { engine, workspace: &mut self.workspace };
+        let flow = (&gradient, &input);
+        let flowing =
+            convolution_backward::<T>(flow, layer, parameters, &mut self.gradient, &mut means)?;
+        self.flowing = flowing.unwrap_or_else(Tensor::new);
         Ok(())
     }
 

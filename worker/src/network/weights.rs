@@ -15,7 +15,9 @@ use crate::mathematics::kernels::Float;
 pub struct Weights {
     /// Where each parameter lies.
     pub layout: Arc<Layout>,
-    /// Each layer's convolution kernel, `[outputs, inputs, 5, 5]`, in the numbers that convolutions multiply.
+    /// The numbers that convolutions multiply.
+    pub products: Kind,
+    /// Each layer's convolution kernel, `[outputs, inputs, 5, 5]`, in these numbers.
     pub convolutions: Vec<Tensor>,
     /// Each hidden layer's parameters.
     pub hidden: Vec<HiddenWeights>,
@@ -32,6 +34,7 @@ impl Weights {
         let kernel = |index: &usize| Ok(layout.view(flat, *index).f_to_kind(products)?);
         Ok(Self {
             layout: Arc::clone(layout),
+            products,
             convolutions: layout
                 .convolutions
                 .iter()

@@ -9,15 +9,17 @@ use std::ops::Range;
 use common::architecture::{CLASSES, IMAGE_PIXELS};
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
+use engine::Workspace;
 
 use super::epoch_features::{FeatureSet, Points};
 use crate::bridge::shared::Shared;
-use crate::machine::shard_pool::ShardPool;
+use crate::machine::shard_pool::{ShardPool, Share};
 use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
 use crate::mathematics::kernels::{Activation, Float};
 use crate::mathematics::softmax_loss;
-use crate::network::layers::{activated, convolution, flatten, images, in_64_bits};
-use crate::network::{ComputeError, Weights, linear};
+use crate::network::layers::{activated, convolution, flatten, images};
+use crate::network::products::Means;
+use crate::network::{ComputeError, Prepared, linear};
 use crate::reduction::Reduction;
 use crate::reduction::small::Contribution;
 
@@ -26,7 +28,7 @@ pub struct Evaluation<'a, T> {
     /// The rank's threads.
     pub pool: &'a ShardPool,
     /// The parameters.
-    pub weights: &'a Shared<Weights>,
+    pub parameters: &'a Shared<Prepared>,
     /// Each layer's BatchNorm and PReLU with running statistics.
     pub activations: Vec<Activation<T>>,
     /// Pixel values as the network takes them.
@@ -152,25 +154,28 @@ impl<T: Float> Evaluation<'_, T> {
     /// # Errors
     /// A kernel failed.
     pub fn classify(&self, parts: &mut [Part]) -> Result<Vec<Vec<f64>>, ComputeError> {
-        self.pool.map(parts, |part| self.rows_of(part))
+        let share = self.pool.share(parts.len());
+        self.pool.map(parts, |part| self.rows_of(part, &share))
     }
 
     /// Features, label and prediction of each sample.
-    fn rows_of(&self, part: &mut Part) -> Result<Vec<f64>, ComputeError> {
+    fn rows_of(&self, part: &mut Part, share: &Share) -> Result<Vec<f64>, ComputeError> {
         if part.labels.is_empty() {
             return Ok(Vec::new());
         }
-        let weights = self.weights.get();
+        let parameters = self.parameters.get();
+        let mut workspace = Workspace::default();
+        let engine = parameters.products.engine(share);
+        let mut means = Means { engine, workspace: &mut workspace };
         let mut flowing = images(&part.pixels, self.table)?;
-        let layers = weights.layout.architecture().convolutions;
+        let layers = parameters.weights.layout.architecture().convolutions;
         for (layer, shape) in layers.iter().enumerate() {
-            let kernel = &weights.convolutions[layer];
-            let output = convolution::<T>(&flowing.f_to_kind(kernel.kind())?, kernel)?;
+            let output = convolution::<T>(&flowing, layer, parameters, &mut means)?;
             flowing = activated(*shape, &output, &self.activations[layer])?;
         }
-        let forward = linear::forward(weights, flatten(&flowing)?)?;
-        let scores = in_64_bits::<T>(&forward.scores)?;
-        let features = in_64_bits::<T>(&forward.features)?;
+        let forward = linear::forward(parameters, flatten::<T>(&flowing)?, &mut means)?;
+        let in_64_bits = |numbers: &[T]| numbers.iter().map(|it| it.to_f64()).collect::<Vec<_>>();
+        let (scores, features) = (in_64_bits(&forward.scores), in_64_bits(&forward.features));
         let samples = features.chunks_exact(self.feature_dim).zip(&part.labels);
         Ok((samples.zip(scores.chunks_exact(CLASSES)))
             .flat_map(|((features, label), scores)| {

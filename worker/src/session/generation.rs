@@ -80,6 +80,7 @@ impl RunningGeneration {
             graphs: post.graphs.clone(),
             collective: post.collective.clone(),
             parallel,
+            instructions: post.instructions,
             link,
             abort: abort.clone(),
             progress: progress.clone(),

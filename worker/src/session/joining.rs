@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::ids::Slot;
 use common::status::ServiceError;
+use engine::Instructions;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
 use proto::{CoordinatorMessage, HeldState, Hello, PROTOCOL_VERSION, Welcome, WorkerMessage};
@@ -35,6 +36,8 @@ pub struct Post {
     pub slot: Slot,
     /// Where and how it computes.
     pub place: Place,
+    /// What a CPU computes with.
+    pub instructions: Instructions,
     /// What records steps.
     pub graphs: Graphs,
     /// What carries the sums.
@@ -96,6 +99,7 @@ pub async fn join(
         graphs: args.graphs.clone(),
         collective: args.collective.clone(),
         advertise,
+        instructions: args.instructions,
         parallel: args.parallel,
         cpu_bind: args.cpu_bind,
     };

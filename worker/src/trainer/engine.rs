@@ -1,7 +1,5 @@
 //! What a step computes with: the rank's threads, its logical shards, the parameters and the generation's sums.
 
-use tch::Kind;
-
 use crate::bridge::shared::Shared;
 use crate::fault::Faults;
 use crate::machine::shard_pool::ShardPool;
@@ -9,7 +7,7 @@ use crate::mathematics::batch_norm::NormParameters;
 use crate::mathematics::kernels::Float;
 use crate::network::pass::Pass;
 use crate::network::shard::Shard;
-use crate::network::{ComputeError, Weights};
+use crate::network::{ComputeError, Prepared};
 use crate::reduction::Reduction;
 use crate::state::State;
 
@@ -20,9 +18,7 @@ pub struct Engine<T> {
     /// Its logical shards, in order.
     pub shards: Vec<Shard<T>>,
     /// The parameters, which follow the state's changes once they are renewed.
-    pub weights: Shared<Weights>,
-    /// The numbers that convolutions multiply.
-    pub products: Kind,
+    pub parameters: Shared<Prepared>,
     /// Every pixel value as the network takes it.
     pub table: Box<[T; 256]>,
     /// The generation's sums.
@@ -30,15 +26,12 @@ pub struct Engine<T> {
 }
 
 impl<T: Float> Engine<T> {
-    /// Makes the parameters those of `state` where they are no views of it.
+    /// Makes the parameters those of `state`.
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn renew_weights(&mut self, state: &State) -> Result<(), ComputeError> {
-        if self.products != T::KIND {
-            self.weights = Shared::new(Weights::of(&state.layout, &state.flat, self.products)?);
-        }
-        Ok(())
+    pub fn renew_parameters(&mut self, state: &State) -> Result<(), ComputeError> {
+        self.parameters.get_mut().renew::<T>(&state.flat, &self.pool)
     }
 
     /// The passes of one step, whose shards are loaded with samples of a global batch of `batch`.
@@ -51,7 +44,7 @@ impl<T: Float> Engine<T> {
         Pass {
             pool: &self.pool,
             shards: &mut self.shards,
-            weights: &self.weights,
+            parameters: &self.parameters,
             norms,
             reduction: &mut self.reduction,
             batch,

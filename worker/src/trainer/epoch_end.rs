@@ -102,11 +102,11 @@ impl<T: Float> Trainer<T> {
             };
             return set.run(&mut self.engine.reduction, read, classify).map(Some);
         }
-        self.engine.renew_weights(&self.state)?;
+        self.engine.renew_parameters(&self.state)?;
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
         let evaluation = Evaluation {
             pool: &self.engine.pool,
-            weights: &self.engine.weights,
+            parameters: &self.engine.parameters,
             activations: activations(&self.state.running, &norms),
             table: &self.engine.table,
             feature_dim: set.feature_dim,

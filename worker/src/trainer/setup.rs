@@ -24,7 +24,7 @@ use crate::link::Outbox;
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::kernels::Float;
 use crate::network::shard::Shard;
-use crate::network::{ComputeError, Weights};
+use crate::network::{ComputeError, Prepared};
 use crate::reduction::Reduction;
 use crate::state::State;
 
@@ -126,8 +126,9 @@ impl<T: Float> Trainer<T> {
             Err(error) => return Err((TrainerError::Threads(error.to_string()), Some(state))),
         };
         let products = products(task.config.precision);
-        let weights = match Weights::of(&state.layout, &state.flat, products) {
-            Ok(weights) => Shared::new(weights),
+        let prepared = Prepared::of(&state.layout, &state.flat, products, task.instructions);
+        let parameters = match prepared {
+            Ok(parameters) => Shared::new(parameters),
             Err(error) => return Err((error.into(), Some(state))),
         };
         let reporter = match reporter(&task, &state, outbox) {
@@ -145,14 +146,7 @@ impl<T: Float> Trainer<T> {
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
             feed: Feed::new(link, reduction.owned()),
-            engine: Engine {
-                weights,
-                products,
-                table: pixel_table(&config),
-                pool,
-                shards,
-                reduction,
-            },
+            engine: Engine { parameters, table: pixel_table(&config), pool, shards, reduction },
             config,
             facts,
             state,

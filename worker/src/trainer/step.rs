@@ -37,7 +37,7 @@ impl<T: Float> Trainer<T> {
         let batch = self.receive()?;
         self.progress.enter("training");
         self.faults.point(Phase::Forward);
-        self.engine.renew_weights(&self.state)?;
+        self.engine.renew_parameters(&self.state)?;
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
         let forward = self.pass(&norms, batch).forward()?;
         // Every rank has sent its part of this step's first sum, and so has finished the exchanges of the step before.

@@ -2,6 +2,7 @@
 
 use common::config::Config;
 use common::ids::{Epoch, Rank, WorldSize};
+use engine::Instructions;
 
 use super::origin::Origin;
 use super::progress::Progress;
@@ -50,6 +51,8 @@ pub struct Task {
     pub collective: CollectiveOptions,
     /// Logical shards computed side by side.
     pub parallel: usize,
+    /// What a CPU computes with.
+    pub instructions: Instructions,
     /// The line to the coordinator.
     pub link: Link,
     /// Ends the collectives from another thread.

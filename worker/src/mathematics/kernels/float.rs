@@ -1,10 +1,13 @@
 //! The two precisions that the network computes in.
 
+use engine::Number;
+
 use crate::bridge::slices::Element;
 
 /// A number the network computes in.
 pub trait Float:
     Element
+    + Number
     + Send
     + Sync
     + PartialOrd
@@ -18,8 +21,6 @@ pub trait Float:
     const ZERO: Self;
     /// The nearest number of this precision.
     fn from_f64(value: f64) -> Self;
-    /// The same number in 64 bits.
-    fn to_f64(self) -> f64;
     /// √, correctly rounded.
     fn sqrt(self) -> Self;
 }
@@ -32,12 +33,6 @@ macro_rules! float {
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as Self
-            }
-
-            #[inline(always)]
-            #[allow(clippy::unnecessary_cast, reason = "necessary for the other type")]
-            fn to_f64(self) -> f64 {
-                self as f64
             }
 
             #[inline(always)]

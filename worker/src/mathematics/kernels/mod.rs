@@ -1,10 +1,9 @@
-//! Passes over the memory of one logical shard: fused ones between its convolutions, and in float64 these, too.
+//! Fused passes over the memory of one logical shard, between its convolutions.
 //!
 //! The network's logical shards call them, each on memory of its own; they know no layer, no other shard and no tensor.
 //! A convolution's output is read and written as few times as the definition allows:
 //!
 //! - `float`, `extent`, `blocks`: the numbers, where they lie, and the neighbours that are handled together;
-//! - [`convolution`]: a convolution and its gradients, for float64;
 //! - [`statistics`]: sum and sum of squares per channel, for BatchNorm's forward pass;
 //! - [`activation`]: BatchNorm, PReLU and, where one follows, the max-pool in one pass;
 //! - [`gradient`]: what flows back through the three, in one pass for the sums that are reduced over the global batch
@@ -18,7 +17,6 @@
 
 pub mod activation;
 mod blocks;
-pub mod convolution;
 mod extent;
 mod float;
 pub mod gradient;
@@ -28,6 +26,5 @@ mod tests_support;
 pub mod update;
 
 pub use activation::Activation;
-pub use convolution::Convolution;
 pub use extent::Extent;
 pub use float::Float;
