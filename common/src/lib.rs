@@ -10,12 +10,14 @@
 //! - [`wire`]: conversions between these types and the service's messages;
 //! - [`status`]: how errors travel as gRPC status; `tls_alert`: those of TLS among them;
 //! - [`hexadecimal()`]: digests and keys as text;
+//! - [`address`]: hosts and ports as text;
 //! - [`access`]: how a coordinator behind TLS and a join token is reached;
 //! - [`telemetry`]: log lines.
 //!
 //! Nothing here links libtorch or opens a socket of the cluster.
 
 pub mod access;
+pub mod address;
 pub mod architecture;
 pub mod config;
 pub mod dataset;

@@ -13,6 +13,7 @@ use tonic::{Request, Status};
 use super::buffered;
 use super::error::AccessError;
 use super::token::JoinToken;
+use crate::address::{self, AddressError, HostPort};
 use crate::status::ServiceError;
 use crate::tls_alert;
 
@@ -67,6 +68,31 @@ impl Access {
         };
         let channel = connected.map_err(|error| failure(&error))?;
         Ok(InterceptedService::new(channel, key))
+    }
+
+    /// Where a coordinator is, of `HOST:PORT` or a URL; without a scheme it is that of these flags.
+    ///
+    /// # Errors
+    /// The text is no such address, or does not fit the flags.
+    pub fn coordinator(&self, text: &str) -> Result<Uri, AccessError> {
+        let refused = |why: &str| {
+            AccessError(format!(
+                "`{text}` {why}: give the coordinator's address as HOST:PORT, http://HOST:PORT or https://HOST:PORT, an \
+                 IPv6 address in brackets"
+            ))
+        };
+        let (scheme, rest) = text.split_once("://").unwrap_or((self.scheme(), text));
+        if !["http", "https"].contains(&scheme) {
+            return Err(refused("begins otherwise"));
+        }
+        let place = rest.strip_suffix('/').unwrap_or(rest).parse();
+        let HostPort { host, port } =
+            place.map_err(|error: AddressError| refused(&error.to_string()))?;
+        let port = port.ok_or_else(|| refused("has no port"))?;
+        let uri = format!("{scheme}://{}", address::join(&host, port)).parse();
+        let uri = uri.map_err(|_| refused("cannot be an address"))?;
+        self.check(&uri)?;
+        Ok(uri)
     }
 
     /// Whether an address fits the flags.

@@ -68,10 +68,8 @@ impl RunningCoordinator {
     /// Nobody answers there, or does not let the caller in.
     pub async fn connect(&self) -> Result<CoordinatorClient<Line>> {
         let url = self.address();
-        let endpoint = Endpoint::from_shared(url.clone()).with_context(|| {
-            format!("`{url}` is no address of a coordinator: give --coordinator http://HOST:PORT")
-        })?;
-        let endpoint = endpoint.connect_timeout(DEADLINE).timeout(DEADLINE);
+        let uri = self.access.coordinator(&url).context("--coordinator")?;
+        let endpoint = Endpoint::from(uri).connect_timeout(DEADLINE).timeout(DEADLINE);
         match self.access.connect(endpoint).await {
             Ok(line) => Ok(CoordinatorClient::new(line)),
             Err(error @ ServiceError::Unauthenticated(_)) => Err(error.into()),

@@ -60,7 +60,9 @@ pub fn command(plan: &CertsPlan) -> Result<String> {
     let authority =
         if plan.renew { read_authority(folder)? } else { make_authority(folder, until)? };
     let mut names = own_names();
-    names.extend(plan.names.iter().cloned());
+    for name in &plan.names {
+        names.push(address::host(name).with_context(|| format!("--name `{name}`"))?);
+    }
     names.dedup();
     let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let files = [
@@ -195,7 +197,10 @@ fn replace(path: &Path, content: &str, mode: u32) -> Result<()> {
 
 fn next_steps(folder: &Path, names: &[String], plan: &CertsPlan) -> String {
     let (dir, days) = (folder.display(), plan.days);
-    let host = plan.names.first().map_or("HOST", String::as_str);
+    let host = match plan.names.first().map(|name| address::host(name)) {
+        Some(Ok(host)) => address::bracketed(&host),
+        _ => "HOST".to_string(),
+    };
     let names = names.join(", ");
     if plan.renew {
         return format!(
@@ -271,5 +276,23 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
         common::access::JoinToken::read(&made.join("join-token")).unwrap();
+    }
+
+    #[test]
+    fn an_ipv6_address_is_a_name_with_and_without_brackets() {
+        for name in ["fd00::7", "[fd00::7]"] {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path().join("certs");
+            let names = vec![name.to_string()];
+            let plan = CertsPlan { folder, names, days: 1, renew: false, if_missing: false };
+            let printed = command(&plan).unwrap();
+            assert!(printed.contains("worker --coordinator https://[fd00::7]:29400"), "{printed}");
+            assert!(printed.contains(", fd00::7\n"), "{printed}");
+        }
+        let folder = tempfile::tempdir().unwrap().path().join("certs");
+        let names = vec!["host:29400".to_string()];
+        let plan = CertsPlan { folder, names, days: 1, renew: false, if_missing: false };
+        let error = format!("{:#}", command(&plan).unwrap_err());
+        assert!(error.contains("--name `host:29400`: has a port"), "{error}");
     }
 }

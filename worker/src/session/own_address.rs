@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use common::address::HostPort;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
@@ -64,10 +65,12 @@ fn leads_to_others(address: &IpAddr) -> bool {
 /// The coordinator's name is not known (yet), or no way leads there.
 pub async fn facing(coordinator: &Uri) -> io::Result<IpAddr> {
     let incomplete = || io::Error::new(ErrorKind::InvalidInput, "the address is incomplete");
-    let host = coordinator.host().ok_or_else(incomplete)?.trim_matches(['[', ']']);
-    let port = coordinator.port_u16().ok_or_else(incomplete)?;
+    let place = coordinator.authority().and_then(|place| place.as_str().parse().ok());
+    let HostPort { host, port: Some(port) } = place.ok_or_else(incomplete)? else {
+        return Err(incomplete());
+    };
     let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host((host, port)).await? {
+    for address in lookup_host((host.as_str(), port)).await? {
         match facing_one(address).await {
             Ok(own) => return Ok(own),
             Err(error) => failure = error,
