@@ -10,6 +10,7 @@
 //! - [`wire`]: conversions between these types and the service's messages;
 //! - [`status`]: how errors travel as gRPC status; `tls_alert`: those of TLS among them;
 //! - [`hexadecimal()`]: digests and keys as text;
+//! - [`causes`]: an error and what it comes from, as the user reads them;
 //! - [`address`]: hosts and ports as text;
 //! - [`access`]: how a coordinator behind TLS and a join token is reached;
 //! - [`telemetry`]: log lines.
@@ -19,6 +20,7 @@
 pub mod access;
 pub mod address;
 pub mod architecture;
+pub mod causes;
 pub mod config;
 pub mod dataset;
 pub mod foreign;

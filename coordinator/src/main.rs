@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use common::causes::in_words;
 use common::config::ConfigError;
 use common::telemetry::{self, Colours};
 use coordinator::clock::Clock;
@@ -86,7 +87,7 @@ async fn train(plan: RunPlan) -> Result<ExitCode> {
     let ended = run::run(plan, inputs).await;
     let (message, code) = match &ended {
         Ok(ended) => (failure(ended), ended.exit_code()),
-        Err(error) => (Some(format!("{error:#}")), 1),
+        Err(error) => (Some(in_words(error.as_ref())), 1),
     };
     if let Some(message) = message {
         eprintln!("error: {message}");
@@ -114,7 +115,7 @@ fn failure(ended: &Ended) -> Option<String> {
 fn refuse(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref() {
         Some(ConfigError::CommandLine(usage)) => usage.exit(),
-        _ => eprintln!("error: {error:#}"),
+        _ => eprintln!("error: {}", in_words(error.as_ref())),
     }
     ExitCode::FAILURE
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use common::causes::in_words;
 use common::telemetry::{self, Colours};
 use worker::args::{Launcher, WorkerArgs};
 use worker::bridge;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => leave(ExitCode::SUCCESS),
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", in_words(error.as_ref()));
             leave(ExitCode::FAILURE)
         }
     }
@@ -45,7 +46,7 @@ fn refuse(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<clap::Error>() {
         Some(error) => error.exit(),
         None => {
-            eprintln!("worker: {error:#}");
+            eprintln!("worker: {}", in_words(error.as_ref()));
             ExitCode::from(2)
         }
     }

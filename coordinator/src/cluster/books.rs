@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::causes::in_words;
 use common::config::Config;
 use common::ids::{Generation, Slot, Step, WorldSize};
 use common::plan;
@@ -198,7 +199,7 @@ impl Books {
 
     fn go_back(&self) -> Result<(StartFrom, u64), ServiceError> {
         let point = self.directory.rewind();
-        let point = point.map_err(|error| ServiceError::Storage(format!("{error:#}")))?;
+        let point = point.map_err(|error| ServiceError::Storage(in_words(error.as_ref())))?;
         Ok(match point {
             Some(point) => (StartFrom::Checkpoint, point.position.step),
             None => (self.beginning, 0),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
+use common::causes::in_words;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -69,7 +70,8 @@ impl ServerTls {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        "new certificates cannot be used, the old ones stay in use: {error:#}"
+                        "new certificates cannot be used, the old ones stay in use: {}",
+                        in_words(error.as_ref())
                     );
                 }
             }

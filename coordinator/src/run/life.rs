@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use common::causes::in_words;
 use common::ids::Slot;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -245,7 +246,7 @@ impl Running {
         };
         tracing::info!(%slot, "starting a worker");
         if let Err(error) = workers.start(slot) {
-            let how = format!("could not be started: {error:#}");
+            let how = format!("could not be started: {}", in_words(error.as_ref()));
             self.shared.cluster.apply(Event::ProcessEnded { slot, process: 0, how });
         }
     }

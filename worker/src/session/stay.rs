@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use common::causes::in_words;
 use common::ids::Slot;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
@@ -164,7 +165,7 @@ impl Stay {
                         None
                     }
                     Err(error) => {
-                        self.fail(format!("{error:#}"), true).await;
+                        self.fail(in_words(error.as_ref()), true).await;
                         Some(End::Failed(error))
                     }
                 }

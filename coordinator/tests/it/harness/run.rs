@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use common::access::Access;
+use common::causes::in_words;
 use coordinator::clock::Clock;
 use coordinator::commands::args::{self, Command, Environment};
 use coordinator::door::{self, DoorSettings};
@@ -111,7 +112,7 @@ impl TestRun {
 
     /// Why it did not start.
     pub async fn error(mut self) -> String {
-        format!("{:#}", within(&mut self.running).await.unwrap().unwrap_err())
+        in_words(within(&mut self.running).await.unwrap().unwrap_err().as_ref())
     }
 
     pub fn read(&self, path: &str) -> Vec<u8> {
