@@ -1,6 +1,7 @@
 //! What coordinator and worker share. A tour, in the order the data takes:
 //!
 //! - [`ids`]: ranks, slots, epochs, steps and logical shards as types of their own;
+//! - [`command_line`]: flags and variables as both programs take them; [`launcher`]: what launchers say in variables;
 //! - [`config`]: every setting of a run, from defaults, file, environment and flags;
 //! - [`dataset`]: IDX files, their download, and the synthetic digits;
 //! - [`foreign`]: what a file is that was given in place of another;
@@ -10,7 +11,7 @@
 //! - [`wire`]: conversions between these types and the service's messages;
 //! - [`status`]: how errors travel as gRPC status; `tls_alert`: those of TLS among them;
 //! - [`hexadecimal()`]: digests and keys as text;
-//! - [`causes`]: an error and what it comes from, as the user reads them;
+//! - [`causes`]: an error and what it comes from, as the user reads them; [`nearest()`]: what a misspelt name was meant to be;
 //! - [`address`]: hosts and ports as text;
 //! - [`access`]: how a coordinator behind TLS and a join token is reached;
 //! - [`telemetry`]: log lines.
@@ -21,12 +22,15 @@ pub mod access;
 pub mod address;
 pub mod architecture;
 pub mod causes;
+pub mod command_line;
 pub mod config;
 pub mod dataset;
 pub mod foreign;
 mod hexadecimal;
 pub mod ids;
+pub mod launcher;
 pub mod metrics;
+mod nearest;
 pub mod plan;
 pub mod status;
 pub mod telemetry;
@@ -34,3 +38,4 @@ mod tls_alert;
 pub mod wire;
 
 pub use hexadecimal::hexadecimal;
+pub use nearest::nearest;

@@ -18,8 +18,7 @@ pub fn init<W>(filter: Option<&str>, writer: W, colours: Colours) -> Result<(), 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter =
-        EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filtering(filter);
     let layer = fmt::layer()
         .with_writer(writer.with_max_level(tracing::Level::TRACE))
         .with_ansi(colours == Colours::On)
@@ -41,8 +40,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     F: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter =
-        EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filtering(filter);
     let terminal =
         fmt::layer().with_writer(writer).with_ansi(colours == Colours::On).with_target(false);
     let plain = fmt::layer()
@@ -51,6 +49,12 @@ where
         .with_ansi(false)
         .with_target(false);
     tracing_subscriber::registry().with(filter).with(terminal).with(plain).try_init()
+}
+
+/// A filter that is empty is none.
+fn filtering(given: Option<&str>) -> EnvFilter {
+    let given = given.filter(|given| !given.is_empty()).unwrap_or("info");
+    EnvFilter::try_new(given).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// Formats as the default does, but is a type of its own: layers share formatted fields by type, colours included.

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use common::causes::in_words;
+use common::command_line::variables;
 use common::config::ConfigError;
+use common::launcher::Launcher;
 use common::telemetry::{self, Colours};
 use coordinator::clock::Clock;
 use coordinator::cluster::membership::{Outcome, Timing};
@@ -28,8 +30,10 @@ fn main() -> ExitCode {
 
 fn environment() -> Environment {
     Environment {
-        world_size: std::env::var("WORLD_SIZE").ok(),
-        mnist_dir: std::env::var_os("CONCENTRIC_MNIST_DIR").map(Into::into),
+        launcher: Launcher::from_environment(),
+        mnist_dir: std::env::var_os("CONCENTRIC_MNIST_DIR")
+            .filter(|folder| !folder.is_empty())
+            .map(Into::into),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
     }
 }
@@ -73,6 +77,9 @@ async fn train(plan: RunPlan) -> Result<ExitCode> {
         log.clone(),
     )
     .context("starting the log")?;
+    for line in variables::misspelt(std::env::vars_os()) {
+        tracing::warn!("{line}");
+    }
     let door = door::open(&plan.door)?;
     let listener = server::bind_again(&plan.config.listen, known_address(&plan).as_deref()).await?;
     let inputs = Inputs {

@@ -14,7 +14,7 @@ cat >"$scratch/bin/srun" <<'END'
 #!/usr/bin/env bash
 # Every task gets its number, as Slurm gives it.
 while [[ $1 == --* ]]; do shift; done
-for ((task = 0; task < SLURM_NTASKS; task++)); do SLURM_PROCID=$task "$@" & done
+for ((task = 0; task < SLURM_NTASKS; task++)); do SLURM_STEP_ID=0 SLURM_PROCID=$task "$@" & done
 wait
 END
 chmod +x "$scratch/bin/srun"

@@ -1,13 +1,15 @@
 //! The worker's command line. Everything about training comes from the coordinator.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::access::Access;
+use common::address;
+use common::command_line;
 use common::ids::Slot;
+use common::launcher::Launcher;
 use engine::Instructions;
 use tch::Device;
 use tonic::transport::Uri;
@@ -89,6 +91,8 @@ pub struct WorkerArgs {
     pub coordinator: Uri,
     /// Where and how to compute.
     pub placement: Placement,
+    /// What is to be told of variables, in words for the user.
+    pub notes: Vec<String>,
     /// Why this worker computes on the CPU, where nobody has asked for that.
     pub no_gpu: Option<String>,
     /// What a CPU computes with.
@@ -111,44 +115,6 @@ pub struct WorkerArgs {
     pub access: Access,
 }
 
-/// What a launcher (torchrun, Slurm, Kubernetes) has set in the environment.
-#[derive(Clone, Debug, Default)]
-pub struct Launcher {
-    /// `RANK` (torchrun), `SLURM_PROCID` or `OMPI_COMM_WORLD_RANK`.
-    pub rank: Option<String>,
-    /// `LOCAL_RANK` (torchrun), `SLURM_LOCALID` or `OMPI_COMM_WORLD_LOCAL_RANK`.
-    pub local_rank: Option<String>,
-    /// `MASTER_ADDR`.
-    pub master_addr: Option<String>,
-    /// `MASTER_PORT`.
-    pub master_port: Option<String>,
-}
-
-impl Launcher {
-    /// The variables of this process.
-    pub fn from_environment() -> Self {
-        Self::from_variables(|name| std::env::var(name).ok())
-    }
-
-    fn from_variables(value: impl Fn(&str) -> Option<String>) -> Self {
-        let variable = |name: &str| value(name).filter(|value| !value.is_empty());
-        let first = |names: [&str; 3]| names.into_iter().find_map(variable);
-        // A shell that Slurm has started as its only task is no launcher: whatever is started in it has that number.
-        let is_alone = variable("SLURM_NTASKS").is_some_and(|tasks| tasks == "1");
-        let of_slurm = |name| if is_alone { "" } else { name };
-        Self {
-            rank: first(["RANK", of_slurm("SLURM_PROCID"), "OMPI_COMM_WORLD_RANK"]),
-            local_rank: first([
-                "LOCAL_RANK",
-                of_slurm("SLURM_LOCALID"),
-                "OMPI_COMM_WORLD_LOCAL_RANK",
-            ]),
-            master_addr: variable("MASTER_ADDR"),
-            master_port: variable("MASTER_PORT"),
-        }
-    }
-}
-
 impl WorkerArgs {
     /// Checks a command line; clap answers `--help` and unknown flags by itself.
     ///
@@ -158,15 +124,25 @@ impl WorkerArgs {
         arguments: impl IntoIterator<Item = std::ffi::OsString>,
         launcher: &Launcher,
     ) -> anyhow::Result<Self> {
-        let raw = RawArgs::try_parse_from(arguments)?;
-        let choice: DeviceChoice = raw.device.parse().map_err(anyhow::Error::msg)?;
+        let matches = command_line::parse(RawArgs::command(), arguments)?;
+        let raw = RawArgs::from_arg_matches(&matches)?;
+        let place = |flag: &str| place(&matches, flag);
+        let choice: DeviceChoice =
+            raw.device.parse().map_err(anyhow::Error::msg).with_context(|| place("device"))?;
         let slot = slot(&raw, launcher)?;
-        let coordinator = coordinator(&raw, launcher)?;
-        let connect_timeout = seconds("--connect-timeout", raw.connect_timeout)?;
-        let coordinator_timeout = seconds("--coordinator-timeout", raw.coordinator_timeout)?;
+        let mut notes = Vec::new();
+        let coordinator = match &raw.coordinator {
+            Some(url) => raw.access.coordinator(url).with_context(|| place("coordinator"))?,
+            None => raw.access.coordinator(&looked_for(launcher, &mut notes)?)?,
+        };
+        let connect_timeout = seconds(&place("connect-timeout"), raw.connect_timeout)?;
+        let coordinator_timeout = seconds(&place("coordinator-timeout"), raw.coordinator_timeout)?;
         if raw.parallel == Some(0) {
-            bail!("--parallel must be at least 1");
+            bail!("{} must be at least 1", place("parallel"));
         }
+        let advertise = raw.advertise.as_deref().map(|text| {
+            address::host(text).with_context(|| format!("{} `{text}`", place("advertise")))
+        });
         let local_rank = local_rank(launcher, slot)?;
         let (placement, no_gpu) =
             device::choose(choice, raw.engine, local_rank).map_err(anyhow::Error::msg)?;
@@ -179,10 +155,11 @@ impl WorkerArgs {
             slot,
             coordinator,
             placement,
+            notes,
             no_gpu,
             graphs,
             collective,
-            advertise: raw.advertise.filter(|host| !host.is_empty()),
+            advertise: advertise.transpose()?,
             connect_timeout,
             coordinator_timeout,
             instructions: raw.instructions.unwrap_or_else(Instructions::detect),
@@ -218,119 +195,44 @@ fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs_f64(value))
 }
 
-fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Option<Slot>> {
-    let given = raw.rank.map(Slot);
-    let of_launcher = || number(launcher.rank.as_deref(), "rank");
-    given.map_or_else(of_launcher, |slot| Ok(Some(slot)))
-}
-
-/// A number that the launcher has set.
-fn number<T: FromStr>(text: Option<&str>, what: &str) -> anyhow::Result<Option<T>> {
-    let parse = |text: &str| {
-        text.parse().ok().with_context(|| {
-            format!("the launcher's {what} is `{text}`, not a number: correct its variable or give --rank")
-        })
-    };
-    text.map(parse).transpose()
-}
-
-fn coordinator(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Uri> {
-    let scheme = raw.access.scheme();
-    let text = match (&raw.coordinator, &launcher.master_addr) {
-        (Some(url), _) => url.clone(),
-        (None, Some(host)) => {
-            let port = launcher.master_port.clone().unwrap_or_else(|| DEFAULT_PORT.to_string());
-            format!("{scheme}://{host}:{port}")
-        }
-        (None, None) => format!("{scheme}://127.0.0.1:{DEFAULT_PORT}"),
-    };
-    let text = if text.contains("://") { text } else { format!("{scheme}://{text}") };
-    let hint = "give it as http://HOST:PORT or https://HOST:PORT";
-    let uri: Uri =
-        text.parse().with_context(|| format!("--coordinator `{text}` is no URL: {hint}"))?;
-    match (uri.scheme_str(), uri.host(), uri.port_u16()) {
-        (Some("http" | "https"), Some(_), Some(_)) => {
-            raw.access.check(&uri)?;
-            Ok(uri)
-        }
-        (Some("http" | "https"), Some(_), None) => {
-            bail!("--coordinator `{text}` has no port: {hint}")
-        }
-        _ => bail!("--coordinator `{text}`: {hint}"),
+/// How a value is called: by the variable that it comes from, or by its flag.
+fn place(matches: &ArgMatches, flag: &str) -> String {
+    match command_line::variable_behind(&RawArgs::command(), matches, flag) {
+        Some(variable) => format!("the variable {}", variable.to_string_lossy()),
+        None => format!("--{flag}"),
     }
+}
+
+fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Option<Slot>> {
+    match (raw.rank, &launcher.rank) {
+        (Some(rank), _) => Ok(Some(Slot(rank))),
+        (None, Some(given)) => Ok(Some(Slot(given.number("correct it, or give --rank")?))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Where the coordinator is looked for that no flag names.
+fn looked_for(launcher: &Launcher, notes: &mut Vec<String>) -> anyhow::Result<String> {
+    let Some(address) = launcher.coordinator(DEFAULT_PORT)? else {
+        return Ok(address::join("127.0.0.1", DEFAULT_PORT));
+    };
+    notes.extend(launcher.port_of_store.as_ref().map(|given| {
+        format!(
+            "{given} is the port of torchrun's own store: looking for the coordinator at {address}; --coordinator or \
+             CONCENTRIC_COORDINATOR names another place"
+        )
+    }));
+    Ok(address)
 }
 
 /// This process's number on its machine: the launcher's word, or the slot, as if all workers were on one machine.
 fn local_rank(launcher: &Launcher, slot: Option<Slot>) -> anyhow::Result<Option<usize>> {
-    let of_launcher = number(launcher.local_rank.as_deref(), "local rank")?;
-    Ok(of_launcher.or(slot.map(Slot::index)))
+    match &launcher.local_rank {
+        Some(given) => Ok(Some(given.number("correct or unset it")?)),
+        None => Ok(slot.map(Slot::index)),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(flags: &[&str], launcher: &Launcher) -> anyhow::Result<WorkerArgs> {
-        let arguments = ["worker"].iter().chain(flags).map(|flag| (*flag).into());
-        WorkerArgs::parse(arguments.collect::<Vec<_>>(), launcher)
-    }
-
-    fn refused(flags: &[&str], expected: &str) {
-        let message = format!("{:#}", parse(flags, &Launcher::default()).unwrap_err());
-        assert!(message.contains(expected), "{flags:?}: {message}");
-    }
-
-    #[test]
-    fn defaults_and_launchers() {
-        let args = parse(&["--rank", "2"], &Launcher::default()).unwrap();
-        assert_eq!((args.slot, args.advertise), (Some(Slot(2)), None));
-        assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:29400/");
-        let launcher = Launcher {
-            local_rank: Some("3".into()),
-            rank: Some("3".into()),
-            master_addr: Some("127.0.0.1".into()),
-            master_port: Some("1234".into()),
-        };
-        let args = parse(&[], &launcher).unwrap();
-        assert_eq!(args.slot, Some(Slot(3)));
-        assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:1234/");
-        assert_eq!(parse(&["--rank", "0"], &launcher).unwrap().slot, Some(Slot(0)));
-        assert_eq!(parse(&[], &Launcher::default()).unwrap().slot, None);
-    }
-
-    #[test]
-    fn launchers_number_their_processes() {
-        let check = |variables: &[(&str, &str)], rank: Option<&str>, local: Option<&str>| {
-            let launcher = Launcher::from_variables(|name| {
-                variables.iter().find(|(other, _)| *other == name).map(|it| it.1.to_string())
-            });
-            assert_eq!((launcher.rank.as_deref(), launcher.local_rank.as_deref()), (rank, local));
-        };
-        check(&[], None, None);
-        check(&[("RANK", "5"), ("LOCAL_RANK", "1"), ("SLURM_PROCID", "0")], Some("5"), Some("1"));
-        let slurm = [("SLURM_PROCID", "3"), ("SLURM_LOCALID", "1")];
-        check(&[&slurm[..], &[("SLURM_NTASKS", "8")]].concat(), Some("3"), Some("1"));
-        // The shell of an interactive job of one task.
-        check(&[&slurm[..], &[("SLURM_NTASKS", "1")]].concat(), None, None);
-        let open_mpi = [("OMPI_COMM_WORLD_RANK", "2"), ("OMPI_COMM_WORLD_LOCAL_RANK", "0")];
-        check(&open_mpi, Some("2"), Some("0"));
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused() {
-        let odd = Launcher { rank: Some("two".to_string()), ..Launcher::default() };
-        let message = parse(&[], &odd).unwrap_err().to_string();
-        assert!(message.contains("`two`, not a number") && message.contains("--rank"), "{message}");
-        refused(&["--rank", "0", "--device", "tpu"], "use auto, cpu, cuda or cuda:I");
-        refused(&["--rank", "0", "--device", "cuda:99"], "--device cuda:99: ");
-        refused(&["--rank", "0", "--device", "cpu", "--cuda-graph", "on"], "needs a GPU");
-        let nccl_on_a_cpu = ["--rank", "0", "--device", "cpu", "--collective", "nccl"];
-        refused(&nccl_on_a_cpu, "this worker computes on the CPU");
-        refused(&["--rank", "0", "--collective", "mpi"], "[possible values: auto, nccl, gloo]");
-        refused(&["--rank", "0", "--coordinator", "http://host"], "has no port");
-        refused(&["--rank", "0", "--coordinator", "ftp://host:1"], "http://HOST:PORT");
-        refused(&["--rank", "0", "--parallel", "0"], "--parallel");
-        refused(&["--rank", "0", "--cpu-bind", "sockets"], "[possible values: auto, cores, none]");
-        refused(&["--rank", "0", "--connect-timeout", "-1"], "unexpected argument");
-    }
-}
+#[path = "args_tests.rs"]
+mod tests;

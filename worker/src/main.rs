@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use common::causes::in_words;
+use common::command_line::variables;
+use common::launcher::Launcher;
 use common::telemetry::{self, Colours};
-use worker::args::{Launcher, WorkerArgs};
+use worker::args::WorkerArgs;
 use worker::bridge;
 use worker::session;
 
@@ -20,6 +22,10 @@ fn main() -> ExitCode {
     }
     if let Some(reason) = &args.no_gpu {
         tracing::info!("computing on the CPU: {reason}");
+    }
+    let told = args.notes.iter().cloned();
+    for line in told.chain(variables::misspelt(std::env::vars_os())) {
+        tracing::warn!("{line}");
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -122,13 +122,8 @@ fn checked<S: DeserializeOwned>(
 }
 
 fn unknown(file: &FileLayer, key: &str, known: &[String]) -> ConfigError {
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(candidate, &key.replace('_', "-")), candidate))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let suggestion =
-        nearest.map(|(_, name)| format!(", did you mean `{name}`?")).unwrap_or_default();
+    let nearest = crate::nearest(key, known.iter().map(String::as_str));
+    let suggestion = nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default();
     ConfigError::UnknownKey { path: file.path.clone(), key: key.to_string(), suggestion }
 }
 

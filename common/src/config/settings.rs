@@ -272,6 +272,7 @@ pub struct Config {
     #[arg(
         long,
         env = "CONCENTRIC_PICTURE_EVERY",
+        action = clap::ArgAction::Set,
         default_value_t = 1,
         value_name = "EPOCHS",
         help_heading = "Results"

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use common::config::Config;
+use common::launcher::Launcher;
 use coordinator::commands::args::{self, Command, Environment};
 use tempfile::{Builder, TempDir};
 
@@ -60,7 +61,7 @@ pub fn with_file<T>(name: &str, content: &[u8], read: impl FnOnce(&Path) -> T) -
 
 /// The settings that these flags give a run.
 pub fn config(flags: &[&str]) -> Config {
-    let environment = Environment { world_size: None, mnist_dir: None, cores: 2 };
+    let environment = Environment { launcher: Launcher::default(), mnist_dir: None, cores: 2 };
     match args::parse(["coordinator"].iter().chain(flags).map(Into::into), &environment) {
         Ok(Command::Run(plan)) => plan.config,
         other => panic!("these are the settings of a run: {other:?}"),

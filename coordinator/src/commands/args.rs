@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use common::command_line;
 use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError};
 use common::dataset::DatasetError;
@@ -93,7 +94,7 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: &Environment,
 ) -> Result<Command> {
-    let matches = Raw::command().try_get_matches_from(args).map_err(ConfigError::CommandLine)?;
+    let matches = command_line::parse(Raw::command(), args).map_err(ConfigError::CommandLine)?;
     let raw = Raw::from_arg_matches(&matches).map_err(ConfigError::CommandLine)?;
     match raw.command {
         Some(RawCommand::Status(plan)) => return Ok(Command::Status(plan)),
@@ -115,13 +116,37 @@ pub fn parse(
     };
     let resume = given.is_some();
     let config = match given {
-        None => merge(&matches, file, None, environment)?,
-        Some(directory) => resumed(&matches, file, directory, environment)?,
+        None => merge(&matches, file, None, environment),
+        Some(directory) => resumed(&matches, file, directory, environment),
     };
-    let dataset =
-        config.dataset.parse().map_err(|error: DatasetError| anyhow!("--dataset: {error}"))?;
+    let config = config.map_err(|error| of_variable(error, &matches))?;
+    let dataset = config.dataset.parse().map_err(|error: DatasetError| {
+        let place = given_by(&matches, "dataset").unwrap_or("--dataset".to_string());
+        anyhow!("{place}: {error}")
+    })?;
     let mnist_dir = environment.mnist_dir.clone();
+
     Ok(Command::Run(Box::new(RunPlan { config, door, dataset, mnist_dir, resume })))
+}
+
+/// Says of an error about a setting which variable has given it, if one has.
+fn of_variable(error: anyhow::Error, matches: &ArgMatches) -> anyhow::Error {
+    let key = match error.downcast_ref() {
+        Some(ConfigError::Invalid { key, .. }) => (*key).to_string(),
+        Some(ConfigError::ChangedOnResume { key, .. }) => key.clone(),
+        _ => return error,
+    };
+    match given_by(matches, &key) {
+        Some(variable) => error.context(variable),
+        None => error,
+    }
+}
+
+/// The variable that has given a setting, in words.
+fn given_by(matches: &ArgMatches, key: &str) -> Option<String> {
+    let command = Raw::command();
+    let variable = command_line::variable_behind(&command, matches, key)?;
+    Some(format!("the variable {}", variable.to_string_lossy()))
 }
 
 /// The settings of a verification's runs are checked as those of any run are.

@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use common::config::Precision;
+use common::command_line::variables;
+use common::config::{PictureFormat, Precision};
+use common::launcher::Launcher;
 
 use super::*;
 use crate::commands::verify::plan::RESERVED;
 use crate::run_directory::CONFIG;
 
 fn parse_with(args: &[&str], world_size: Option<&str>) -> Result<Command> {
-    let environment =
-        Environment { world_size: world_size.map(String::from), mnist_dir: None, cores: 2 };
+    let launcher = Launcher::from_variables(|name| {
+        world_size.filter(|_| name == "WORLD_SIZE").map(String::from)
+    });
+    let environment = Environment { launcher, mnist_dir: None, cores: 2 };
     let args = std::iter::once("coordinator").chain(args.iter().copied());
     parse(args.map(OsString::from), &environment)
 }
@@ -106,7 +110,7 @@ fn an_unknown_key_names_the_nearest() {
 }
 
 fn verify(args: &[&str]) -> Result<VerifyPlan> {
-    let environment = Environment { world_size: None, mnist_dir: None, cores: 64 };
+    let environment = Environment { launcher: Launcher::default(), mnist_dir: None, cores: 64 };
     let args = ["coordinator", "verify"].iter().chain(args).map(OsString::from);
     match parse(args, &environment)? {
         Command::Verify(plan) => Ok(*plan),
@@ -155,4 +159,43 @@ fn given_settings_stay() {
     assert_eq!((config.test_samples, config.seed), (Some(9), 5));
     assert_eq!((config.max_steps, config.checkpoint_every), (Some(8), 2));
     assert_eq!(verify(&[]).unwrap().shared().test_samples, Some(0));
+}
+
+#[test]
+fn a_flag_given_twice_counts_as_the_last_one() {
+    let config = plan(&["--epochs", "3", "--spawn", "--epochs", "4", "--spawn=false"], None).config;
+    assert_eq!((config.epochs, config.spawn), (4, false));
+    let formats = ["--picture-format", "png,jpg", "--picture-format", "svg"];
+    assert_eq!(plan(&formats, None).config.picture_format, [PictureFormat::Svg]);
+    let status = ["status", "--coordinator", "http://a:1", "--coordinator", "http://b:2"];
+    let Command::Status(plan) = parse_with(&status, None).unwrap() else { panic!() };
+    assert_eq!(plan.coordinator.address(), "http://b:2");
+    assert_eq!(verify(&["--steps", "3", "--steps", "5"]).unwrap().shared().max_steps, Some(5));
+}
+
+#[test]
+fn the_master_of_pods_counts_its_workers_from_1() {
+    let variables = [("RANK", "0"), ("WORLD_SIZE", "3"), ("KUBERNETES_SERVICE_HOST", "h")];
+    let launcher = Launcher::from_variables(|name| {
+        variables.iter().find(|(other, _)| *other == name).map(|it| it.1.to_string())
+    });
+    let environment = Environment { launcher, mnist_dir: None, cores: 2 };
+    let workers = |flags: &[&str]| {
+        let args = std::iter::once(&"coordinator").chain(flags).map(OsString::from);
+        let Command::Run(plan) = parse(args, &environment).unwrap() else { panic!() };
+        (plan.config.workers, plan.config.most_workers())
+    };
+    assert_eq!(workers(&[]), (2, 3));
+    assert_eq!(workers(&["--workers", "3"]), (3, 3));
+}
+
+#[test]
+fn every_variable_of_the_program_is_known() {
+    let known = variables::known();
+    let mut commands = vec![Raw::command()];
+    while let Some(command) = commands.pop() {
+        let named = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+        named.for_each(|name| assert!(known.contains(name), "{name}"));
+        commands.extend(command.get_subcommands().cloned());
+    }
 }

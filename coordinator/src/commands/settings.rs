@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{ArgMatches, FromArgMatches};
 use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError};
+use common::launcher::Launcher;
 
 use crate::run_directory::{CONFIG, resume};
 
@@ -17,8 +18,8 @@ const RUNS: &str = "runs";
 /// What the machine and a launcher say.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// `WORLD_SIZE`, set by launchers: the number of workers where nothing else says it.
-    pub world_size: Option<String>,
+    /// What a launcher says: its number of processes is that of workers where nothing else says it.
+    pub launcher: Launcher,
     /// `CONCENTRIC_MNIST_DIR`: a folder that holds MNIST already.
     pub mnist_dir: Option<PathBuf>,
     /// Cores of this machine.
@@ -88,10 +89,13 @@ pub fn merge(
         (file, saved) => file.or(saved),
     };
     let mut config: Config = layers::merge(matches, layer.as_ref())?;
-    if let (false, Some(world_size)) = (workers_given, &environment.world_size) {
-        config.workers = world_size.parse().with_context(|| {
-            format!("the environment's WORLD_SIZE is `{world_size}`, not a number of workers: correct it or give --workers")
-        })?;
+    if let (false, Some(given)) = (workers_given, &environment.launcher.world_size) {
+        config.workers = given.number("set it to the number of workers, or give --workers")?;
+        if environment.launcher.is_master_of_pods && config.workers > 1 {
+            // This process is one of those that are counted. The workers' numbers begin with 1.
+            config.max_workers.get_or_insert(config.workers);
+            config.workers -= 1;
+        }
     }
     config.validate()?;
     config.resolve(environment.cores);

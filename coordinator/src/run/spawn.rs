@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::ids::Slot;
+use common::launcher;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -201,7 +202,12 @@ fn is_worker(pid: Pid, slot: Slot) -> bool {
 fn start_one(plan: &SpawnPlan, slot: Slot) -> Result<Child> {
     // A worker that takes another's place goes on with its log.
     let log = File::options().create(true).append(true).open(log_path(&plan.logs, slot))?;
-    let child = Command::new(&plan.program)
+    let mut command = Command::new(&plan.program);
+    // What a launcher says of this process is not true of those that it starts.
+    for variable in launcher::OF_ONE_PROCESS {
+        command.env_remove(variable);
+    }
+    let child = command
         .args(["--rank", &slot.to_string()])
         .args(["--coordinator", &plan.url])
         .envs(plan.access.iter().map(|(name, path)| (name, path)))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use common::access::Access;
 use common::causes::in_words;
+use common::launcher::Launcher;
 use coordinator::clock::Clock;
 use coordinator::commands::args::{self, Command, Environment};
 use coordinator::door::{self, DoorSettings};
@@ -57,7 +58,7 @@ pub fn plan(root: &Path, arguments: &[&str]) -> Result<RunPlan> {
     let any = ["--listen", "127.0.0.1:0"];
     let any = if arguments.contains(&any[0]) { &[][..] } else { &any[..] };
     let all = fixed.iter().chain(any).chain(arguments).map(OsString::from);
-    let environment = Environment { world_size: None, mnist_dir: None, cores: 2 };
+    let environment = Environment { launcher: Launcher::default(), mnist_dir: None, cores: 2 };
     match args::parse(all, &environment)? {
         Command::Run(plan) => Ok(*plan),
         other => panic!("{other:?} is not a run"),
