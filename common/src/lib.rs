@@ -14,7 +14,7 @@
 //! - [`causes`]: an error and what it comes from, as the user reads them; [`nearest()`]: what a misspelt name was meant to be;
 //! - [`address`]: hosts and ports as text;
 //! - [`access`]: how a coordinator behind TLS and a join token is reached;
-//! - [`telemetry`]: log lines.
+//! - [`interrupts`]: Ctrl-C and SIGTERM; [`telemetry`]: log lines.
 //!
 //! Nothing here links libtorch or opens a socket of the cluster.
 
@@ -28,6 +28,7 @@ pub mod dataset;
 pub mod foreign;
 mod hexadecimal;
 pub mod ids;
+pub mod interrupts;
 pub mod launcher;
 pub mod metrics;
 mod nearest;

@@ -17,8 +17,9 @@ pub mod cluster;
 pub mod commands;
 pub mod data;
 pub mod door;
-pub mod interrupts;
 pub mod log;
 pub mod run;
 pub mod run_directory;
 pub mod service;
+
+pub use common::interrupts;

@@ -9,7 +9,8 @@
 //! - `stay`: its orders, and what follows from each;
 //! - `generation`: the trainer thread of one generation, seen from here;
 //! - `parting`: how a generation ends, and with it or with the connection the stay;
-//! - `kept`: what outlives both.
+//! - `kept`: what outlives both;
+//! - `signals`: what ends every wait here.
 
 mod contact;
 mod generation;
@@ -18,6 +19,7 @@ mod joining;
 mod kept;
 mod own_address;
 mod parting;
+mod signals;
 mod stay;
 mod stays;
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::generation::TRAINER_END;
 use super::kept::Kept;
+use super::signals::Signals;
 use super::stay::{End, Stay};
 use crate::trainer::{Ending, Outcome, Request, Verdict};
 
@@ -76,13 +77,23 @@ impl Stay {
     }
 
     /// The connection is lost: leaves the generation together with the others if that is possible soon.
-    pub(super) async fn lose(&mut self, reason: &str, kept: &mut Option<Kept>) -> End {
+    pub(super) async fn lose(
+        &mut self,
+        reason: &str,
+        kept: &mut Option<Kept>,
+        signals: &Signals,
+    ) -> End {
         if let Some(generation) = &self.generation {
             generation.ask(Request::Pause);
         }
         if let Some(generation) = &mut self.generation {
             let patience = self.longest_silence;
-            if let Ok(ending) = timeout(patience, generation.ending()).await {
+            let ending = tokio::select! {
+                ending = timeout(patience, generation.ending()) => ending.ok(),
+                // Who is to end does not wait for a step to go on with.
+                _ = signals.reach(1) => None,
+            };
+            if let Some(ending) = ending {
                 self.keep(ending, kept);
             }
         }
@@ -94,9 +105,14 @@ impl Stay {
         End::Lost(reason.to_string())
     }
 
-    pub(super) async fn refused(&mut self, status: tonic::Status, kept: &mut Option<Kept>) -> End {
+    pub(super) async fn refused(
+        &mut self,
+        status: tonic::Status,
+        kept: &mut Option<Kept>,
+        signals: &Signals,
+    ) -> End {
         match ServiceError::from(status) {
-            ServiceError::Unreachable(reason) => self.lose(&reason, kept).await,
+            ServiceError::Unreachable(reason) => self.lose(&reason, kept, signals).await,
             refusal => {
                 self.end_trainer(&refusal.to_string(), kept).await;
                 End::Failed(anyhow!("the coordinator refused this worker: {refusal}"))

@@ -9,7 +9,6 @@ use common::ids::Slot;
 use proto::coordinator_message::Message as Order;
 use proto::worker_message::Message as Word;
 use proto::{Contacted, CoordinatorMessage, Failed, Halt, Leaving, Pong, WorkerMessage};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::Streaming;
@@ -18,11 +17,14 @@ use super::contact::{Listening, Tries};
 use super::generation::{RunningGeneration, TRAINER_END};
 use super::joining::{Joined, Post};
 use super::kept::Kept;
+use super::signals::Signals;
 use crate::link::Client;
 use crate::trainer::{Ending, Progress, Request, TrainerError};
 
 /// How long a word may take to go out.
 const SILENCE: Duration = Duration::from_secs(5);
+/// Likewise the last one, where this worker is to end at once.
+const LAST_WORD: Duration = Duration::from_millis(200);
 /// To wait so much longer than from one heartbeat to the next means that this process, or its machine, has been stopped.
 const ASLEEP: Duration = Duration::from_secs(2);
 
@@ -87,19 +89,23 @@ impl Stay {
     }
 
     /// Follows orders until the stay ends. The state is taken from `kept` by a generation and comes back with its end.
-    pub async fn obey(mut self, kept: &mut Option<Kept>) -> End {
-        let end = self.follow_orders(kept).await;
+    pub async fn obey(mut self, kept: &mut Option<Kept>, signals: &Signals) -> End {
+        let end = tokio::select! {
+            end = self.follow_orders(kept, signals) => Ok(end),
+            // Whatever it is waiting for.
+            signal = signals.reach(2) => Err(signal),
+        };
+        let end = match end {
+            Ok(end) => end,
+            Err(signal) => self.leave_at_once(signal).await,
+        };
         match (self.ruined, end) {
             (Some(error), End::Lost(_) | End::Evicted(_)) => End::Failed(error.into()),
             (_, end) => end,
         }
     }
 
-    async fn follow_orders(&mut self, kept: &mut Option<Kept>) -> End {
-        let (mut interrupt, mut terminate) = match signals() {
-            Ok(signals) => signals,
-            Err(error) => return End::Failed(anyhow!("cannot listen for signals: {error}")),
-        };
+    async fn follow_orders(&mut self, kept: &mut Option<Kept>, signals: &Signals) -> End {
         let first_step = self.progress.clone();
         loop {
             let idle = Instant::now();
@@ -111,8 +117,11 @@ impl Stay {
                             self.follow(order, kept).await
                         }
                         Ok(Some(_)) => None,
-                        Ok(None) => Some(self.lose("it closed the connection", kept).await),
-                        Err(status) => Some(self.refused(status, kept).await),
+                        Ok(None) => {
+                            let closed = "it closed the connection";
+                            Some(self.lose(closed, kept, signals).await)
+                        }
+                        Err(status) => Some(self.refused(status, kept, signals).await),
                     };
                     if let Some(end) = end {
                         return end;
@@ -133,22 +142,13 @@ impl Stay {
                     }
                     if self.last_heard.elapsed() > self.longest_silence {
                         let silence = format!("it was silent for {:?}", self.longest_silence);
-                        return self.lose(&silence, kept).await;
+                        return self.lose(&silence, kept, signals).await;
                     }
                     self.beat().await;
                 }
                 () = first_step.first_step() => self.beat().await,
                 () = at(self.trainer_deadline) => return self.give_the_trainer_up().await,
-                _ = interrupt.recv() => {
-                    if let Some(end) = self.leave("it was interrupted (SIGINT)").await {
-                        return end;
-                    }
-                }
-                _ = terminate.recv() => {
-                    if let Some(end) = self.leave("it was terminated (SIGTERM)").await {
-                        return end;
-                    }
-                }
+                signal = signals.reach(1), if !self.leaving => self.leave(signal).await,
             }
         }
     }
@@ -218,14 +218,17 @@ impl Stay {
     }
 
     /// A first signal: the worker leaves in order, when the coordinator says goodbye. A second one ends it.
-    async fn leave(&mut self, reason: &str) -> Option<End> {
-        if std::mem::replace(&mut self.leaving, true) {
-            self.fail(reason.to_string(), false).await;
-            return Some(End::Failed(anyhow!("this worker has left: {reason}")));
-        }
+    async fn leave(&mut self, signal: &str) {
+        self.leaving = true;
+        let reason = format!("it was {signal}");
         tracing::info!("{reason}: leaving after this step; once more to leave at once");
-        self.say(Word::Leaving(Leaving { reason: reason.to_string() })).await;
-        None
+        self.say(Word::Leaving(Leaving { reason })).await;
+    }
+
+    async fn leave_at_once(&mut self, signal: &str) -> End {
+        let reason = format!("it was {signal}");
+        timeout(LAST_WORD, self.fail(reason.clone(), false)).await.ok();
+        End::Failed(anyhow!("this worker has left: {reason}"))
     }
 
     async fn beat(&mut self) {
@@ -258,10 +261,6 @@ fn beat(period: Duration) -> Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
-}
-
-fn signals() -> std::io::Result<(Signal, Signal)> {
-    Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
 }
 
 /// The trainer's end, once there is one; pending for ever without a trainer.

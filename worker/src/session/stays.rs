@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use common::ids::Slot;
 use common::status::ServiceError;
@@ -11,6 +11,7 @@ use proto::HeldState;
 
 use super::joining;
 use super::kept::Kept;
+use super::signals::Signals;
 use super::stay::{End, Stay};
 use crate::args::WorkerArgs;
 
@@ -19,11 +20,12 @@ use crate::args::WorkerArgs;
 /// # Errors
 /// Why the run did not end well, in words for the user.
 pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
+    let signals = Signals::listen().context("listening for signals")?;
     let mut kept = None;
-    let mut next = first_stay(args).await?;
+    let mut next = first_stay(args, &signals).await?;
     while let Some(stay) = next {
         let slot = stay.slot();
-        let reason = match stay.obey(&mut kept).await {
+        let reason = match stay.obey(&mut kept, &signals).await {
             End::Done => return Ok(()),
             End::Failed(error) => return Err(error),
             End::Lost(reason) => format!("the coordinator was lost: {reason}"),
@@ -31,20 +33,20 @@ pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
             End::Evicted(reason) => format!("the run goes on without this worker: {reason}"),
         };
         tracing::warn!("{reason}; joining anew");
-        next = next_stay(args, slot, kept.as_ref(), &reason).await?;
+        next = next_stay((args, &signals), slot, kept.as_ref(), &reason).await?;
     }
     tracing::info!("the run is complete: there is nothing left to do");
     Ok(())
 }
 
 /// None where the run is complete.
-async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Option<Stay>> {
+async fn first_stay(args: &WorkerArgs, signals: &Signals) -> anyhow::Result<Option<Stay>> {
     let refused = |error| anyhow!("{error}").context("the coordinator refused this worker");
     let mut told = false;
     let limit = args.connect_timeout;
-    let found = join_within(args, (args.slot, None), limit, |_| {
+    let found = join_within((args, signals), (args.slot, None), limit, |error| {
         if !std::mem::replace(&mut told, true) {
-            tracing::info!(coordinator = %args.coordinator, "waiting for the coordinator");
+            tracing::info!(coordinator = %args.coordinator, "waiting for the coordinator: {error}");
         }
     });
     match found.await {
@@ -63,7 +65,7 @@ async fn first_stay(args: &WorkerArgs) -> anyhow::Result<Option<Stay>> {
 /// Joins after a stay in `slot` that ended for `reason`; none where the run is complete. A slot that was given may be
 /// another's by now.
 async fn next_stay(
-    args: &WorkerArgs,
+    (args, signals): (&WorkerArgs, &Signals),
     slot: Slot,
     kept: Option<&Kept>,
     reason: &str,
@@ -71,10 +73,10 @@ async fn next_stay(
     let limit = args.coordinator_timeout;
     let held = || kept.map(Kept::describe);
     let not_yet = |error: &ServiceError| tracing::debug!(%error, "not yet");
-    let mut found = join_within(args, (Some(slot), held()), limit, not_yet).await;
+    let mut found = join_within((args, signals), (Some(slot), held()), limit, not_yet).await;
     if let (Err(error @ ServiceError::SlotTaken(_)), None) = (&found, args.slot) {
         tracing::info!("{error}; asking for another slot");
-        found = join_within(args, (None, held()), limit, not_yet).await;
+        found = join_within((args, signals), (None, held()), limit, not_yet).await;
     }
     match found {
         Ok(stay) => Ok(Some(stay)),
@@ -83,12 +85,28 @@ async fn next_stay(
             "{reason}; no coordinator came back at {} within {limit:?} ({error})",
             args.coordinator
         ),
+        Err(error @ ServiceError::Ending(_)) => bail!("{reason}; {error}"),
         Err(error) => bail!("{reason}; the coordinator does not take this worker back: {error}"),
     }
 }
 
-/// Tries to join until it works, is refused, or `limit` is over.
+/// Tries to join until it works, is refused, or `limit` is over. A signal ends it at once, whoever is being waited for.
 async fn join_within(
+    (args, signals): (&WorkerArgs, &Signals),
+    asked: (Option<Slot>, Option<HeldState>),
+    limit: Duration,
+    missed: impl FnMut(&ServiceError),
+) -> Result<Stay, ServiceError> {
+    tokio::select! {
+        biased;
+        signal = signals.reach(1) => {
+            Err(ServiceError::Ending(format!("{signal} while looking for the coordinator")))
+        }
+        found = try_to_join(args, asked, limit, missed) => found,
+    }
+}
+
+async fn try_to_join(
     args: &WorkerArgs,
     (slot, held): (Option<Slot>, Option<HeldState>),
     limit: Duration,
@@ -108,26 +126,6 @@ async fn join_within(
             }
             result => return result,
         }
-        let wait = waits.next().unwrap_or(Duration::from_millis(500));
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = terminated() => {
-                return Err(ServiceError::Ending("told to end (SIGINT or SIGTERM) before it had joined".to_string()));
-            }
-        }
-    }
-}
-
-/// Waits for SIGINT or SIGTERM.
-async fn terminated() {
-    let mut terminate =
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            // Without it the signal ends the process at once, which is what it is for.
-            Err(_) => return std::future::pending().await,
-        };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        tokio::time::sleep(waits.next().unwrap_or(Duration::from_millis(500))).await;
     }
 }

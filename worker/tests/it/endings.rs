@@ -113,6 +113,30 @@ fn an_interrupted_run_keeps_what_it_has() {
     assert_eq!(resumed.reproducible_metrics(), whole.reproducible_metrics());
 }
 
+/// As Ctrl-C in a terminal, or a service manager, sends it: to the coordinator and its workers together.
+#[test]
+fn a_signal_to_everybody_ends_the_run_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = long(&folder.path().join("whole")).workers(1).with(&["--max-steps", "24"]);
+    let whole = whole.complete();
+    for (signal, step, code) in [(Signal::SIGTERM, 7, 143), (Signal::SIGINT, 13, 130)] {
+        let root = folder.path().join(signal.as_str());
+        let mut run = long(&root).workers(3).with(&["--max-steps", "24"]).start();
+        run.wait_for_step(step);
+        for process in run.mark.living(&[]) {
+            kill(process, signal).ok();
+        }
+        let ending = run.wait();
+        assert_eq!(ending.code, Some(code), "{}", ending.printed);
+        let results = Results::of(&root);
+        let done = results.steps_done("last").unwrap();
+        assert!(done > step, "{done} steps are stored");
+        assert_eq!(results.steps().len() as u64, done, "nothing that was done is lost");
+        let resumed = Launch::resume(&root).workers(2).complete();
+        assert_eq!(resumed.hashes(&["checkpoints"]), whole.hashes(&["checkpoints"]));
+    }
+}
+
 #[test]
 fn tf32_is_refused_on_a_cpu() {
     let folder = tempfile::tempdir().unwrap();

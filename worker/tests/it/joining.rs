@@ -1,7 +1,9 @@
 //! Workers that cannot join are told why, and the run they wanted to join goes on undisturbed.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use worker::machine::cpus::allotment::Allotment;
 use worker::machine::hardware;
 
@@ -82,6 +84,24 @@ fn a_worker_without_a_coordinator_says_where_it_looked() {
     assert!(started.elapsed() < Duration::from_secs(10));
     check_refused(&ending, "no coordinator at http://127.0.0.1:9/ within 1s");
     assert!(ending.printed.contains("--coordinator"), "{}", ending.printed);
+}
+
+/// Whoever accepts a connection and says nothing is waited for, for seconds; a signal is not.
+#[test]
+fn a_worker_that_looks_for_a_silent_coordinator_ends_at_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", silent.local_addr().unwrap());
+        let worker = Worker::start(folder.path(), &Mark::new(), &["--coordinator", &address]);
+        let _connection = silent.accept().unwrap();
+        worker.signal(signal);
+        let signalled = Instant::now();
+        let ending = worker.wait();
+        assert!(signalled.elapsed() < Duration::from_secs(1), "{:?}", signalled.elapsed());
+        check_refused(&ending, "while looking for the coordinator");
+        assert!(ending.printed.contains(signal.as_str()), "{}", ending.printed);
+    }
 }
 
 /// The name of the coordinator, and with it the address at which others reach the worker, is known later than the worker

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, as values: `main` listens for them, tests send their own.
+//! Ctrl-C and SIGTERM, as values: both programs listen for them, tests send their own.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Interrupt {
     /// As messages name it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Interrupt => "interrupted (Ctrl-C)",
+            Self::Interrupt => "interrupted (Ctrl-C, SIGINT)",
             Self::Terminate => "terminated (SIGTERM)",
         }
     }
