@@ -36,7 +36,7 @@ choice!(
     LrSchedule {
         /// Multiplied by `--lr-gamma` every `--lr-step` epochs.
         Step = "step",
-        /// Half a cosine from `--lr` to 0 over the run.
+        /// Half a cosine from `--lr` to 0 over the run, or over `--lr-schedule-epochs`.
         Cosine = "cosine",
         /// `--lr` throughout.
         Constant = "constant",

@@ -3,13 +3,15 @@
 //! - [`Config`]: the settings, their flags, variables and defaults;
 //! - [`choices`]: the words some of them take;
 //! - [`layers`]: flag over variable over file over default;
-//! - [`validate`]: what is refused before anything starts, and what `--resume` may change;
+//! - [`validate`]: what is refused before anything starts;
+//! - [`resuming`]: what `--resume` may change;
 //! - [`schedule`]: the learning rate as a function of the step.
 //!
 //! The coordinator resolves it; workers receive the result. Nothing here reads the environment by itself.
 
 pub mod choices;
 pub mod layers;
+pub mod resuming;
 pub mod schedule;
 mod settings;
 pub mod validate;

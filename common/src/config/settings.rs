@@ -122,7 +122,7 @@ pub struct Config {
     /// Passes over the training set
     #[arg(long, env = "CONCENTRIC_EPOCHS", default_value_t = 150, help_heading = "Training")]
     pub epochs: u64,
-    /// End the run after this many steps in total, as at an epoch's end
+    /// End the run after this many steps in total, as at an epoch's end; 0 for no limit
     #[arg(long, env = "CONCENTRIC_MAX_STEPS", value_name = "STEPS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
@@ -153,6 +153,15 @@ pub struct Config {
         help_heading = "Training"
     )]
     pub lr_gamma: f64,
+    /// Epochs that the cosine schedule spans [default: the whole run]
+    #[arg(
+        long,
+        env = "CONCENTRIC_LR_SCHEDULE_EPOCHS",
+        value_name = "EPOCHS",
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_schedule_epochs: Option<u64>,
     /// Steps over which the learning rate rises linearly to its full value
     #[arg(
         long,
@@ -263,6 +272,7 @@ pub struct Config {
         long,
         env = "CONCENTRIC_PICTURE_FORMAT",
         value_delimiter = ',',
+        action = clap::ArgAction::Set,
         default_value = "png",
         value_name = "FORMAT",
         help_heading = "Results"
@@ -272,7 +282,6 @@ pub struct Config {
     #[arg(
         long,
         env = "CONCENTRIC_PICTURE_EVERY",
-        action = clap::ArgAction::Set,
         default_value_t = 1,
         value_name = "EPOCHS",
         help_heading = "Results"
@@ -303,6 +312,7 @@ impl Config {
 
     /// Fills in the defaults that depend on other settings or on the machine, so that they are saved with the run.
     pub fn resolve(&mut self, cores: usize) {
+        self.max_steps = self.max_steps.filter(|limit| *limit > 0);
         let shards = self.shard_count();
         self.logical_shards = Some(shards as u32);
         self.threads.get_or_insert((cores / shards).max(1) as u32);

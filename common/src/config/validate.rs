@@ -1,33 +1,6 @@
-//! What is refused before anything starts, and what `--resume` may change.
-
-use toml::Table;
+//! What is refused before anything starts.
 
 use super::{Config, ConfigError, Network, Precision};
-
-/// Settings that a resumed run may change, because they do not shape the result so far.
-const FREE_ON_RESUME: [&str; 21] = [
-    "workers",
-    "spawn",
-    "listen",
-    "allow-mixed-hardware",
-    "collective-timeout",
-    "min-workers",
-    "max-workers",
-    "max-generations",
-    "rejoin-timeout",
-    "heartbeat-interval",
-    "heartbeat-timeout",
-    "data-dir",
-    "dataset",
-    "epochs",
-    "max-steps",
-    "run-dir",
-    "checkpoint-every",
-    "keep",
-    "log-every",
-    "picture-format",
-    "picture-every",
-];
 
 impl Config {
     /// Refuses what can be read but not trained with.
@@ -48,7 +21,7 @@ impl Config {
             ("logical-shards", self.logical_shards.map_or(1, u64::from)),
             ("threads", self.threads.map_or(1, u64::from)),
             ("train-samples", self.train_samples.unwrap_or(1)),
-            ("max-steps", self.max_steps.unwrap_or(1)),
+            ("lr-schedule-epochs", self.lr_schedule_epochs.unwrap_or(1)),
             ("min-workers", u64::from(self.least_workers())),
         ] {
             require(value > 0, key, || "must be at least 1".to_string())?;
@@ -112,30 +85,6 @@ impl Config {
         }
         Ok(())
     }
-
-    /// Refuses a resumed run whose result-shaping settings differ from the saved ones.
-    ///
-    /// # Errors
-    /// The first setting that differs, with both values.
-    pub fn validate_resume(&self, saved: &Config) -> Result<(), ConfigError> {
-        let table = |config| Table::try_from(config).expect("settings can be written as TOML");
-        let (given, saved) = (table(self), table(saved));
-        let keys = given.keys().chain(saved.keys().filter(|key| !given.contains_key(*key)));
-        for key in keys.filter(|key| !FREE_ON_RESUME.contains(&key.as_str())) {
-            if given.get(key) != saved.get(key) {
-                let show = |table: &Table| match table.get(key) {
-                    Some(value) => value.to_string(),
-                    None => "not set".to_string(),
-                };
-                return Err(ConfigError::ChangedOnResume {
-                    key: key.clone(),
-                    given: show(&given),
-                    saved: show(&saved),
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
 fn require(
@@ -185,17 +134,5 @@ mod tests {
     #[test]
     fn no_test_samples_are_allowed() {
         config(&["--test-samples", "0"]).validate().unwrap();
-    }
-
-    #[test]
-    fn a_resumed_run_keeps_what_shapes_it() {
-        let saved = config(&["--workers", "4"]);
-        config(&["--workers", "2", "--epochs", "9"]).validate_resume(&saved).unwrap();
-        let message = config(&["--batch-size", "50"]).validate_resume(&saved).unwrap_err();
-        assert!(message.to_string().contains("--batch-size is 50 here but 100"), "{message}");
-        let message = config(&["--max-steps", "5", "--logical-shards", "9"])
-            .validate_resume(&saved)
-            .unwrap_err();
-        assert!(message.to_string().contains("--logical-shards is 9 here but not set"));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use common::config::{Config, Precision};
+use common::config::{Config, LrSchedule, Precision, schedule};
 use common::dataset::{self, LoadOptions};
 use common::hexadecimal;
 use proto::StartFrom;
@@ -76,7 +76,16 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     let history = ledger::summarise(&directory.events()?);
     let point = if plan.resume {
         directory.check_data_identity(&data.identity)?;
-        if history.survivors.is_empty() { directory.rewind()? } else { directory.newest()? }
+        let point = directory.newest()?;
+        let stored = point.as_ref().map_or(0, |point| point.position.step);
+        // Workers that live may be ahead of what is stored.
+        let is_alone = history.survivors.is_empty();
+        let done = if is_alone { stored } else { stored.max(history.done) };
+        check_position(&directory.saved_config()?, &config, &data, done)?;
+        if is_alone {
+            directory.cut_back(point.as_ref())?;
+        }
+        point
     } else {
         directory.save_data_identity(&data.identity)?;
         None
@@ -91,6 +100,18 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     }
     let run = history.run.clone().unwrap_or_else(|| identity_of_new_run(now));
     Ok(assemble(Assembly { config, directory, data, initial_state, point, history, run }))
+}
+
+/// Refuses settings that contradict how far the run has got: `done` steps with the `saved` settings.
+fn check_position(saved: &Config, config: &Config, data: &Data, done: u64) -> Result<()> {
+    let train_samples = data.identity.train_samples as usize;
+    config.validate_position(saved, train_samples, done)?;
+    let [before, now] =
+        [saved, config].map(|config| schedule::steps_spanned(config, train_samples));
+    if config.lr_schedule == LrSchedule::Cosine && done > 0 && before != now {
+        tracing::warn!(before, now, "the cosine spans another number of steps from here on");
+    }
+    Ok(())
 }
 
 /// Different for every run, wherever it is made.

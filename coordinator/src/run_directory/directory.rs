@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use common::config::Config;
 use common::ids::Generation;
 use common::metrics::Record;
 use common::status::ServiceError;
@@ -134,6 +135,17 @@ impl RunDirectory {
             .with_context(|| cannot("write", &self.root))
     }
 
+    /// The settings that the run has gone on with so far.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn saved_config(&self) -> Result<Config> {
+        let path = self.root.join(CONFIG);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Config::from_toml(&text).map_err(|message| anyhow!("{}: {message}", path.display()))
+    }
+
     /// Saves which samples a new run is made of.
     ///
     /// # Errors
@@ -163,9 +175,18 @@ impl RunDirectory {
     /// There are checkpoints, but none is intact; or the folder cannot be changed.
     pub fn rewind(&self) -> Result<Option<ResumePoint>> {
         let _placing = lock_on(&self.placing);
-        let point = resume::find(&self.root.join(CHECKPOINTS))?;
+        let point = self.newest()?;
+        self.cut_back(point.as_ref())?;
+        Ok(point)
+    }
+
+    /// Takes `metrics.jsonl` back to a checkpoint; without any, to the run's beginning.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn cut_back(&self, point: Option<&ResumePoint>) -> Result<()> {
         let beginning = CheckpointMetadata::default();
-        let position = point.as_ref().map_or(&beginning, |point| &point.position);
+        let position = point.map_or(&beginning, |point| &point.position);
         let path = self.root.join(METRICS);
         let context = || cannot("write", &self.root);
         let mut metrics = lock_on(&self.metrics);
@@ -174,7 +195,7 @@ impl RunDirectory {
             tracing::warn!(lines = unreadable, "dropped unreadable lines of {METRICS}");
         }
         *metrics = MetricsLog::open(&path).with_context(context)?;
-        Ok(point)
+        Ok(())
     }
 
     /// The checkpoint that [`RunDirectory::rewind`] would take the run back to. Lines of metrics after it stay: workers

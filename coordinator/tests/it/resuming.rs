@@ -154,3 +154,42 @@ async fn a_resumed_run_names_its_checkpoint_when_it_fails_at_once() {
     let message = format!("{:?}", ended.outcome);
     assert!(message.contains("(epoch 1, step 11)"), "{message}");
 }
+
+#[tokio::test]
+async fn settings_that_contradict_the_position_are_refused_and_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let files = || {
+        let root = folder.path().join("run");
+        ["config.toml", "metrics.jsonl", "checkpoints/last.safetensors"]
+            .map(|name| std::fs::read(root.join(name)).unwrap())
+    };
+    let before = files();
+    for (flags, expected) in [
+        (["--epochs", "1"], "--epochs: is 1, which ends the run at step 10, but 11 steps"),
+        (["--max-steps", "10"], "--max-steps: is 10, but 11 steps of this run are done"),
+    ] {
+        let message = TestRun::resume(&folder, &flags).await.error().await;
+        assert!(message.contains(expected), "{message}");
+        assert!(files() == before, "{flags:?} has changed the run");
+    }
+}
+
+#[tokio::test]
+async fn a_saved_limit_of_steps_can_be_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    for (flags, expected) in [
+        (&["--max-steps", "25"][..], Some(25)),
+        (&[], Some(25)),
+        (&["--max-steps", "0"], None),
+        (&[], None),
+    ] {
+        let run = TestRun::resume(&folder, flags).await;
+        let (workers, starts) = FakeWorker::start_all(&run, 1).await;
+        assert_eq!(config(&starts[0]).max_steps, expected, "{flags:?}");
+        drop(workers);
+        run.interrupts.send(Interrupt::Interrupt).await.unwrap();
+        run.ended().await;
+    }
+}

@@ -99,7 +99,7 @@ impl<T: Float> Trainer<T> {
         let position = schedule::StepPosition {
             epoch: position.epoch,
             step: position.step,
-            total_steps: self.total_steps,
+            steps_spanned: schedule::steps_spanned(&self.config, self.facts.train_samples),
         };
         schedule::learning_rate(&self.config, position)
     }
