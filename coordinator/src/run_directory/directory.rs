@@ -14,14 +14,14 @@ use common::config::Config;
 use common::ids::Generation;
 use common::metrics::Record;
 use common::status::ServiceError;
-use nix::fcntl::Flock;
 
 use super::artifact_path::{self, ArtifactPath, CHECKPOINTS, PICTURES};
 use super::ledger::{Entry, Line};
 use super::line_log::LineLog;
+use super::lock::{self, Held};
 use super::metrics_log::{self, MetricsLog};
 use super::model_file::CheckpointMetadata;
-use super::place::{CONFIG, EVENTS, METRICS, cannot, find_run, lock};
+use super::place::{CONFIG, EVENTS, METRICS, cannot, find_run};
 use super::resume::{self, ResumePoint};
 use super::{atomic, events_log};
 use crate::data::{DATA_IDENTITY, DataIdentity};
@@ -37,7 +37,7 @@ pub struct RunDirectory {
     /// Held while files are put in place: what stays is decided for one upload at a time. The generation whose uploads
     /// are; what an earlier one has begun to send must not replace what came after it.
     pub(super) placing: Mutex<Generation>,
-    _lock: Flock<File>,
+    _held: Held,
 }
 
 impl RunDirectory {
@@ -48,7 +48,7 @@ impl RunDirectory {
     pub fn create(root: &Path, keep: u64) -> Result<Self> {
         let context = || cannot("create", root);
         fs::create_dir_all(root).with_context(context)?;
-        let lock = lock(root)?;
+        let held = lock::hold(root)?;
         if let Some(found) = find_run(root) {
             bail!(
                 "the run directory {} holds a run already ({found}): go on with it by --resume {}, or choose another \
@@ -57,7 +57,7 @@ impl RunDirectory {
                 root.display()
             );
         }
-        Self::hold(root, keep, lock).with_context(context)
+        Self::open_logs(root, keep, held).with_context(context)
     }
 
     /// Opens the directory of a run, to go on with it.
@@ -71,11 +71,11 @@ impl RunDirectory {
             root.display()
         );
         let context = || cannot("use", root);
-        let lock = lock(root)?;
-        Self::hold(root, keep, lock).with_context(context)
+        let held = lock::hold(root)?;
+        Self::open_logs(root, keep, held).with_context(context)
     }
 
-    fn hold(root: &Path, keep: u64, lock: Flock<File>) -> io::Result<Self> {
+    fn open_logs(root: &Path, keep: u64, held: Held) -> io::Result<Self> {
         // A new run may be in the place of one that was killed before it had begun.
         atomic::clean(root)?;
         for folder in artifact_path::FOLDERS {
@@ -86,7 +86,7 @@ impl RunDirectory {
         events_log::cut_torn_line(&root.join(EVENTS))?;
         let events = Mutex::new(LineLog::open(&root.join(EVENTS))?);
         let placing = Mutex::default();
-        Ok(Self { root: root.to_path_buf(), keep, metrics, events, placing, _lock: lock })
+        Ok(Self { root: root.to_path_buf(), keep, metrics, events, placing, _held: held })
     }
 
     /// What has happened so far.

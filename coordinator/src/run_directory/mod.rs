@@ -1,6 +1,7 @@
 //! The one folder that holds everything of a run, and the only place where files of it are written.
 //!
-//! - [`RunDirectory`]: the folder, held by one coordinator; `place`: where it is, and what lies in it;
+//! - [`RunDirectory`]: the folder, held by one coordinator; `place`: where it is, and what lies in it; `lock`: whose it
+//!   is;
 //! - [`atomic`]: old content or new, nothing between;
 //! - [`artifact_path`]: which paths workers may name;
 //! - [`Upload`]: an artifact on its way in;
@@ -19,6 +20,7 @@ mod directory;
 pub mod events_log;
 pub mod ledger;
 mod line_log;
+mod lock;
 mod metrics_log;
 pub mod model_file;
 mod place;

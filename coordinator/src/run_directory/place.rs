@@ -1,13 +1,10 @@
-//! Where a run's folder is, what lies in it, and whose it is.
+//! Where a run's folder is, and what lies in it.
 //!
 //! Everybody who looks for a file of a run takes its name from here.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
 
 use super::artifact_path::CHECKPOINTS;
 
@@ -36,17 +33,6 @@ pub fn default_root(now: SystemTime, dataset: &str) -> PathBuf {
         (2..).map(|number| base.with_file_name(format!("{date}-{clock}-{dataset}-{number}")));
     let mut candidates = std::iter::once(base.clone()).chain(numbered);
     candidates.find(|path| !path.exists()).unwrap_or(base)
-}
-
-/// Holds the folder for this process alone.
-pub(super) fn lock(root: &Path) -> Result<Flock<File>> {
-    let folder = File::open(root).with_context(|| cannot("open", root))?;
-    Flock::lock(folder, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        anyhow::anyhow!(
-            "another coordinator is running in {}: choose another --run-dir",
-            root.display()
-        )
-    })
 }
 
 /// What shows that a run was made in `root`. Settings alone do not: it may have ended before anything was stored.

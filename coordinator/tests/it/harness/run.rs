@@ -126,7 +126,7 @@ impl TestRun {
         within(&mut self.running).await.unwrap_err();
         // The lock on the run directory goes with the last task.
         let lock = |file| Flock::lock(file, FlockArg::LockExclusiveNonblock);
-        while lock(std::fs::File::open(&self.root).unwrap()).is_err() {
+        while lock(std::fs::File::create(self.root.join("coordinator.lock")).unwrap()).is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
