@@ -6,7 +6,9 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Once;
 
+use nix::errno::Errno;
 use tempfile::{Builder, NamedTempFile};
 
 use super::crash;
@@ -99,12 +101,38 @@ pub fn clean(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names in `path`'s folder durable.
+/// Makes the names in `path`'s folder durable, where the file system knows how.
 ///
 /// # Errors
 /// The system's own.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
+    let folder = folder_of(path);
+    let synced = File::open(folder)?.sync_all();
+    durable_as_far_as_it_goes(folder, synced)
+}
+
+/// Some file systems (FUSE, SMB, those of other systems) cannot sync a folder and say so; what fails to is fatal.
+fn durable_as_far_as_it_goes(folder: &Path, synced: io::Result<()>) -> io::Result<()> {
+    /// The next file would say the same again.
+    static TOLD: Once = Once::new();
+    match synced {
+        Err(error) if is_unknown(&error) => {
+            TOLD.call_once(|| {
+                tracing::warn!(
+                    "the file system of {} cannot make names durable ({error}): after a power failure its newest files \
+                     may be missing",
+                    folder.display()
+                );
+            });
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+fn is_unknown(error: &io::Error) -> bool {
+    let known = error.raw_os_error().map(Errno::from_raw);
+    matches!(known, Some(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -138,6 +166,20 @@ mod tests {
         write(&source, b"two").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"one");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_failure_and_a_broken_disk_is() {
+        let check = |error: Errno, is_fatal| {
+            let synced = Err(io::Error::from_raw_os_error(error as i32));
+            let result = durable_as_far_as_it_goes(Path::new("run"), synced);
+            assert_eq!(result.is_err(), is_fatal, "{error}");
+        };
+        check(Errno::EINVAL, false);
+        check(Errno::ENOTSUP, false);
+        check(Errno::EIO, true);
+        check(Errno::ENOSPC, true);
+        check(Errno::EROFS, true);
     }
 
     #[test]
