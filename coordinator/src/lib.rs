@@ -18,6 +18,7 @@ pub mod commands;
 pub mod data;
 pub mod door;
 pub mod log;
+pub mod machine;
 pub mod run;
 pub mod run_directory;
 pub mod service;

@@ -108,7 +108,7 @@ fn known_address(plan: &RunPlan) -> Option<String> {
     let directory = plan.config.run_dir.as_ref().filter(|_| plan.resume)?;
     // What is wrong with the ledger shows where it is used.
     let lines = events_log::read(&directory.join(EVENTS)).ok()?;
-    ledger::summarise(&lines).address
+    ledger::summarise(&lines).coordinator.map(|coordinator| coordinator.address)
 }
 
 fn failure(ended: &Ended) -> Option<String> {

@@ -84,7 +84,7 @@ impl Program {
                 bail!("the coordinator ended before it listened ({status})");
             }
             let lines = events_log::read(&self.run().join(EVENTS))?;
-            if let Some(address) = ledger::summarise(&lines).address {
+            if let Some(address) = ledger::summarise(&lines).coordinator.map(|last| last.address) {
                 return Ok(format!("{}://{address}", self.access.scheme()));
             }
             sleep(Duration::from_millis(50)).await;

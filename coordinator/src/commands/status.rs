@@ -108,6 +108,7 @@ fn workers_table(workers: &[WorkerStatus]) -> Table {
 /// The status as JSON shows it.
 #[derive(Serialize)]
 struct Report {
+    run: String,
     run_directory: String,
     phase: String,
     phase_reason: String,
@@ -149,6 +150,7 @@ struct WorkerReport {
 impl From<StatusReply> for Report {
     fn from(status: StatusReply) -> Self {
         Self {
+            run: status.run,
             run_directory: status.run_directory,
             phase: status.phase,
             phase_reason: status.phase_reason,

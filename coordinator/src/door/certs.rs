@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::access::Access;
+use common::address;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -164,8 +165,7 @@ fn leaf(
 fn own_names() -> Vec<String> {
     let mut names: Vec<String> =
         ["localhost", "127.0.0.1", "::1", "coordinator"].map(String::from).into();
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    names.extend(host.filter(|name| !name.is_empty()));
+    names.extend(crate::machine::name());
     names
 }
 

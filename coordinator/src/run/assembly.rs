@@ -92,7 +92,7 @@ pub fn share(
     let samples = (data.identity.train_samples, data.identity.test_samples);
     let intake = Intake::new(&config, samples, record.first_step.max(history.done));
     let cluster = Cluster::new(Parts {
-        rules: rules(&config, run, timing),
+        rules: rules(&config, run.clone(), timing),
         past: Past { generation: history.generation, survivors: history.survivors },
         welcome: Welcome {
             heartbeat_interval_ms: milliseconds(config.heartbeat_interval),
@@ -110,6 +110,7 @@ pub fn share(
     Shared {
         cluster: Arc::new(cluster),
         samples: SampleServer::new(Arc::clone(&data), &config),
+        run,
         data: data.identity.clone(),
         intake,
         joins: Joins::new(config.most_workers()),

@@ -19,12 +19,13 @@ use super::assembly::{begin_spawning, share};
 use super::plan::RunPlan;
 use super::prepare::{Prepared, prepare};
 use super::spawn::{SpawnPlan, WorkerExit, Workers, find_program, url};
-use super::{progress, summary};
+use super::{predecessor, progress, summary};
 use crate::clock::Clock;
 use crate::cluster::membership::{Event, Outcome, Timing};
 use crate::door::Door;
 use crate::interrupts::Interrupt;
 use crate::log::{LogFile, Terminal};
+use crate::machine;
 use crate::run_directory::WORKER_LOGS;
 use crate::run_directory::ledger::Entry;
 use crate::service::Shared;
@@ -83,6 +84,12 @@ pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
     let address = inputs.listener.local_addr().context("reading the listener's address")?;
     inputs.door.check(address)?;
     let spawn = SpawnRequest::new(&plan, &inputs.door)?;
+    if plan.resume {
+        tokio::select! {
+            asked = predecessor::refuse_if_serving(&plan, address) => asked?,
+            Some(interrupt) = inputs.interrupts.recv() => return Ok(stopped(interrupt)),
+        }
+    }
     let log = inputs.log.clone();
     let preparing = spawn_blocking(move || prepare(&plan, &log, SystemTime::now()));
     let prepared = tokio::select! {
@@ -143,6 +150,7 @@ impl Running {
         prepared.directory.record_durably(Entry::Coordinator {
             run: prepared.run.clone(),
             address: address.to_string(),
+            host: machine::name().unwrap_or_default(),
             process: std::process::id(),
         })?;
         let (spawned, spawns) = mpsc::unbounded_channel();

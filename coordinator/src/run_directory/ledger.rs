@@ -29,6 +29,9 @@ pub enum Entry {
         run: String,
         /// Where it listens.
         address: String,
+        /// The name of its machine, which a ledger of an earlier version does not have.
+        #[serde(default)]
+        host: String,
         /// Its process.
         process: u32,
     },
@@ -115,8 +118,8 @@ pub struct Member {
 pub struct Summary {
     /// The run's identity, if there is one.
     pub run: Option<String>,
-    /// Where the last coordinator listened.
-    pub address: Option<String>,
+    /// The last coordinator.
+    pub coordinator: Option<Predecessor>,
     /// The last generation, 0 for none.
     pub generation: Generation,
     /// Its members, where it was not ended in order: they may live.
@@ -127,14 +130,26 @@ pub struct Summary {
     pub done: u64,
 }
 
+/// The coordinator that had a run last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// Where it listened.
+    pub address: String,
+    /// The name of its machine, empty where that is not known.
+    pub host: String,
+    /// Its process there.
+    pub process: u32,
+}
+
 /// Sums up all lines of a ledger.
 pub fn summarise<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Summary {
     let mut summary = Summary::default();
     for line in lines {
         match &line.entry {
-            Entry::Coordinator { run, address, .. } => {
+            Entry::Coordinator { run, address, host, process } => {
                 summary.run = Some(run.clone());
-                summary.address = Some(address.clone());
+                let (address, host) = (address.clone(), host.clone());
+                summary.coordinator = Some(Predecessor { address, host, process: *process });
             }
             Entry::Join { slot, process, .. } => {
                 summary.processes.insert(*slot, *process);
@@ -157,4 +172,18 @@ pub fn summarise<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Summary {
         }
     }
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_without_names_of_machines_can_be_read() {
+        let text = r#"{"time":"t","kind":"coordinator","run":"r","address":"a:1","process":7}"#;
+        let line: Line = serde_json::from_str(text).unwrap();
+        let predecessor =
+            Predecessor { address: "a:1".to_string(), host: String::new(), process: 7 };
+        assert_eq!(summarise([&line]).coordinator, Some(predecessor));
+    }
 }

@@ -31,6 +31,8 @@ pub type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct Shared {
     /// The resolved settings.
     pub config: Config,
+    /// The run's identity.
+    pub run: String,
     /// Which samples the run is made of.
     pub data: DataIdentity,
     /// The members.

@@ -29,6 +29,7 @@ pub fn status(shared: &Shared) -> StatusReply {
         - images_until(config, train_samples, step.min(total_steps));
     let is_training = view.phase == "training" && images_per_second > 0.0;
     StatusReply {
+        run: shared.run.clone(),
         run_directory: shared.directory.root().display().to_string(),
         phase: view.phase.to_string(),
         phase_reason: view.reason,

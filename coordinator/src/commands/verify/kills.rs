@@ -63,7 +63,7 @@ pub async fn carry_out(kills: &[Kill], root: &Path, done: &mut usize) {
 async fn find_coordinator(root: &Path) -> CoordinatorClient<Line> {
     loop {
         let lines = events_log::read(&root.join(EVENTS)).unwrap_or_default();
-        if let Some(address) = ledger::summarise(&lines).address
+        if let Some(address) = ledger::summarise(&lines).coordinator.map(|last| last.address)
             && let Ok(client) = run_at(&address).connect().await
         {
             return client;
