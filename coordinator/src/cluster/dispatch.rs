@@ -16,6 +16,7 @@ use super::links::Links;
 use super::membership::{Begin, Decision, Membership, Outcome, SessionId};
 use super::rendezvous::Rendezvous;
 use super::translation::{contact, start_of};
+use crate::run_directory::ledger::COMPLETE;
 
 /// What decisions are made on, and carried out with, one at a time.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ impl Dispatch {
 
     fn end(&self, state: &State, outcome: Outcome) -> Result<(), ServiceError> {
         let reason = match &outcome {
-            Outcome::Completed => "the run is complete",
+            Outcome::Completed => COMPLETE,
             Outcome::Stopped { reason } | Outcome::Failed { reason, .. } => reason,
         };
         self.rendezvous.close(reason);

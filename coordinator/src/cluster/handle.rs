@@ -170,21 +170,25 @@ impl Cluster {
     /// the run is complete. Without that they would look for a coordinator that is gone.
     pub async fn wait_for_latecomers(&self) {
         let missing = self.lock().membership.missing();
-        if missing == 0 {
-            return;
+        if missing > 0 {
+            self.tell_latecomers(missing, self.latecomers_timeout).await;
         }
-        let limit = humantime::format_duration(self.latecomers_timeout);
+    }
+
+    /// Waits until so many workers have been told that the run is complete, for as long as `limit`.
+    pub async fn tell_latecomers(&self, missing: usize, limit: Duration) {
         tracing::info!(
             missing,
-            "the run is complete; telling missing workers that come within {limit}"
+            "the run is complete; telling missing workers that come within {}",
+            humantime::format_duration(limit)
         );
         let mut told = self.latecomers.subscribe();
         let all_told = told.wait_for(|told| *told >= missing);
-        tokio::time::timeout(self.latecomers_timeout, all_told).await.ok();
+        tokio::time::timeout(limit, all_told).await.ok();
     }
 
     /// A worker that came when the run was complete has been told so.
-    pub(super) fn has_told_latecomer(&self) {
+    pub fn has_told_latecomer(&self) {
         self.latecomers.send_modify(|told| *told += 1);
     }
 

@@ -125,8 +125,8 @@ pub fn parse(
         anyhow!("{place}: {error}")
     })?;
     let mnist_dir = environment.mnist_dir.clone();
-
-    Ok(Command::Run(Box::new(RunPlan { config, door, dataset, mnist_dir, resume })))
+    let workers_come = raw.resume_if_any && !config.spawn;
+    Ok(Command::Run(Box::new(RunPlan { config, door, dataset, mnist_dir, resume, workers_come })))
 }
 
 /// Says of an error about a setting which variable has given it, if one has.

@@ -70,6 +70,7 @@ pub fn share(
         checkpoint,
         mut history,
         run,
+        completion,
     } = prepared;
     if config.spawn {
         // All of them were on this machine, so it is known who lives.
@@ -111,6 +112,7 @@ pub fn share(
         cluster: Arc::new(cluster),
         samples: SampleServer::new(Arc::clone(&data), &config),
         run,
+        was_complete: completion.is_some(),
         data: data.identity.clone(),
         intake,
         joins: Joins::new(config.most_workers()),

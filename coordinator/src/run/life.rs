@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use common::causes::in_words;
+use common::config::schedule;
 use common::ids::Slot;
+use proto::StatusReply;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
@@ -27,7 +29,7 @@ use crate::interrupts::Interrupt;
 use crate::log::{LogFile, Terminal};
 use crate::machine;
 use crate::run_directory::WORKER_LOGS;
-use crate::run_directory::ledger::Entry;
+use crate::run_directory::ledger::{Completion, Entry};
 use crate::service::Shared;
 use crate::service::server::serve;
 use crate::service::status::status;
@@ -36,6 +38,9 @@ use crate::service::status::status;
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How long started workers that have joined may take to leave: after a complete run, and after any other.
 const LEAVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(2));
+
+/// How long workers are waited for that may come to a run that was complete before: containers are started one by one.
+const NOTHING_TO_DO: Duration = Duration::from_secs(60);
 
 /// What a run takes from outside.
 #[derive(Debug)]
@@ -91,12 +96,36 @@ pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
         }
     }
     let log = inputs.log.clone();
+    let workers_come = plan.workers_come;
     let preparing = spawn_blocking(move || prepare(&plan, &log, SystemTime::now()));
     let prepared = tokio::select! {
         prepared = preparing => prepared.context("preparing the run")??,
         Some(interrupt) = inputs.interrupts.recv() => return Ok(stopped(interrupt)),
     };
-    Running::start(prepared, spawn, inputs)?.finish().await
+    let Some(completion) = prepared.completion else {
+        return Running::start(prepared, spawn, inputs)?.finish().await;
+    };
+    println!("{}", completed(&prepared, completion));
+    if workers_come {
+        Running::start(prepared, None, inputs)?.tell_workers().await;
+    }
+    Ok(Ended { outcome: Outcome::Completed, interrupt: None })
+}
+
+/// The summary of a run that was complete before.
+fn completed(prepared: &Prepared, completion: Completion) -> String {
+    let samples = prepared.data.identity.train_samples as usize;
+    summary::text(&summary::Facts {
+        outcome: &Outcome::Completed,
+        status: &StatusReply {
+            run_directory: prepared.directory.root().display().to_string(),
+            total_steps: schedule::total_steps(&prepared.config, samples),
+            last_epoch: prepared.record.last_epoch.as_ref().map(Into::into),
+            ..StatusReply::default()
+        },
+        training_time: completion.training_time,
+        synthetic: prepared.data.synthetic,
+    })
 }
 
 fn stopped(interrupt: Interrupt) -> Ended {
@@ -156,7 +185,9 @@ impl Running {
         let (spawned, spawns) = mpsc::unbounded_channel();
         let shared = Arc::new(share(prepared, clock, timing, spawned));
         tracing::info!(%address, "listening");
-        tracing::info!("waiting for workers: {}", shared.cluster.view().reason);
+        if !shared.was_complete {
+            tracing::info!("waiting for workers: {}", shared.cluster.view().reason);
+        }
         let no_more_calls = CancellationToken::new();
         let scheme = door.scheme();
         let server =
@@ -257,6 +288,24 @@ impl Running {
             let how = format!("could not be started: {}", in_words(error.as_ref()));
             self.shared.cluster.apply(Event::ProcessEnded { slot, process: 0, how });
         }
+    }
+
+    /// Tells workers that come that there was nothing left to do from the beginning.
+    async fn tell_workers(mut self) {
+        let workers = self.shared.config.workers as usize;
+        let cluster = Arc::clone(&self.shared.cluster);
+        let told = async {
+            cluster.tell_latecomers(workers, NOTHING_TO_DO).await;
+            // More of them may have been started than the run asks for.
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            () = told => {}
+            Some(_) = self.interrupts.recv() => {}
+        }
+        self.no_more_calls.cancel();
+        timeout(FAREWELL, &mut self.server).await.ok();
+        self.cut_off();
     }
 
     /// Adds what a started worker said last, where the failure is its.

@@ -22,4 +22,7 @@ pub struct RunPlan {
     pub mnist_dir: Option<PathBuf>,
     /// Go on with the run in `config.run_dir`, which is set then.
     pub resume: bool,
+    /// Whoever starts this coordinator starts its workers along with it, whether there is anything left to do or not:
+    /// `--resume-if-any` without `--spawn`.
+    pub workers_come: bool,
 }

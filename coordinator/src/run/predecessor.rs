@@ -36,7 +36,7 @@ pub async fn refuse_if_serving(plan: &RunPlan, own: SocketAddr) -> Result<()> {
     match timeout(DEADLINE, ask(plan, &place)).await {
         Ok(Ok(served)) if served == run => bail!(
             "another coordinator is running in {}: process {} on {} answers at {place} and serves this run; end it first, \
-             or choose another --run-dir",
+             or choose another --run-dir for a new run",
             root.display(),
             last.process,
             if last.host.is_empty() { "its machine" } else { &last.host },

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use common::config::{Config, LrSchedule, Precision, schedule};
 use common::dataset::{self, LoadOptions};
 use common::hexadecimal;
+use common::metrics::EpochMetrics;
 use proto::StartFrom;
 use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
@@ -18,7 +19,7 @@ use super::plan::RunPlan;
 use crate::data::Data;
 use crate::data::initial_state;
 use crate::log::LogFile;
-use crate::run_directory::ledger::{self, Summary};
+use crate::run_directory::ledger::{self, Completion, Summary};
 use crate::run_directory::{self, ResumePoint, RunDirectory};
 use crate::service::board::Record;
 
@@ -46,6 +47,8 @@ pub struct Prepared {
     pub history: Summary,
     /// Its identity: that of the first coordinator's.
     pub run: String,
+    /// How it became complete, where there is nothing left to do.
+    pub completion: Option<Completion>,
 }
 
 /// Prepares a run. The log goes to the run directory from the moment there is one.
@@ -73,7 +76,8 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
             open(plan, &root, log)?
         }
     };
-    let history = ledger::summarise(&directory.events()?);
+    let events = directory.events()?;
+    let history = ledger::summarise(&events);
     let point = if plan.resume {
         directory.check_data_identity(&data.identity)?;
         let point = directory.newest()?;
@@ -92,14 +96,39 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     };
     directory.save_config(&config.to_toml())?;
     announce(&config, &data, directory.root());
+    let completion = ledger::completion(&events)
+        .filter(|_| point.as_ref().is_some_and(|point| is_done(&config, &data, &directory, point)));
     match &point {
+        Some(_) if completion.is_some() => {
+            tracing::info!("the run is complete: there is nothing left to do")
+        }
         _ if !history.survivors.is_empty() => announce_survivors(&history),
         Some(point) => announce_resume(point),
         None if plan.resume => tracing::info!("there is no checkpoint yet: beginning anew"),
         None => {}
     }
     let run = history.run.clone().unwrap_or_else(|| identity_of_new_run(now));
-    Ok(assemble(Assembly { config, directory, data, initial_state, point, history, run }))
+    let last_epoch = directory.last_epoch()?;
+    Ok(assemble(Assembly {
+        config,
+        directory,
+        data,
+        initial_state,
+        point,
+        last_epoch,
+        history,
+        run,
+        completion,
+    }))
+}
+
+/// Whether nothing is missing: neither a step nor a picture, which may be wanted in other formats than before.
+fn is_done(config: &Config, data: &Data, directory: &RunDirectory, point: &ResumePoint) -> bool {
+    let train_samples = data.identity.train_samples as usize;
+    let formats: Vec<String> = config.picture_format.iter().map(ToString::to_string).collect();
+    let epochs = point.position.epoch;
+    point.position.step == schedule::total_steps(config, train_samples)
+        && directory.first_without_picture(epochs, config.picture_every, &formats) == epochs
 }
 
 /// Refuses settings that contradict how far the run has got: `done` steps with the `saved` settings.
@@ -128,8 +157,10 @@ struct Assembly {
     data: Data,
     initial_state: Option<Bytes>,
     point: Option<ResumePoint>,
+    last_epoch: Option<EpochMetrics>,
     history: Summary,
     run: String,
+    completion: Option<Completion>,
 }
 
 fn open(plan: &RunPlan, root: &Path, log: &LogFile) -> Result<RunDirectory> {
@@ -159,7 +190,17 @@ fn load_data(plan: &RunPlan) -> Result<Data> {
 }
 
 fn assemble(assembly: Assembly) -> Prepared {
-    let Assembly { config, directory, data, initial_state, point, history, run } = assembly;
+    let Assembly {
+        config,
+        directory,
+        data,
+        initial_state,
+        point,
+        last_epoch,
+        history,
+        run,
+        completion,
+    } = assembly;
     let beginning = match &initial_state {
         Some(_) => StartFrom::Initial,
         None => StartFrom::Seed,
@@ -169,14 +210,27 @@ fn assemble(assembly: Assembly) -> Prepared {
         let root = directory.root().display();
         format!("the last checkpoint is {root}/{LAST_MODEL} (epoch {epoch}, step {step})")
     });
+    let step = point.as_ref().map_or(0, |point| point.position.step);
     let record = Record {
-        first_step: point.as_ref().map_or(0, |point| point.position.step),
+        last_epoch,
+        first_step: step,
         first_epoch: point.as_ref().map_or(0, |point| point.position.epoch),
         last_checkpoint: point.map(|_| LAST_MODEL.to_string()),
         ..Record::default()
     };
     let (directory, data) = (Arc::new(directory), Arc::new(data));
-    Prepared { config, directory, data, beginning, initial_state, record, checkpoint, history, run }
+    Prepared {
+        config,
+        directory,
+        data,
+        beginning,
+        initial_state,
+        record,
+        checkpoint,
+        history,
+        run,
+        completion,
+    }
 }
 
 /// The run's identity: what its result depends on.

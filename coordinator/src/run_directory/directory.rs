@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use common::config::Config;
 use common::ids::Generation;
-use common::metrics::Record;
+use common::metrics::{EpochMetrics, Record};
 use common::status::ServiceError;
 
 use super::artifact_path::{self, ArtifactPath, CHECKPOINTS, PICTURES};
@@ -250,6 +250,15 @@ impl RunDirectory {
             Record::Step(_) => Ok(()),
         });
         written.map_err(|error| self.storage_error(METRICS, &error))
+    }
+
+    /// What `metrics.jsonl` says of the newest epoch, if it has one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn last_epoch(&self) -> Result<Option<EpochMetrics>> {
+        metrics_log::last_epoch(&self.root.join(METRICS))
+            .with_context(|| cannot("read", &self.root))
     }
 
     /// Opens an artifact.

@@ -5,9 +5,13 @@
 //! those after it is void.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use common::ids::{Generation, Slot};
 use serde::{Deserialize, Serialize};
+
+/// The outcome of a run that has done all of its steps.
+pub const COMPLETE: &str = "the run is complete";
 
 /// A line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,6 +145,37 @@ pub struct Predecessor {
     pub process: u32,
 }
 
+/// How a run became complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// How long its last coordinator had trained, where the ledger tells.
+    pub training_time: Option<Duration>,
+}
+
+/// The end of a complete run; none where it is not complete, or something was begun after it.
+pub fn completion<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Option<Completion> {
+    let time = |line: &Line| humantime::parse_rfc3339(&line.time).ok();
+    let mut begun: Option<SystemTime> = None;
+    let mut completion = None;
+    for line in lines {
+        match &line.entry {
+            Entry::Coordinator { .. } => begun = None,
+            Entry::Generation { .. } => {
+                begun = begun.or_else(|| time(line));
+                completion = None;
+            }
+            Entry::End { outcome } if outcome == COMPLETE => {
+                let training_time = time(line).zip(begun);
+                let training_time =
+                    training_time.and_then(|(end, begun)| end.duration_since(begun).ok());
+                completion = Some(Completion { training_time });
+            }
+            _ => {}
+        }
+    }
+    completion
+}
+
 /// Sums up all lines of a ledger.
 pub fn summarise<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Summary {
     let mut summary = Summary::default();
@@ -177,6 +212,39 @@ pub fn summarise<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn line(seconds: u64, entry: Entry) -> Line {
+        Line { time: format!("2026-11-29T10:00:{seconds:02}.000Z"), entry }
+    }
+
+    fn coordinator() -> Entry {
+        let (run, address, host) = ("r".to_string(), "a:1".to_string(), "h".to_string());
+        Entry::Coordinator { run, address, host, process: 1 }
+    }
+
+    fn generation() -> Entry {
+        let (origin, cause) = ("seed".to_string(), "first".to_string());
+        Entry::Generation { generation: Generation(1), step: 0, origin, members: Vec::new(), cause }
+    }
+
+    fn end(outcome: &str) -> Entry {
+        Entry::End { outcome: outcome.to_string() }
+    }
+
+    #[test]
+    fn a_run_is_complete_until_something_is_begun_after_it() {
+        let mut lines =
+            vec![line(0, coordinator()), line(2, generation()), line(5, end("stopped"))];
+        assert_eq!(completion(&lines), None);
+        lines.extend([line(10, coordinator()), line(20, generation()), line(22, generation())]);
+        lines.push(line(50, end(COMPLETE)));
+        let expected = Some(Completion { training_time: Some(Duration::from_secs(30)) });
+        assert_eq!(completion(&lines), expected);
+        lines.push(line(55, coordinator()));
+        assert_eq!(completion(&lines), expected, "another look at it changes nothing");
+        lines.push(line(56, generation()));
+        assert_eq!(completion(&lines), None);
+    }
 
     #[test]
     fn a_ledger_without_names_of_machines_can_be_read() {

@@ -39,7 +39,10 @@ pub fn hold(root: &Path) -> Result<Held> {
 fn refused(root: &Path, error: Errno) -> Result<Held> {
     match error {
         Errno::EWOULDBLOCK => {
-            bail!("another coordinator is running in {}: choose another --run-dir", root.display())
+            bail!(
+                "another coordinator is running in {}: end it first, or choose another --run-dir for a new run",
+                root.display()
+            )
         }
         Errno::ENOLCK | Errno::ENOSYS | Errno::EOPNOTSUPP => {
             tracing::warn!(

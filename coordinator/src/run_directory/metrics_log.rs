@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use common::metrics::Record;
+use common::metrics::{EpochMetrics, Record};
 use serde::Deserialize;
 
 use super::atomic;
@@ -71,6 +71,19 @@ impl MetricsLog {
     pub fn sync(&self) -> io::Result<()> {
         self.lines.sync()
     }
+}
+
+/// The newest epoch's line; none where there is none that can be read.
+///
+/// # Errors
+/// The system's own.
+pub fn last_epoch(path: &Path) -> io::Result<Option<EpochMetrics>> {
+    let text = std::fs::read(path)?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().rev().find_map(|line| match serde_json::from_str(line) {
+        Ok(Record::Epoch(metrics)) => Some(metrics),
+        _ => None,
+    }))
 }
 
 /// What deciding about a line needs to know of a [`Record`].

@@ -16,6 +16,7 @@ use super::shared::{Outgoing, Shared};
 use crate::cluster::Seat;
 use crate::cluster::membership::Event;
 use crate::cluster::translation::event;
+use crate::run_directory::ledger::COMPLETE;
 
 /// A worker says Hello at once.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
@@ -31,6 +32,10 @@ pub async fn serve(
     let hello = shared.intake.check_hello(hello(&mut messages).await?)?;
     if let Some(caller) = caller {
         shared.joins.count(shared.cluster.uptime(), caller, hello.slot)?;
+    }
+    if shared.was_complete {
+        shared.cluster.has_told_latecomer();
+        return Err(ServiceError::Complete(COMPLETE.to_string()));
     }
     let (seat, orders) = Seat::take(&shared.cluster, hello).await?;
     let (cancel, intake) = (shared.cancel.clone(), shared.intake.clone());

@@ -33,6 +33,8 @@ pub struct Shared {
     pub config: Config,
     /// The run's identity.
     pub run: String,
+    /// It was complete when this coordinator came.
+    pub was_complete: bool,
     /// Which samples the run is made of.
     pub data: DataIdentity,
     /// The members.

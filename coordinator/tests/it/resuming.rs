@@ -1,5 +1,9 @@
 //! `--resume`: which checkpoint it takes, and what it takes back.
 
+use std::time::{Duration, Instant};
+
+use common::status::ServiceError;
+use coordinator::cluster::membership::Outcome;
 use coordinator::interrupts::Interrupt;
 use proto::StartFrom;
 use proto::report_metrics_request::Metrics;
@@ -7,7 +11,7 @@ use proto::{EpochMetrics, ReportMetricsRequest};
 use tempfile::TempDir;
 
 use crate::files::checkpoint_files;
-use crate::harness::{FakeWorker, TestRun, config, plan, within};
+use crate::harness::{FakeWorker, TestRun, config, hello, plan, within};
 
 /// A run of 12 steps whose last checkpoint is at step 11, the first of epoch 1 at step 10.
 async fn interrupted_run(folder: &TempDir) {
@@ -192,4 +196,62 @@ async fn a_saved_limit_of_steps_can_be_taken_away() {
         run.interrupts.send(Interrupt::Interrupt).await.unwrap();
         run.ended().await;
     }
+}
+
+/// Its only picture that is due is there, too.
+async fn complete_run(folder: &TempDir) {
+    let run = TestRun::start(folder, &["--workers", "1", "--picture-every", "9"]).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 1).await;
+    workers[0].checkpoint(&["last"], [3, 0, 30]).await.unwrap();
+    std::fs::write(run.root.join("pictures/epoch=0.png"), b"a picture").unwrap();
+    workers[0].finish(false).await;
+    workers[0].order().await.unwrap();
+    drop(workers);
+    assert_eq!(run.ended().await.outcome, Outcome::Completed);
+}
+
+#[tokio::test]
+async fn a_finished_run_ends_at_once_without_any_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    complete_run(&folder).await;
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let ended = TestRun::resume(&folder, &[]).await.ended().await;
+        assert_eq!((&ended.outcome, ended.exit_code()), (&Outcome::Completed, 0));
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+    // With a picture that is missing, or steps, it is not finished.
+    for flags in [["--picture-format", "svg"], ["--epochs", "4"]] {
+        let run = TestRun::resume(&folder, &flags).await;
+        drop(FakeWorker::start_all(&run, 1).await);
+        run.interrupts.send(Interrupt::Interrupt).await.unwrap();
+        run.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn workers_that_are_started_along_with_a_finished_run_are_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    complete_run(&folder).await;
+    let run = TestRun::resume_if_any(&folder).await;
+    let told = FakeWorker::join_as(&run, hello(0)).await.unwrap_err();
+    assert_eq!(told, ServiceError::Complete("the run is complete".to_string()));
+    let one_more = FakeWorker::join_as(&run, hello(1)).await.unwrap_err();
+    assert_eq!(one_more, told);
+    let begin = Instant::now();
+    assert_eq!(run.ended().await.exit_code(), 0);
+    assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
+}
+
+/// As where two machines share the folder, but not its locks.
+#[tokio::test]
+async fn a_coordinator_that_still_serves_the_run_is_asked_where_its_lock_is_not_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    interrupted_run(&folder).await;
+    let (run, _worker) = resumed(&folder).await;
+    std::fs::remove_file(folder.path().join("run/coordinator.lock")).unwrap();
+    let message = TestRun::resume(&folder, &[]).await.error().await;
+    let place = run.address.trim_start_matches("http://");
+    assert!(message.contains("another coordinator is running"), "{message}");
+    assert!(message.contains(&format!("answers at {place}")), "{message}");
 }

@@ -45,6 +45,7 @@ fn a_resumed_run_is_the_run_that_never_ended() {
     let whole = begin(&root("whole")).workers(2).with(&["--max-steps", STEPS]).complete();
     assert_eq!(whole.metrics().len(), 22, "20 steps and 2 epochs");
     assert!(whole.path("pictures/features.gif").exists());
+    check_ends_at_once(&root("whole"), &whole);
 
     let at_the_end_of_an_epoch = in_two_parts(&root("end"), "10", 3);
     check_same(&at_the_end_of_an_epoch, &whole, "resumed at the end of an epoch");
@@ -54,6 +55,23 @@ fn a_resumed_run_is_the_run_that_never_ended() {
     kill_everything(&root("killed"));
     let killed = Launch::resume(&root("killed")).workers(4).complete();
     check_same(&killed, &whole, "killed within an epoch");
+}
+
+/// A finished run needs no worker to say what its first end said.
+fn check_ends_at_once(root: &Path, whole: &Results) {
+    let before = whole.hashes(&["checkpoints", "features", "pictures"]);
+    let ending = Launch::resume(root).workers(2).start().wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    let accuracy = whole.metrics().last().unwrap()["test_accuracy"].as_f64().unwrap();
+    for expected in [
+        "training finished, at step 20 of 20".to_string(),
+        format!("test accuracy {:.2} % after epoch 1", 100.0 * accuracy),
+        " from start to end".to_string(),
+    ] {
+        assert!(ending.printed.contains(&expected), "{expected} is missing in\n{}", ending.printed);
+    }
+    assert!(!ending.printed.contains("starting a worker"), "{}", ending.printed);
+    assert_eq!(whole.hashes(&["checkpoints", "features", "pictures"]), before);
 }
 
 /// A run that ends as by a power cut, its last checkpoint some steps behind.

@@ -82,6 +82,13 @@ impl TestRun {
         Self::launch(root, plan).await
     }
 
+    /// Likewise, as who starts it along with its workers.
+    pub async fn resume_if_any(folder: &TempDir) -> Self {
+        let root = folder.path().join("run");
+        let plan = plan(&root, &["--resume-if-any"]).unwrap();
+        Self::launch(root, plan).await
+    }
+
     async fn launch(root: PathBuf, plan: RunPlan) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listen = plan.config.listen.clone();
