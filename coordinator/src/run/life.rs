@@ -123,6 +123,7 @@ fn completed(prepared: &Prepared, completion: Completion) -> String {
             last_epoch: prepared.record.last_epoch.as_ref().map(Into::into),
             ..StatusReply::default()
         },
+        stored: None,
         training_time: completion.training_time,
         synthetic: prepared.data.synthetic,
     })
@@ -234,9 +235,11 @@ impl Running {
             }
         }
         self.cut_off();
+        let record = self.shared.board.read();
         let sum = summary::text(&summary::Facts {
             outcome: &ended.outcome,
             status: &last,
+            stored: record.last_checkpoint.map(|_| record.checkpoint_step),
             training_time: self.shared.cluster.training_time(),
             synthetic: self.synthetic,
         });

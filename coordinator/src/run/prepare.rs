@@ -213,6 +213,7 @@ fn assemble(assembly: Assembly) -> Prepared {
     let step = point.as_ref().map_or(0, |point| point.position.step);
     let record = Record {
         last_epoch,
+        checkpoint_step: step,
         first_step: step,
         first_epoch: point.as_ref().map_or(0, |point| point.position.epoch),
         last_checkpoint: point.map(|_| LAST_MODEL.to_string()),

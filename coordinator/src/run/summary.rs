@@ -15,6 +15,8 @@ pub struct Facts<'f> {
     pub outcome: &'f Outcome,
     /// Its last status.
     pub status: &'f StatusReply,
+    /// Steps that are done in the newest checkpoint, if there is one.
+    pub stored: Option<u64>,
     /// How long it trained, if it did.
     pub training_time: Option<Duration>,
     /// The data were not real.
@@ -29,10 +31,11 @@ pub fn text(facts: &Facts<'_>) -> String {
         Outcome::Stopped { reason } => format!("training stopped early: {reason}"),
         Outcome::Failed { reason, .. } => format!("training failed: {reason}"),
     };
-    // The last heartbeat may be older than the end.
+    // The last heartbeat may be older than the end, and what is not stored has not been reached.
     let steps = match facts.outcome {
         Outcome::Completed => status.total_steps,
-        _ => status.step,
+        Outcome::Stopped { .. } => facts.stored.unwrap_or(status.step),
+        Outcome::Failed { .. } => status.step,
     };
     let mut lines = vec![format!("{how}, at step {steps} of {}", status.total_steps)];
     if let Some(epoch) = &status.last_epoch {
@@ -70,6 +73,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_that_was_stopped_has_reached_what_is_stored() {
+        let status = StatusReply { step: 17, total_steps: 2000, ..StatusReply::default() };
+        let reason = "interrupted".to_string();
+        let outcome = Outcome::Stopped { reason };
+        let text = |stored| {
+            let (training_time, synthetic) = (None, false);
+            text(&Facts { outcome: &outcome, status: &status, stored, training_time, synthetic })
+        };
+        assert!(text(Some(18)).contains("interrupted, at step 18 of 2000"), "{}", text(Some(18)));
+        assert!(text(None).contains("at step 17 of 2000"), "{}", text(None));
+    }
+
+    #[test]
     fn it_says_what_was_reached_and_where() {
         let test = Some(TestMetrics { accuracy: 0.9731, ..TestMetrics::default() });
         let status = StatusReply {
@@ -87,6 +103,7 @@ mod tests {
         let text = text(&Facts {
             outcome: &Outcome::Completed,
             status: &status,
+            stored: Some(1990),
             training_time: Some(Duration::from_secs(123)),
             synthetic: true,
         });

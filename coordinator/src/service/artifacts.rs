@@ -152,7 +152,10 @@ fn announce_checkpoint(shared: &Shared, stored: Stored) {
         return;
     };
     tracing::debug!(%model, "checkpoint stored");
-    shared.board.update(|record| record.last_checkpoint = Some(model.to_string()));
+    shared.board.update(|record| {
+        record.last_checkpoint = Some(model.to_string());
+        record.checkpoint_step = step;
+    });
     shared.cluster.apply(Event::CheckpointStored { description, step });
 }
 

@@ -19,6 +19,8 @@ pub struct Record {
     pub last_epoch: Option<EpochMetrics>,
     /// The newest checkpoint, a path below the run directory.
     pub last_checkpoint: Option<String>,
+    /// Steps that are done in it.
+    pub checkpoint_step: u64,
     /// Steps that a resumed run had done before.
     pub first_step: u64,
     /// Epoch that a resumed run goes on in.

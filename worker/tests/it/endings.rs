@@ -132,6 +132,8 @@ fn a_signal_to_everybody_ends_the_run_in_order() {
         let done = results.steps_done("last").unwrap();
         assert!(done > step, "{done} steps are stored");
         assert_eq!(results.steps().len() as u64, done, "nothing that was done is lost");
+        let last = format!("at step {done} of 24");
+        assert!(ending.printed.contains(&last), "{last} is missing in\n{}", ending.printed);
         let resumed = Launch::resume(&root).workers(2).complete();
         assert_eq!(resumed.hashes(&["checkpoints"]), whole.hashes(&["checkpoints"]));
     }
