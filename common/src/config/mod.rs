@@ -76,7 +76,7 @@ pub enum ConfigError {
     /// `--resume` with another value of a setting that shapes the result.
     #[error(
         "--{key} is {given} here but {saved} in the run being resumed; it shapes the result and cannot change: \
-         leave it out, or start a new run"
+         leave it out, or start a new run (which --init-from a checkpoint of this one begins with its parameters)"
     )]
     ChangedOnResume {
         /// The setting.

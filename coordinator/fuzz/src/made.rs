@@ -218,6 +218,8 @@ pub fn word(choices: &mut Choices<'_>, generation: u64) -> Word {
             ends_run: choices.below(2) == 1,
             reason: reason(choices),
             reached: (choices.below(4) < 3).then(|| choices.reached()),
+            // Of no account to who takes part.
+            diverged: false,
         }),
         5 => Word::Left(Left {
             generation: choices.near(generation),

@@ -64,7 +64,7 @@ pub fn event(session: SessionId, message: Message) -> Option<Event> {
             reached: reached(finished.reached.unwrap_or_default()),
         },
         Message::Failed(failed) => {
-            let Failed { reason, ends_run, reached: kept, generation: _ } = failed;
+            let Failed { reason, ends_run, reached: kept, generation: _, diverged: _ } = failed;
             Event::Failed { session, reason, ends_run, reached: kept.map(reached) }
         }
         Message::Contacted(contacted) => Event::Contacted {

@@ -119,7 +119,7 @@ pub fn share(
         uploads: Places::of(UPLOADS),
         config,
         directory,
-        board: Board::new(record),
+        board: Arc::new(Board::new(record)),
         initial_state,
         tasks: TaskTracker::new(),
         cancel: CancellationToken::new(),

@@ -21,7 +21,7 @@ use super::assembly::{begin_spawning, share};
 use super::plan::RunPlan;
 use super::prepare::{Prepared, prepare};
 use super::spawn::{SpawnPlan, WorkerExit, Workers, find_program, url};
-use super::{predecessor, progress, summary};
+use super::{advice, predecessor, progress, summary};
 use crate::clock::Clock;
 use crate::cluster::membership::{Event, Outcome, Timing};
 use crate::door::Door;
@@ -311,8 +311,12 @@ impl Running {
         self.cut_off();
     }
 
-    /// Adds what a started worker said last, where the failure is its.
+    /// Adds to a failure what can be done about it, and what a started worker said last, where the failure is its.
     fn explain(&self, mut ended: Ended) -> Ended {
+        if let Outcome::Failed { reason, .. } = &mut ended.outcome {
+            let (record, root) = (self.shared.board.read(), self.shared.directory.root());
+            reason.push_str(&advice::after_failure(&record, &self.shared.config, root));
+        }
         if let (Outcome::Failed { reason, slot: Some(slot) }, Some(workers)) =
             (&mut ended.outcome, &self.workers)
         {

@@ -5,10 +5,11 @@
 //! - [`assembly`]: puts the parts together, and has [`spawn`] start workers on this machine;
 //! - [`run()`]: serves and watches over the run until it ends;
 //! - `predecessor`: whether the coordinator before still serves the run;
-//! - [`progress`], [`summary`]: what the user sees while it lasts, and at its end.
+//! - [`progress`], [`summary`], `advice`: what the user sees while it lasts, and at its end.
 //!
 //! `main` and the tests call [`run()`] with its [`Inputs`]. Nothing here answers a worker or decides who takes part.
 
+mod advice;
 pub mod assembly;
 mod life;
 mod plan;

@@ -139,11 +139,10 @@ fn description(
 ) -> String {
     let root = directory.root();
     format!(
-        "the last checkpoint is {} (epoch {}, step {}), `--resume {}` goes on from it",
+        "the last checkpoint is {} (epoch {}, step {})",
         model.below(root).display(),
         metadata.epoch,
-        metadata.step,
-        root.display()
+        metadata.step
     )
 }
 

@@ -21,6 +21,8 @@ pub struct Record {
     pub last_checkpoint: Option<String>,
     /// Steps that are done in it.
     pub checkpoint_step: u64,
+    /// Training has diverged, which going on would repeat.
+    pub diverged: bool,
     /// Steps that a resumed run had done before.
     pub first_step: u64,
     /// Epoch that a resumed run goes on in.

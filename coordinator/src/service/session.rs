@@ -1,6 +1,7 @@
 //! A worker's whole stay: its Hello, the wait for its place, then its messages until either side ends it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::status::ServiceError;
@@ -11,6 +12,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use super::board::Board;
 use super::intake::Intake;
 use super::shared::{Outgoing, Shared};
 use crate::cluster::Seat;
@@ -39,8 +41,9 @@ pub async fn serve(
     }
     let (seat, orders) = Seat::take(&shared.cluster, hello).await?;
     let (cancel, intake) = (shared.cancel.clone(), shared.intake.clone());
+    let board = Arc::clone(&shared.board);
     let listening =
-        async move { cancel.run_until_cancelled(listen(seat, messages, &intake)).await };
+        async move { cancel.run_until_cancelled(listen(seat, messages, &intake, &board)).await };
     shared.tasks.spawn(listening);
     Ok(Box::pin(ReceiverStream::new(orders).map(Ok)))
 }
@@ -56,9 +59,14 @@ async fn hello(messages: &mut Streaming<WorkerMessage>) -> Result<Hello, Service
 }
 
 /// Passes on what the worker says until its connection or its session ends.
-async fn listen(seat: Seat, mut messages: Streaming<WorkerMessage>, intake: &Intake) {
+async fn listen(
+    seat: Seat,
+    mut messages: Streaming<WorkerMessage>,
+    intake: &Intake,
+    board: &Board,
+) {
     let closing = seat.closing.clone();
-    let how = closing.run_until_cancelled(pass_on(&seat, &mut messages, intake)).await;
+    let how = closing.run_until_cancelled(pass_on(&seat, &mut messages, intake, board)).await;
     match how {
         Some(how) => seat.leave(how),
         None => {
@@ -71,7 +79,12 @@ async fn listen(seat: Seat, mut messages: Streaming<WorkerMessage>, intake: &Int
 }
 
 /// Returns how the connection ended.
-async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>, intake: &Intake) -> String {
+async fn pass_on(
+    seat: &Seat,
+    messages: &mut Streaming<WorkerMessage>,
+    intake: &Intake,
+    board: &Board,
+) -> String {
     loop {
         match messages.message().await {
             Ok(Some(message)) => {
@@ -80,6 +93,9 @@ async fn pass_on(seat: &Seat, messages: &mut Streaming<WorkerMessage>, intake: &
                     Ok(message) => message,
                     Err(what) => return format!("said what cannot be true: {what}"),
                 };
+                if matches!(&message, Some(Message::Failed(failed)) if failed.diverged) {
+                    board.update(|record| record.diverged = true);
+                }
                 let Some(event) = message.and_then(|message| event(seat.session, message)) else {
                     continue;
                 };

@@ -50,7 +50,7 @@ pub struct Shared {
     /// Where results go.
     pub directory: Arc<RunDirectory>,
     /// What was reported so far.
-    pub board: Board,
+    pub board: Arc<Board>,
     /// The initial state, where the run starts from a given file.
     pub initial_state: Option<Bytes>,
     /// Tasks that outlive the call that began them.

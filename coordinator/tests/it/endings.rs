@@ -99,7 +99,9 @@ async fn a_failure_that_all_would_meet_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let (run, mut first, mut second) = two(&folder).await;
     let reason = "the loss is NaN at step 3".to_string();
-    second.say(Word::Failed(Failed { generation: 1, reason, ends_run: true, reached: None })).await;
+    second
+        .say(Word::Failed(Failed { generation: 1, reason, ends_run: true, ..Failed::default() }))
+        .await;
     assert!(second.aborted().await.contains("NaN at step 3"));
     store_at_the_end(&mut first, 2).await;
     assert!(first.aborted().await.contains("NaN at step 3"));

@@ -243,7 +243,7 @@ impl Stay {
     }
 
     async fn fail_in(&self, generation: u64, reason: String, ends_run: bool) {
-        self.say(Word::Failed(Failed { generation, reason, ends_run, reached: None })).await;
+        self.say(Word::Failed(Failed { generation, reason, ends_run, ..Failed::default() })).await;
     }
 
     pub(super) async fn say(&self, word: Word) {

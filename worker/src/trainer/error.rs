@@ -16,8 +16,8 @@ use crate::state::ArchiveError;
 pub enum TrainerError {
     /// The loss is no finite number: nothing of this step was kept.
     #[error(
-        "the loss is {loss} at step {step} (epoch {epoch}): training diverged, nothing of this step is kept; try a \
-         lower --lr, or --warmup-steps"
+        "the loss is {loss} at step {step} (epoch {epoch}): {}",
+        cause_of_the_loss(*step)
     )]
     NonFinite {
         /// Epoch of the step.
@@ -29,8 +29,7 @@ pub enum TrainerError {
     },
     /// The loss was finite, but what the step made of the parameters is not: nothing of it was stored.
     #[error(
-        "step {step} (epoch {epoch}) has left parameters that are no finite numbers: training diverged, nothing of \
-         this step is kept; try a lower --lr, or --warmup-steps"
+        "step {step} (epoch {epoch}) has left parameters that are no finite numbers: {DIVERGED}"
     )]
     NonFiniteState {
         /// Epoch of the step.
@@ -73,6 +72,21 @@ pub enum TrainerError {
     Panicked(&'static str),
 }
 
+/// What another learning rate can change.
+const DIVERGED: &str =
+    "training diverged, nothing of this step is kept; try a lower --lr, or --warmup-steps";
+
+/// Before the first step no rate has been applied.
+fn cause_of_the_loss(step: Step) -> &'static str {
+    match step.0 {
+        0 => {
+            "no parameter has changed yet, so this is not the learning rate's fault; what the run begins with is too \
+             large to compute with: look at the file of --init-from and at the settings of the loss"
+        }
+        _ => DIVERGED,
+    }
+}
+
 /// What a trainer's error means for its worker and for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -88,6 +102,11 @@ impl TrainerError {
     /// Whether every rank meets this in the same step, with nothing lost but that step.
     pub fn is_divergence(&self) -> bool {
         matches!(self, Self::NonFinite { .. } | Self::NonFiniteState { .. })
+    }
+
+    /// Whether another learning rate may help, which a resumed run cannot have.
+    pub fn comes_of_the_rate(&self) -> bool {
+        self.is_divergence() && !matches!(self, Self::NonFinite { step: Step(0), .. })
     }
 
     /// Whether what this rank holds afterwards is the state of a step that is done, all of it.
@@ -167,6 +186,20 @@ impl From<ArtistError> for TrainerError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loss_that_no_rate_has_spoilt_is_not_blamed_on_it() {
+        let at = |step| {
+            let error =
+                TrainerError::NonFinite { epoch: Epoch(0), step: Step(step), loss: f64::NAN };
+            (error.comes_of_the_rate(), error.to_string())
+        };
+        let (of_the_rate, message) = at(0);
+        assert!(!of_the_rate && !message.contains("--lr"), "{message}");
+        assert!(message.contains("--init-from"), "{message}");
+        let (of_the_rate, message) = at(1);
+        assert!(of_the_rate && message.contains("try a lower --lr"), "{message}");
+    }
 
     #[test]
     fn an_own_address_that_is_wrong_is_this_workers_failure() {

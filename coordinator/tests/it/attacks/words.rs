@@ -69,12 +69,7 @@ async fn reasons_are_kept_short_and_names_are_one_line() {
     let mut spare = FakeWorker::join(&honest.run, 2).await;
     let reason = "é".repeat(100_000);
     spare
-        .say(Word::Failed(Failed {
-            generation: 1,
-            reason: reason.clone(),
-            ends_run: false,
-            reached: None,
-        }))
+        .say(Word::Failed(Failed { generation: 1, reason: reason.clone(), ..Failed::default() }))
         .await;
     evicted(&mut spare).await;
     let mut spare = FakeWorker::join(&honest.run, 2).await;
@@ -144,7 +139,9 @@ async fn messages_that_are_too_large_are_refused() {
     within(intruder.client.get_status(request)).await.unwrap_err();
     let mut spare = FakeWorker::join(&honest.run, 2).await;
     let reason = "x".repeat(5 << 20);
-    spare.say(Word::Failed(Failed { generation: 1, reason, ends_run: true, reached: None })).await;
+    spare
+        .say(Word::Failed(Failed { generation: 1, reason, ends_run: true, ..Failed::default() }))
+        .await;
     assert!(!matches!(spare.order().await, Ok(Some(Order::Abort(_)))));
     honest.ends_well().await;
 }
