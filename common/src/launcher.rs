@@ -126,6 +126,15 @@ impl Launcher {
         }
     }
 
+    /// The variables that [`Launcher::coordinator`] goes by, in words.
+    pub fn names_of_coordinator(&self) -> Option<String> {
+        let addr = self.master_addr.as_ref()?;
+        Some(match &self.master_port {
+            Some(port) => format!("{addr}, {port}"),
+            None => addr.to_string(),
+        })
+    }
+
     /// Where the coordinator is, `HOST:PORT`, with `default_port` where no port is said; none without a host.
     ///
     /// # Errors
@@ -147,10 +156,11 @@ impl Launcher {
 
 /// The port of `PORT`, and of `tcp://HOST:PORT`, as Kubernetes says it of a service called `master`.
 fn port(given: &Given) -> Result<u16, LauncherError> {
-    let text = given.value.strip_prefix("tcp://").map_or(given.value.as_str(), |address| {
-        address.rsplit_once(':').map_or("", |(_, port)| port)
-    });
-    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+    let port = match given.value.strip_prefix("tcp://") {
+        Some(place) => place.parse().ok().and_then(|place: HostPort| place.port),
+        None => given.value.parse().ok(),
+    };
+    port.filter(|port| *port > 0).ok_or_else(|| {
         given.is("not a port: set it to the coordinator's, or give --coordinator".to_string())
     })
 }

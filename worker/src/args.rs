@@ -89,6 +89,8 @@ pub struct WorkerArgs {
     pub slot: Option<Slot>,
     /// The coordinator's URL.
     pub coordinator: Uri,
+    /// Likewise in words: which variables have said so, where no flag has.
+    pub coordinator_in_words: String,
     /// Where and how to compute.
     pub placement: Placement,
     /// What is to be told of variables, in words for the user.
@@ -131,9 +133,19 @@ impl WorkerArgs {
             raw.device.parse().map_err(anyhow::Error::msg).with_context(|| place("device"))?;
         let slot = slot(&raw, launcher)?;
         let mut notes = Vec::new();
-        let coordinator = match &raw.coordinator {
-            Some(url) => raw.access.coordinator(url).with_context(|| place("coordinator"))?,
-            None => raw.access.coordinator(&looked_for(launcher, &mut notes)?)?,
+        let (coordinator, said_by) = match &raw.coordinator {
+            Some(url) => {
+                let uri = raw.access.coordinator(url).with_context(|| place("coordinator"))?;
+                (uri, variable(&matches, "coordinator"))
+            }
+            None => {
+                let uri = raw.access.coordinator(&looked_for(launcher, &mut notes)?)?;
+                (uri, launcher.names_of_coordinator())
+            }
+        };
+        let coordinator_in_words = match said_by {
+            Some(variables) => format!("{coordinator} (as {variables} says)"),
+            None => coordinator.to_string(),
         };
         let connect_timeout = seconds(&place("connect-timeout"), raw.connect_timeout)?;
         let coordinator_timeout = seconds(&place("coordinator-timeout"), raw.coordinator_timeout)?;
@@ -154,6 +166,7 @@ impl WorkerArgs {
         Ok(Self {
             slot,
             coordinator,
+            coordinator_in_words,
             placement,
             notes,
             no_gpu,
@@ -197,10 +210,14 @@ fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
 
 /// How a value is called: by the variable that it comes from, or by its flag.
 fn place(matches: &ArgMatches, flag: &str) -> String {
-    match command_line::variable_behind(&RawArgs::command(), matches, flag) {
-        Some(variable) => format!("the variable {}", variable.to_string_lossy()),
-        None => format!("--{flag}"),
-    }
+    variable(matches, flag).unwrap_or_else(|| format!("--{flag}"))
+}
+
+/// The variable that a flag's value comes from, in words.
+fn variable(matches: &ArgMatches, flag: &str) -> Option<String> {
+    let command = RawArgs::command();
+    let variable = command_line::variable_behind(&command, matches, flag)?;
+    Some(format!("the variable {}", variable.to_string_lossy()))
 }
 
 fn slot(raw: &RawArgs, launcher: &Launcher) -> anyhow::Result<Option<Slot>> {

@@ -28,6 +28,8 @@ fn defaults_and_launchers() {
     let args = parse(&[], &launcher).unwrap();
     assert_eq!(args.slot, Some(Slot(3)));
     assert_eq!(args.coordinator.to_string(), "http://127.0.0.1:1234/");
+    let expected = "http://127.0.0.1:1234/ (as MASTER_ADDR=127.0.0.1, MASTER_PORT=1234 says)";
+    assert_eq!(args.coordinator_in_words, expected);
     assert_eq!(parse(&["--rank", "0"], &launcher).unwrap().slot, Some(Slot(0)));
     assert_eq!(parse(&[], &Launcher::default()).unwrap().slot, None);
 }

@@ -46,7 +46,7 @@ async fn first_stay(args: &WorkerArgs, signals: &Signals) -> anyhow::Result<Opti
     let limit = args.connect_timeout;
     let found = join_within((args, signals), (args.slot, None), limit, |error| {
         if !std::mem::replace(&mut told, true) {
-            tracing::info!(coordinator = %args.coordinator, "waiting for the coordinator: {error}");
+            tracing::info!("waiting for the coordinator at {}: {error}", args.coordinator_in_words);
         }
     });
     match found.await {
@@ -54,7 +54,7 @@ async fn first_stay(args: &WorkerArgs, signals: &Signals) -> anyhow::Result<Opti
         Err(ServiceError::Complete(_)) => Ok(None),
         Err(error @ ServiceError::Unreachable(_)) => bail!(
             "no coordinator at {} within {limit:?} ({error}); start it, or give its address with --coordinator",
-            args.coordinator,
+            args.coordinator_in_words,
         ),
         // The coordinator ends, this worker was told to, or cannot listen where it should.
         Err(error @ (ServiceError::Ending(_) | ServiceError::NotFound(_))) => bail!("{error}"),
@@ -83,7 +83,7 @@ async fn next_stay(
         Err(ServiceError::Complete(_)) => Ok(None),
         Err(error @ ServiceError::Unreachable(_)) => bail!(
             "{reason}; no coordinator came back at {} within {limit:?} ({error})",
-            args.coordinator
+            args.coordinator_in_words
         ),
         Err(error @ ServiceError::Ending(_)) => bail!("{reason}; {error}"),
         Err(error) => bail!("{reason}; the coordinator does not take this worker back: {error}"),
