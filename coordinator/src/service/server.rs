@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::errno::Errno;
 use proto::coordinator_server::CoordinatorServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -45,13 +46,25 @@ pub async fn bind_again(address: &str, known: Option<&str>) -> Result<TcpListene
 /// # Errors
 /// The port is taken, or the address is not this machine's.
 pub async fn bind(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+    let mut bound = TcpListener::bind(address).await;
+    if let (Err(error), Some(port)) = (&bound, address.strip_prefix("[::]:"))
+        && lacks_ipv6(error)
+    {
+        bound = TcpListener::bind(format!("0.0.0.0:{port}")).await;
+    }
+    bound.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
             "cannot listen on {address}: the port is taken, perhaps by another coordinator; choose another with \
              --listen HOST:PORT (port 0 takes any free one)"
         ),
         _ => anyhow::anyhow!("cannot listen on {address}: {error}; give --listen HOST:PORT"),
     })
+}
+
+/// A machine that has switched IPv6 off has no `[::]`, which stands for every address elsewhere.
+fn lacks_ipv6(error: &std::io::Error) -> bool {
+    let known = error.raw_os_error().map(Errno::from_raw);
+    matches!(known, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
 /// Serves until `no_more_calls`, then until the calls in progress are done.
