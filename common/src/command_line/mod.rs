@@ -9,4 +9,4 @@
 mod parse;
 pub mod variables;
 
-pub use parse::{parse, variable_behind};
+pub use parse::{parse, variable_behind, variables_behind};

@@ -1,5 +1,6 @@
 //! From arguments and variables to matches.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -33,6 +34,16 @@ pub fn variable_behind<'c>(
     let argument = command.get_arguments().find(|argument| argument.get_long() == Some(flag))?;
     let source = matches.value_source(argument.get_id().as_str());
     argument.get_env().filter(|_| source == Some(ValueSource::EnvVariable))
+}
+
+/// All flags whose values come from variables, and those.
+pub fn variables_behind(command: &Command, matches: &ArgMatches) -> BTreeMap<String, String> {
+    let flags = command.get_arguments().filter_map(|argument| argument.get_long());
+    let named = flags.filter_map(|flag| {
+        let variable = variable_behind(command, matches, flag)?;
+        Some((flag.to_string(), variable.to_string_lossy().into_owned()))
+    });
+    named.collect()
 }
 
 /// Wrappers and container files set variables to nothing where they have nothing to say.

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use common::command_line;
 use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError};
@@ -20,7 +20,7 @@ use super::settings::{merge, resumed, run_in_place};
 use super::verify::{VerifyArgs, VerifyPlan};
 use crate::door::DoorSettings;
 use crate::door::certs::CertsPlan;
-use crate::run::RunPlan;
+use crate::run::{RunPlan, naming_its_variable};
 
 /// What the user asked for.
 #[derive(Debug)]
@@ -119,34 +119,23 @@ pub fn parse(
         None => merge(&matches, file, None, environment),
         Some(directory) => resumed(&matches, file, directory, environment),
     };
-    let config = config.map_err(|error| of_variable(error, &matches))?;
+    let variables = command_line::variables_behind(&Raw::command(), &matches);
+    let config = config.map_err(|error| naming_its_variable(&variables, error))?;
     let dataset = config.dataset.parse().map_err(|error: DatasetError| {
-        let place = given_by(&matches, "dataset").unwrap_or("--dataset".to_string());
-        anyhow!("{place}: {error}")
+        let given_by = variables.get("dataset").map(|variable| format!("the variable {variable}"));
+        anyhow!("{}: {error}", given_by.unwrap_or("--dataset".to_string()))
     })?;
     let mnist_dir = environment.mnist_dir.clone();
     let workers_come = raw.resume_if_any && !config.spawn;
-    Ok(Command::Run(Box::new(RunPlan { config, door, dataset, mnist_dir, resume, workers_come })))
-}
-
-/// Says of an error about a setting which variable has given it, if one has.
-fn of_variable(error: anyhow::Error, matches: &ArgMatches) -> anyhow::Error {
-    let key = match error.downcast_ref() {
-        Some(ConfigError::Invalid { key, .. }) => (*key).to_string(),
-        Some(ConfigError::ChangedOnResume { key, .. }) => key.clone(),
-        _ => return error,
-    };
-    match given_by(matches, &key) {
-        Some(variable) => error.context(variable),
-        None => error,
-    }
-}
-
-/// The variable that has given a setting, in words.
-fn given_by(matches: &ArgMatches, key: &str) -> Option<String> {
-    let command = Raw::command();
-    let variable = command_line::variable_behind(&command, matches, key)?;
-    Some(format!("the variable {}", variable.to_string_lossy()))
+    Ok(Command::Run(Box::new(RunPlan {
+        config,
+        door,
+        dataset,
+        mnist_dir,
+        resume,
+        workers_come,
+        variables,
+    })))
 }
 
 /// The settings of a verification's runs are checked as those of any run are.

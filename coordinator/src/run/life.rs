@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::assembly::{begin_spawning, share};
-use super::plan::RunPlan;
+use super::plan::{RunPlan, naming_its_variable};
 use super::prepare::{Prepared, prepare};
 use super::spawn::{SpawnPlan, WorkerExit, Workers, find_program, url};
 use super::{advice, predecessor, progress, summary};
@@ -97,7 +97,10 @@ pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
     }
     let log = inputs.log.clone();
     let workers_come = plan.workers_come;
-    let preparing = spawn_blocking(move || prepare(&plan, &log, SystemTime::now()));
+    let preparing = spawn_blocking(move || {
+        let prepared = prepare(&plan, &log, SystemTime::now());
+        prepared.map_err(|error| naming_its_variable(&plan.variables, error))
+    });
     let prepared = tokio::select! {
         prepared = preparing => prepared.context("preparing the run")??,
         Some(interrupt) = inputs.interrupts.recv() => return Ok(stopped(interrupt)),

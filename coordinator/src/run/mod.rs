@@ -20,4 +20,4 @@ pub mod spawn;
 pub mod summary;
 
 pub use life::{Ended, Inputs, run};
-pub use plan::RunPlan;
+pub use plan::{RunPlan, naming_its_variable};

@@ -2,9 +2,10 @@
 //!
 //! The command line becomes it; `prepare` acts on it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use common::config::Config;
+use common::config::{Config, ConfigError};
 use common::dataset::DatasetSource;
 
 use crate::door::DoorSettings;
@@ -25,4 +26,25 @@ pub struct RunPlan {
     /// Whoever starts this coordinator starts its workers along with it, whether there is anything left to do or not:
     /// `--resume-if-any` without `--spawn`.
     pub workers_come: bool,
+    /// Settings that a variable has given, and which: errors name it.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Says of an error about a setting which variable has given it, if one has.
+pub fn naming_its_variable(
+    variables: &BTreeMap<String, String>,
+    error: anyhow::Error,
+) -> anyhow::Error {
+    let key = match error.downcast_ref() {
+        Some(ConfigError::Invalid { key, .. }) => *key,
+        Some(ConfigError::ChangedOnResume { key, .. }) => key,
+        _ => return error,
+    };
+    match variables.get(key) {
+        Some(variable) => {
+            let named = format!("the variable {variable}");
+            error.context(named)
+        }
+        None => error,
+    }
 }

@@ -177,6 +177,10 @@ async fn settings_that_contradict_the_position_are_refused_and_change_nothing() 
         assert!(message.contains(expected), "{message}");
         assert!(files() == before, "{flags:?} has changed the run");
     }
+    let mut of_variable = plan(&folder.path().join("run"), &["--resume", "--epochs", "1"]).unwrap();
+    of_variable.variables.insert("epochs".to_string(), "CONCENTRIC_EPOCHS".to_string());
+    let message = TestRun::of(&folder, of_variable).await.error().await;
+    assert!(message.starts_with("the variable CONCENTRIC_EPOCHS: --epochs: is 1"), "{message}");
 }
 
 #[tokio::test]

@@ -89,6 +89,11 @@ impl TestRun {
         Self::launch(root, plan).await
     }
 
+    /// The run of a plan for `folder`.
+    pub async fn of(folder: &TempDir, plan: RunPlan) -> Self {
+        Self::launch(folder.path().join("run"), plan).await
+    }
+
     async fn launch(root: PathBuf, plan: RunPlan) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listen = plan.config.listen.clone();
