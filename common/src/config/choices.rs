@@ -90,6 +90,11 @@ choice!(
 );
 
 impl Precision {
+    /// Whether a CPU computes in it with the program's own kernels, whose bits are the same on every processor.
+    pub fn has_own_kernels(self) -> bool {
+        matches!(self, Self::F32 | Self::F64)
+    }
+
     /// Whether parameters, checkpoints and feature files hold 64-bit numbers; 32-bit ones otherwise.
     pub fn is_stored_in_64_bits(self) -> bool {
         self == Self::F64

@@ -35,7 +35,25 @@ const FREE_ON_RESUME: [&str; 22] = [
     "picture-every",
 ];
 
+/// Those of the others that do not decide a number, and those of the free ones that do.
+const UNDECIDING: [&str; 2] = ["threads", "init-from"];
+const DECIDING: [&str; 3] = ["epochs", "max-steps", "lr-schedule-epochs"];
+
 impl Config {
+    /// The settings that decide a run's numbers, beside its data and what it starts from, a line each in the order of names.
+    pub fn deciding(&self) -> String {
+        let settings = Table::try_from(self).expect("settings can be written as TOML");
+        let mut lines: Vec<String> = (settings.iter())
+            .filter(|(key, _)| {
+                let is = |list: &[&str]| list.contains(&key.as_str());
+                is(&DECIDING) || !(is(&FREE_ON_RESUME) || is(&UNDECIDING))
+            })
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    }
+
     /// Refuses a resumed run whose result-shaping settings differ from the saved ones.
     ///
     /// # Errors
@@ -44,7 +62,10 @@ impl Config {
         let table = |config| Table::try_from(config).expect("settings can be written as TOML");
         let (given, saved) = (table(self), table(saved));
         let keys = given.keys().chain(saved.keys().filter(|key| !given.contains_key(*key)));
-        for key in keys.filter(|key| !FREE_ON_RESUME.contains(&key.as_str())) {
+        let is_free = |key: &str| {
+            FREE_ON_RESUME.contains(&key) || (key == "threads" && self.precision.has_own_kernels())
+        };
+        for key in keys.filter(|key| !is_free(key)) {
             if given.get(key) != saved.get(key) {
                 let show = |table: &Table| match table.get(key) {
                     Some(value) => value.to_string(),

@@ -225,7 +225,7 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_LOGICAL_SHARDS", value_name = "V", help_heading = "Computation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logical_shards: Option<u32>,
-    /// Threads inside the kernels of one logical shard, part of the run's identity [default: max(1, cores / V)]
+    /// Threads inside the kernels of one logical shard; changes no bit but with --precision bf16 [default: max(1, cores / V)]
     #[arg(long, env = "CONCENTRIC_THREADS", help_heading = "Computation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,

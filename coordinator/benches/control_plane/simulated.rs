@@ -200,6 +200,7 @@ fn hello(slot: u32) -> Hello {
         incarnation: u64::from(slot),
         machine: String::new(),
         listens_at: Vec::new(),
+        kernels: 0,
         answer: 0,
     }
 }

@@ -22,6 +22,7 @@ pub fn identity(hello: &Hello) -> Identity {
         answer: hello.answer,
         device: hello.device.clone(),
         hardware: hello.hardware.clone(),
+        kernels: hello.kernels,
         libtorch_version: hello.libtorch_version.clone(),
         program_version: hello.program_version.clone(),
         process_id: hello.process_id,

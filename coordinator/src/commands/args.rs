@@ -14,6 +14,7 @@ use common::config::{Config, ConfigError};
 use common::dataset::DatasetError;
 
 use super::audit::AuditPlan;
+use super::fingerprint::FingerprintPlan;
 use super::running_coordinator::{DrainPlan, ScalePlan, StatusPlan};
 pub use super::settings::Environment;
 use super::settings::{merge, resumed, run_in_place};
@@ -35,6 +36,8 @@ pub enum Command {
     Drain(DrainPlan),
     /// Prove from a run's ledger that every sample was used once.
     Audit(AuditPlan),
+    /// Print what a run has come to, in one line.
+    Fingerprint(FingerprintPlan),
     /// Prove that the result does not depend on the workers.
     Verify(Box<VerifyPlan>),
     /// Make certificates and a join token.
@@ -74,6 +77,8 @@ enum RawCommand {
     Drain(DrainPlan),
     /// Prove from a run's ledger that every epoch used each sample once
     Audit(AuditPlan),
+    /// Print what a run has come to, in one line that is the same on every machine
+    Fingerprint(FingerprintPlan),
     /// Prove that the result does not depend on the workers
     ///
     /// Trains with one worker and with several on this machine, in float64 and in float32, and compares what they
@@ -101,6 +106,7 @@ pub fn parse(
         Some(RawCommand::Scale(plan)) => return Ok(Command::Scale(plan)),
         Some(RawCommand::Drain(plan)) => return Ok(Command::Drain(plan)),
         Some(RawCommand::Audit(plan)) => return Ok(Command::Audit(plan)),
+        Some(RawCommand::Fingerprint(plan)) => return Ok(Command::Fingerprint(plan)),
         Some(RawCommand::Verify(wish)) => {
             return Ok(Command::Verify(Box::new(verification(wish, environment)?)));
         }

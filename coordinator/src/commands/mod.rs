@@ -5,6 +5,7 @@
 //!   - [`status`]: how it is doing;
 //!   - [`operator`]: more workers, fewer, one less;
 //! - [`audit`]: proves from a run's ledger that every sample was used once;
+//! - [`fingerprint`]: what a run has come to, in one line;
 //! - [`verify`]: proves by runs of its own that the result does not depend on the workers.
 //!
 //! `main` parses, then calls one of them or [`run()`](crate::run::run()); `coordinator certs` is the
@@ -13,6 +14,7 @@
 
 pub mod args;
 pub mod audit;
+pub mod fingerprint;
 pub mod operator;
 pub mod running_coordinator;
 pub mod settings;

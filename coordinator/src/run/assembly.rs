@@ -127,7 +127,7 @@ pub fn share(
 }
 
 fn rules(config: &Config, run: String, timing: Timing) -> Rules {
-    let uniform = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
+    let ordered = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
     let seconds = Duration::from_secs_f64;
     Rules {
         run,
@@ -137,7 +137,11 @@ fn rules(config: &Config, run: String, timing: Timing) -> Rules {
         logical_shards: config.shard_count() as u32,
         max_generations: config.max_generations,
         spawning: if config.spawn { Spawning::Spawned } else { Spawning::ByHand },
-        hardware: if uniform { HardwareRule::Uniform } else { HardwareRule::Mixed },
+        hardware: match (ordered, config.precision.has_own_kernels()) {
+            (false, _) => HardwareRule::Mixed,
+            (true, true) => HardwareRule::Kernels,
+            (true, false) => HardwareRule::Uniform,
+        },
         timing: Timing {
             heartbeat_timeout: seconds(config.heartbeat_timeout),
             pause_timeout: seconds(config.collective_timeout),

@@ -28,8 +28,8 @@ use crate::door::Door;
 use crate::interrupts::Interrupt;
 use crate::log::{LogFile, Terminal};
 use crate::machine;
-use crate::run_directory::WORKER_LOGS;
 use crate::run_directory::ledger::{Completion, Entry};
+use crate::run_directory::{WORKER_LOGS, fingerprint};
 use crate::service::Shared;
 use crate::service::server::serve;
 use crate::service::status::status;
@@ -127,6 +127,7 @@ fn completed(prepared: &Prepared, completion: Completion) -> String {
             ..StatusReply::default()
         },
         stored: None,
+        fingerprint: fingerprint::of(prepared.directory.root()).ok(),
         training_time: completion.training_time,
         synthetic: prepared.data.synthetic,
     })
@@ -243,6 +244,7 @@ impl Running {
             outcome: &ended.outcome,
             status: &last,
             stored: record.last_checkpoint.map(|_| record.checkpoint_step),
+            fingerprint: fingerprint::of(self.shared.directory.root()).ok(),
             training_time: self.shared.cluster.training_time(),
             synthetic: self.synthetic,
         });

@@ -17,6 +17,8 @@ pub struct Facts<'f> {
     pub status: &'f StatusReply,
     /// Steps that are done in the newest checkpoint, if there is one.
     pub stored: Option<u64>,
+    /// Its fingerprint, where a checkpoint is stored.
+    pub fingerprint: Option<String>,
     /// How long it trained, if it did.
     pub training_time: Option<Duration>,
     /// The data were not real.
@@ -54,6 +56,9 @@ pub fn text(facts: &Facts<'_>) -> String {
     let directory = &status.run_directory;
     lines.push(format!("  pictures     {directory}/pictures"));
     lines.push(format!("  checkpoints  {directory}/{CHECKPOINTS}"));
+    if let Some(fingerprint) = &facts.fingerprint {
+        lines.push(format!("  fingerprint  {fingerprint}"));
+    }
     if *facts.outcome != Outcome::Completed && !status.last_checkpoint.is_empty() {
         lines.push(format!("  go on with    coordinator --resume {directory}"));
     }
@@ -79,7 +84,8 @@ mod tests {
         let outcome = Outcome::Stopped { reason };
         let text = |stored| {
             let (training_time, synthetic) = (None, false);
-            text(&Facts { outcome: &outcome, status: &status, stored, training_time, synthetic })
+            let (status, outcome) = (&status, &outcome);
+            text(&Facts { outcome, status, stored, fingerprint: None, training_time, synthetic })
         };
         assert!(text(Some(18)).contains("interrupted, at step 18 of 2000"), "{}", text(Some(18)));
         assert!(text(None).contains("at step 17 of 2000"), "{}", text(None));
@@ -104,6 +110,7 @@ mod tests {
             outcome: &Outcome::Completed,
             status: &status,
             stored: Some(1990),
+            fingerprint: Some("5eed".to_string()),
             training_time: Some(Duration::from_secs(123)),
             synthetic: true,
         });
@@ -111,6 +118,7 @@ mod tests {
             "step 2000 of 2000",
             "test accuracy 97.31 %",
             "402 images/s",
+            "fingerprint  5eed",
             "2m 3s",
             "runs/x/pictures",
             "SYNTHETIC",

@@ -7,6 +7,7 @@
 //! - [`Upload`]: an artifact on its way in;
 //! - `retention`: which checkpoint files stay;
 //! - [`model_file`], [`resume`]: where a resumed run goes on;
+//! - [`fingerprint`]: what a run has come to, in one line;
 //! - [`ledger`]: what happened, line by line: the content of `events.jsonl`;
 //! - `metrics_log`, [`events_log`]: the files `metrics.jsonl`, `events.jsonl`; `line_log`: what both are;
 //! - [`crash`]: where tests end the coordinator between two changes.
@@ -18,6 +19,7 @@ pub mod atomic;
 pub mod crash;
 mod directory;
 pub mod events_log;
+pub mod fingerprint;
 pub mod ledger;
 mod line_log;
 mod lock;

@@ -1,5 +1,6 @@
 //! What this worker computes on, as the coordinator compares it: bits are promised on one kind only.
 
+use common::KERNEL_VERSION;
 use tch::Device;
 
 use crate::bridge::cuda;
@@ -12,6 +13,11 @@ pub fn describe(place: Place) -> String {
         Place { tensors: true, .. } => format!("{}, libtorch's kernels", processor()),
         Place { tensors: false, .. } => processor(),
     }
+}
+
+/// Version of the program's own kernels where they compute, 0 where others do.
+pub fn kernels(place: Place) -> u32 {
+    if place.tensors { 0 } else { KERNEL_VERSION }
 }
 
 /// The GPU's model, or its number where CUDA does not tell.

@@ -12,7 +12,7 @@ pub struct ShardPool {
 }
 
 impl ShardPool {
-    /// A pool of `parallel` threads, each of whose kernels use `kernel_threads` threads inside.
+    /// A pool of `parallel` threads, each of which libtorch's kernels divide among so many further ones.
     ///
     /// # Errors
     /// The system gives no more threads, or this thread belongs to a pool already.
@@ -31,7 +31,7 @@ impl ShardPool {
 
     /// What each of so many shards may use that are computed side by side.
     pub fn share(&self, shards: usize) -> Share {
-        Share { threads: (self.threads.current_num_threads() / shards.max(1)).max(1) }
+        Share { threads: self.threads.current_num_threads().div_ceil(shards.max(1)) }
     }
 
     /// Calls `work` on the pool, where it can be divided further.

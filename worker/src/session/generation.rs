@@ -57,7 +57,10 @@ impl RunningGeneration {
         let local = LocalPlace::new(start.local_rank, start.local_world_size);
         let allotment = Allotment::of_this_process();
         let parallel = post.parallel.unwrap_or_else(|| local.parallel(allotment.cores, threads));
-        let parallel = parallel.min(config.shard_count());
+        let parallel = match config.precision.has_own_kernels() {
+            true => parallel,
+            false => parallel.min(config.shard_count()),
+        };
         let computing = if post.place.device == Device::Cpu { parallel * threads } else { 0 };
         let binding = Binding { choice: post.cpu_bind, allotment, place: local, computing };
         progress.begin();

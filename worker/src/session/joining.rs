@@ -164,6 +164,7 @@ fn hello(
         advertise,
         device,
         hardware: hardware_told(args, slot),
+        kernels: hardware::kernels(args.placement.of(slot.unwrap_or_default())),
         libtorch_version: bridge::LIBTORCH_VERSION.to_string(),
         program_version: env!("CARGO_PKG_VERSION").to_string(),
         process_id: std::process::id(),

@@ -121,7 +121,13 @@ impl<T: Float> Trainer<T> {
         state: Box<State>,
         outbox: Outbox,
     ) -> Result<Self, (TrainerError, Option<Box<State>>)> {
-        let pool = match ShardPool::new(task.parallel, task.config.thread_count()) {
+        let threads = task.config.thread_count();
+        // The program's own kernels divide their work among the pool's threads.
+        let pool = match task.config.precision.has_own_kernels() {
+            true => ShardPool::new(task.parallel * threads as usize, 1),
+            false => ShardPool::new(task.parallel, threads),
+        };
+        let pool = match pool {
             Ok(pool) => pool,
             Err(error) => return Err((TrainerError::Threads(error.to_string()), Some(state))),
         };

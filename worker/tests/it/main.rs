@@ -13,6 +13,7 @@ mod invariance;
 mod joining;
 mod locked;
 mod nccl;
+mod portable;
 mod reference;
 mod resume;
 mod strict_load;

@@ -174,15 +174,25 @@ impl Membership {
         let Some((slot, member)) = others.next() else {
             return Ok(());
         };
+        let kind = |identity| self.kind(identity);
         if kind(&member.identity) == kind(&join.identity) {
             return Ok(());
         }
         Err(ServiceError::Invalid(format!(
             "this worker computes on {}, the worker in slot {slot} on {}: their results may differ in the last bits; \
-             use one kind, or give the coordinator --allow-mixed-hardware",
-            describe_kind(&join.identity),
-            describe_kind(&member.identity)
+             use one kind and one release, or give the coordinator --allow-mixed-hardware",
+            kind(&join.identity),
+            kind(&member.identity)
         )))
+    }
+
+    /// What must be equal for equal bits, in words.
+    fn kind(&self, identity: &Identity) -> String {
+        let Identity { hardware, kernels, libtorch_version, .. } = identity;
+        match (self.rules.hardware, kernels) {
+            (HardwareRule::Kernels, 1..) => format!("kernels of version {kernels}"),
+            _ => format!("{hardware} with libtorch {libtorch_version}"),
+        }
     }
 }
 
@@ -190,13 +200,4 @@ impl Membership {
 pub(super) fn is_same_process(holder: &Identity, candidate: &Identity) -> bool {
     let of = |identity: &Identity| (identity.process_id, identity.incarnation);
     of(holder) == of(candidate) && holder.host == candidate.host
-}
-
-/// What must be equal for equal bits.
-fn kind(identity: &Identity) -> (&str, &str) {
-    (&identity.hardware, &identity.libtorch_version)
-}
-
-fn describe_kind(identity: &Identity) -> String {
-    format!("{} with libtorch {}", identity.hardware, identity.libtorch_version)
 }

@@ -56,6 +56,8 @@ pub struct Identity {
     pub device: String,
     /// Processor or GPU model.
     pub hardware: String,
+    /// Version of the program's own kernels, where it computes with these; 0 where it does not.
+    pub kernels: u32,
     /// Version of its libtorch.
     pub libtorch_version: String,
     /// Version of the program.

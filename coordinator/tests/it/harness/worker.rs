@@ -56,6 +56,7 @@ pub fn hello(slot: u32) -> Hello {
         incarnation: 1000 + u64::from(slot),
         machine: String::new(),
         listens_at: Vec::new(),
+        kernels: 0,
         answer: 0,
     }
 }

@@ -31,6 +31,25 @@ fn a_rank_out_of_range_is_told_the_range() {
 }
 
 #[test]
+fn kernels_of_one_version_are_one_kind_on_any_hardware() {
+    let joins = |first: (&str, u32), second: (&str, u32)| {
+        let mut membership = new(Rules { hardware: HardwareRule::Kernels, ..rules(2) });
+        let join = |slot, (hardware, kernels): (&str, u32)| {
+            let identity =
+                Identity { hardware: hardware.to_string(), kernels, ..Identity::default() };
+            Event::Joined(Join { identity, ..join(u64::from(slot), slot) })
+        };
+        membership.apply(SECOND, join(0, first));
+        let decisions = membership.apply(SECOND, join(1, second));
+        !decisions.iter().any(|decision| matches!(decision, Decision::Refuse { .. }))
+    };
+    assert!(joins(("EPYC", 1), ("Xeon", 1)));
+    assert!(!joins(("EPYC", 1), ("EPYC", 2)), "other bits");
+    assert!(!joins(("EPYC", 1), ("EPYC", 0)), "libtorch's are others");
+    assert!(joins(("EPYC", 0), ("EPYC", 0)) && !joins(("EPYC", 0), ("Xeon", 0)));
+}
+
+#[test]
 fn other_hardware_is_refused_unless_allowed() {
     for (hardware, expected) in [(HardwareRule::Uniform, true), (HardwareRule::Mixed, false)] {
         let mut membership = new(Rules { hardware, ..rules(2) });
