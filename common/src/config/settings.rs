@@ -220,6 +220,10 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_INIT_FROM", value_name = "FILE", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
+    /// Where that file holds several state dicts: the keys that lead to the one to take, joined by dots
+    #[arg(long, env = "CONCENTRIC_INIT_PREFIX", value_name = "PREFIX", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_prefix: Option<String>,
 
     /// Slices of every global batch, part of the run's identity [default: max(4, workers)]
     #[arg(long, env = "CONCENTRIC_LOGICAL_SHARDS", value_name = "V", help_heading = "Computation")]

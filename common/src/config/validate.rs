@@ -60,6 +60,10 @@ impl Config {
             "bf16 rounds what convolutions multiply, and --network mlp has none: give f32 or tf32"
                 .to_string()
         })?;
+        let names_something = self.init_from.is_some() || self.init_prefix.is_none();
+        require(names_something, "init-prefix", || {
+            "chooses among the tensors of a file, give that with --init-from".to_string()
+        })?;
         self.validate_cluster()?;
         let formats = &self.picture_format;
         require(!formats.is_empty(), "picture-format", || "give at least one format".to_string())
@@ -127,6 +131,7 @@ mod tests {
         check(&["--workers", "2", "--max-workers", "1"], "--max-workers: is 1, less than the 2");
         check(&["--min-workers", "0"], "--min-workers");
         check(&["--network", "mlp", "--precision", "bf16"], "--precision: bf16 rounds");
+        check(&["--init-prefix", "ema"], "--init-prefix: chooses among the tensors of a file");
         check(&["--heartbeat-timeout", "1"], "--heartbeat-timeout: is 1, must be at least 2");
         check(&["--collective-timeout", "0.5"], "--collective-timeout: is 0.5");
     }

@@ -17,7 +17,7 @@ use tonic::codegen::Bytes;
 
 use super::plan::RunPlan;
 use crate::data::Data;
-use crate::data::initial_state;
+use crate::data::initial_state::{self, Taken};
 use crate::log::LogFile;
 use crate::run_directory::ledger::{self, Completion, Summary};
 use crate::run_directory::{self, ResumePoint, RunDirectory};
@@ -96,6 +96,10 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     };
     directory.save_config(&config.to_toml())?;
     announce(&config, &data, directory.root());
+    let initial_state = initial_state.map(|state| {
+        announce_initial(&state.taken);
+        state.content
+    });
     let completion = ledger::completion(&events)
         .filter(|_| point.as_ref().is_some_and(|point| is_done(&config, &data, &directory, point)));
     match &point {
@@ -256,6 +260,19 @@ fn announce(config: &Config, data: &Data, root: &Path) {
     }
     if config.precision == Precision::F64 {
         tracing::info!("f64 is several times slower than f32");
+    }
+}
+
+fn announce_initial(taken: &Taken) {
+    tracing::info!(
+        file = %taken.file.display(),
+        prefix = taken.prefix,
+        tensors = taken.tensors,
+        centers = taken.centers.as_deref().unwrap_or("none, they are drawn as in any run"),
+        "beginning with given parameters"
+    );
+    for note in &taken.notes {
+        tracing::info!("of {}: {note}", taken.file.display());
     }
 }
 

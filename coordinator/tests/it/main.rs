@@ -10,6 +10,8 @@ mod endings;
 mod files;
 mod harness;
 mod initial_state;
+mod initial_state_files;
+mod initial_state_sets;
 mod joining;
 mod processes;
 mod program;

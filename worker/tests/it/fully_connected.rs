@@ -67,11 +67,19 @@ fn a_run_starts_from_its_own_checkpoint_but_not_from_the_other_networks() {
     let folder = tempfile::tempdir().unwrap();
     let root = |name: &str| folder.path().join(name);
     let first = short(&root("first"), "mlp").workers(1).complete();
-    let file = first.path("checkpoints/last.safetensors");
+    // The one with the momenta, which stands for the model beside it.
+    let file = first.path("checkpoints/last.resume.safetensors");
     let init_from = ["--init-from", file.to_str().unwrap()];
     let still = ["--lr", "0", "--center-lr", "0"];
     let second = short(&root("second"), "mlp").workers(2).with(&init_from).with(&still).complete();
     assert_eq!(second.model("last"), first.model("last"), "steps of length 0");
+    let log = std::fs::read_to_string(second.path("coordinator.log")).unwrap();
+    let taken = log.lines().filter(|line| line.contains("beginning with given parameters"));
+    let taken: Vec<_> = taken.collect();
+    assert_eq!(taken.len(), 1, "{log}");
+    for part in ["checkpoints/last.safetensors", "tensors=10", "center"] {
+        assert!(taken[0].contains(part), "{part}: {}", taken[0]);
+    }
     let ending = short(&root("other"), "cnn").workers(1).with(&init_from).start().wait();
     assert_eq!(ending.code, Some(1), "{}", ending.printed);
     for expected in ["hidden.0.weight [512, 784]", "conv_layer.0.cnn_layer.0.weight [32, 1, 5, 5]"]

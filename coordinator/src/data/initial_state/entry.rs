@@ -1,17 +1,18 @@
 //! One named tensor of a file, whatever its format.
 //!
-//! `read` makes them, `matching` chooses among them, [`write`] makes the run's initial state of those chosen.
+//! `file` makes them, `matching` chooses among them, [`write`] makes the run's initial state of those chosen.
 
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 
 use common::architecture::{TensorKind, TensorSpec};
 use common::config::Precision;
-use pytorch_reader::DType;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, TensorInfo, TensorView};
 use tonic::codegen::Bytes;
 
 use super::number::{BadNumber, NumberType, Raw};
+use super::pytorch::{Storages, Tensor};
 
 /// A tensor whose numbers are read when they are asked for.
 pub struct Entry {
@@ -46,9 +47,9 @@ pub enum EntryError {
 }
 
 impl Entry {
-    /// A tensor of a safetensors file.
-    pub fn from_safetensors(name: &str, view: &TensorView<'_>) -> Self {
-        let number = match view.dtype() {
+    /// A tensor of a safetensors file, of which `contents` is what follows the header.
+    pub fn from_safetensors(name: String, info: &TensorInfo, contents: &Bytes) -> Self {
+        let number = match info.dtype {
             Dtype::F64 => NumberType::F64,
             Dtype::F32 => NumberType::F32,
             Dtype::F16 => NumberType::F16,
@@ -64,30 +65,30 @@ impl Entry {
             Dtype::BOOL => NumberType::Bool,
             _ => NumberType::Other,
         };
-        let content = view.data().to_vec();
-        let read = Box::new(move || Ok(content.clone()));
-        Self { name: name.to_string(), shape: view.shape().to_vec(), number, read }
+        let (start, end) = info.data_offsets;
+        let content = contents.slice(start..end);
+        let read = Box::new(move || Ok(content.to_vec()));
+        Self { name, shape: info.shape.clone(), number, read }
     }
 
     /// A tensor of a PyTorch file; views and permuted layouts arrive contiguous.
-    pub fn from_pytorch(tensor: pytorch_reader::Tensor) -> Self {
-        let number = match tensor.dtype() {
-            DType::F64 => NumberType::F64,
-            DType::F32 => NumberType::F32,
-            DType::F16 => NumberType::F16,
-            DType::BF16 => NumberType::Bf16,
-            DType::I64 => NumberType::I64,
-            DType::I32 => NumberType::I32,
-            DType::I16 => NumberType::I16,
-            DType::I8 => NumberType::I8,
-            DType::U64 => NumberType::U64,
-            DType::U32 => NumberType::U32,
-            DType::U16 => NumberType::U16,
-            DType::U8 => NumberType::U8,
-            DType::Bool => NumberType::Bool,
+    pub fn from_pytorch(name: String, tensor: Rc<Tensor>, storages: Rc<dyn Storages>) -> Self {
+        let (shape, number) = (tensor.shape.clone(), tensor.number);
+        let place = name.clone();
+        let read = move || {
+            let content = storages.read(&tensor.storage).and_then(|bytes| tensor.gather(&bytes));
+            content.map_err(|error| io::Error::other(format!("{place}: {error}")))
         };
-        let (name, _, shape, read) = tensor.into_parts();
         Self { name, shape, number, read: Box::new(read) }
+    }
+
+    /// Whether it holds the same as another.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn equals(&self, other: &Self) -> io::Result<bool> {
+        let is_alike = self.number == other.number && self.shape == other.shape;
+        Ok(is_alike && (self.read)()? == (other.read)()?)
     }
 
     /// Whether its numbers can become those of a tensor of this kind.
@@ -111,7 +112,7 @@ impl fmt::Debug for Entry {
 /// # Errors
 /// The source file cannot be read to its end, or holds a number that cannot be used.
 pub fn write(
-    tensors: &[(&TensorSpec, Option<Entry>)],
+    tensors: &[(&TensorSpec, Option<&Entry>)],
     precision: Precision,
 ) -> Result<Bytes, EntryError> {
     let mut contents = Vec::with_capacity(tensors.len());

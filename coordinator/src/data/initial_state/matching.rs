@@ -1,107 +1,191 @@
-//! Which tensors of a file are the network's, and a list of all that does not match.
+//! Which tensors of a file are the network's.
 //!
-//! A file may nest its state dict (`{"epoch": 3, "model": …}`) and prefix its names (`module.`, from
-//! DataParallel): the prefix under which most of the network's names are found is the state dict.
+//! A file may nest its state dict (`{"epoch": 3, "model": …}`), prefix its names (`module.`, from DataParallel) and hold
+//! several (`model`, `ema`; momenta under the parameters' names). All prefixes under which the network's parameters are
+//! found are looked at. One that fits is taken; of several the user chooses, unless they hold the same.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
+use std::io;
 
 use common::architecture::{TensorKind, TensorSpec};
 
 use super::entry::Entry;
+use super::judged::Judged;
+use super::mismatch::Mismatch;
 
-/// Lines of one kind that a message lists before it only counts them.
-const LISTED: usize = 10;
-
-/// What does not match, each entry a line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Names that the network has and the file has not.
-    pub missing: Vec<String>,
-    /// Names that the file has and the network has not.
-    pub unexpected: Vec<String>,
-    /// Tensors of another shape or type.
-    pub different: Vec<String>,
+/// The tensors of a file that are the network's.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    /// What stands before the network's names, with its dot.
+    pub prefix: String,
+    /// For each of the network's tensors, in its order, the file's. Nothing stands for a counter, where the file has
+    /// none at all; centers that the file lacks are left out.
+    pub tensors: Vec<(&'a TensorSpec, Option<&'a Entry>)>,
+    /// What the user should know of it.
+    pub notes: Vec<String>,
 }
 
-/// The file's tensor for each of `specs`, in their order. `None` stands for a counter, where the file has none at all; an
-/// absent `center` is left out.
+/// Why no tensors are taken; goes on from the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    /// The nearest that the file has is not the network's.
+    #[error("does not hold this network's state dict{place}:\n{mismatch}")]
+    Mismatch {
+        /// ` under …`, or nothing for names without a prefix.
+        place: String,
+        /// Everything that differs.
+        mismatch: Mismatch,
+    },
+    /// Several state dicts fit and differ.
+    #[error("holds several state dicts that fit this network, choose one:\n{}", flags(.prefixes))]
+    Ambiguous {
+        /// What stands before the names of each.
+        prefixes: Vec<String>,
+    },
+    /// None is under the prefix that was asked for.
+    #[error("has no tensors of this network under `{asked}`; it has them under:\n{}", flags(.prefixes))]
+    NotThere {
+        /// The prefix.
+        asked: String,
+        /// Where they are.
+        prefixes: Vec<String>,
+    },
+    /// Several tensors may be the centers and differ.
+    #[error("has several tensors that may be the centers: {}; keep one of them, or none, in the file", .names.join(", "))]
+    Centers {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The file cannot be read to its end.
+    #[error("cannot be used: {0}")]
+    Unreadable(#[from] io::Error),
+}
+
+/// Prefixes that a message lists.
+const LISTED: usize = 20;
+
+fn flags(prefixes: &[String]) -> String {
+    let flag = |prefix: &String| match prefix.strip_suffix('.') {
+        Some(prefix) => format!("  --init-prefix {prefix}\n"),
+        None => "  --init-prefix ''   (names without a prefix)\n".to_string(),
+    };
+    prefixes.iter().take(LISTED).map(flag).collect()
+}
+
+/// A file's tensors by name.
+#[derive(Debug)]
+pub struct Names<'a>(BTreeMap<&'a str, Vec<&'a Entry>>);
+
+impl<'a> Names<'a> {
+    fn of(entries: &'a [Entry]) -> Self {
+        let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        entries.iter().for_each(|entry| names.entry(entry.name.as_str()).or_default().push(entry));
+        Self(names)
+    }
+
+    /// Those whose names start with `prefix`, in the order of names.
+    pub fn under<'b>(&'b self, prefix: &'b str) -> impl Iterator<Item = &'a Entry> + use<'a, 'b> {
+        let from = self.0.range(prefix..).take_while(move |(name, _)| name.starts_with(prefix));
+        from.flat_map(|(_, entries)| entries.iter().copied())
+    }
+}
+
+/// What stands before the network's names in a file.
+struct Prefixes<'a> {
+    /// Each, with how many of the network's names are found under it.
+    all: BTreeMap<&'a str, usize>,
+    /// Those under which all names of parameters are found.
+    complete: Vec<&'a str>,
+}
+
+impl<'a> Prefixes<'a> {
+    fn of(names: &Names<'a>, specs: &[TensorSpec]) -> Self {
+        let mut all: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut parameters: BTreeMap<&str, usize> = BTreeMap::new();
+        let is_parameter = |spec: &&TensorSpec| spec.kind == TensorKind::Parameter;
+        let specs: Vec<_> = specs.iter().filter(|spec| spec.kind != TensorKind::Center).collect();
+        for name in names.0.keys() {
+            for spec in &specs {
+                let prefix = name.strip_suffix(spec.name.as_str());
+                if let Some(prefix) = prefix.filter(|p| p.is_empty() || p.ends_with('.')) {
+                    *all.entry(prefix).or_default() += 1;
+                    *parameters.entry(prefix).or_default() += usize::from(is_parameter(spec));
+                }
+            }
+        }
+        let count = specs.iter().copied().filter(is_parameter).count();
+        let complete = parameters.into_iter().filter(|(_, found)| *found == count);
+        Self { all, complete: complete.map(|(prefix, _)| prefix).collect() }
+    }
+
+    /// Those that the user means: all, where none was named; `asked` itself, else what is below it.
+    fn meant(&self, asked: Option<&str>) -> Result<Self, ChoiceError> {
+        let (all, complete) = (self.all.keys().copied().collect::<Vec<_>>(), &self.complete);
+        let Some(asked) = asked.filter(|_| !all.is_empty()) else {
+            return Ok(Self { all: self.all.clone(), complete: complete.clone() });
+        };
+        let meant = narrow(&all, asked);
+        if meant.is_empty() {
+            let known = if complete.is_empty() { &all } else { complete };
+            let prefixes = known.iter().map(|prefix| prefix.to_string()).collect();
+            return Err(ChoiceError::NotThere { asked: asked.to_string(), prefixes });
+        }
+        let all = meant.into_iter().map(|prefix| (prefix, self.all[prefix])).collect();
+        Ok(Self { all, complete: narrow(complete, asked) })
+    }
+
+    /// The one under which most names are found.
+    fn nearest(&self) -> &'a str {
+        self.all
+            .iter()
+            .max_by_key(|(_, count)| **count)
+            .map(|(prefix, _)| *prefix)
+            .unwrap_or_default()
+    }
+}
+
+/// `asked` with its dot, else what is below it.
+fn narrow<'a>(prefixes: &[&'a str], asked: &str) -> Vec<&'a str> {
+    let has_dot = asked.is_empty() || asked.ends_with('.');
+    let below = if has_dot { asked.to_string() } else { format!("{asked}.") };
+    match prefixes.iter().find(|prefix| **prefix == below) {
+        Some(exact) => vec![exact],
+        None => prefixes.iter().copied().filter(|prefix| prefix.starts_with(&below)).collect(),
+    }
+}
+
+/// The file's tensors for `specs`: under the prefix that was asked for, or the only one under which they fit.
 ///
 /// # Errors
-/// Everything that does not match.
-pub fn choose(
-    entries: Vec<Entry>,
-    specs: &[TensorSpec],
-) -> Result<Vec<(&TensorSpec, Option<Entry>)>, Mismatch> {
-    let prefix = common_prefix(&entries, specs);
-    let under_prefix = entries.into_iter().filter_map(|entry| {
-        let name = entry.name.strip_prefix(&prefix)?.to_string();
-        Some((name, entry))
-    });
-    let mut found: HashMap<String, Entry> = under_prefix.collect();
-    let mut mismatch = Mismatch::default();
-    let counts =
-        specs.iter().any(|spec| spec.kind == TensorKind::Counter && found.contains_key(&spec.name));
-    let mut chosen = Vec::with_capacity(specs.len());
-    for spec in specs {
-        match (found.remove(&spec.name), spec.kind) {
-            (Some(entry), _) => {
-                mismatch.different.extend(difference(spec, &entry));
-                chosen.push((spec, Some(entry)));
-            }
-            (None, TensorKind::Counter) if !counts => chosen.push((spec, None)),
-            (None, TensorKind::Center) => {}
-            (None, _) => mismatch.missing.push(format!("{} {:?}", spec.name, spec.shape)),
-        }
+/// None or several fit.
+pub fn choose<'a>(
+    entries: &'a [Entry],
+    specs: &'a [TensorSpec],
+    asked: Option<&str>,
+) -> Result<Choice<'a>, ChoiceError> {
+    let names = Names::of(entries);
+    let prefixes = Prefixes::of(&names, specs);
+    let meant = prefixes.meant(asked)?;
+    let judge = |prefix| Judged::of(&names, prefix, &prefixes.complete, specs);
+    let judged = meant.complete.iter().map(|prefix| judge(*prefix));
+    let (mut fit, unfit): (Vec<_>, Vec<_>) =
+        judged.partition(|judged| judged.mismatch == Mismatch::default());
+    if fit.is_empty() {
+        let nearest = unfit.into_iter().next();
+        return Err(nearest.unwrap_or_else(|| judge(meant.nearest())).into());
     }
-    mismatch.unexpected =
-        found.values().map(|entry| format!("{} {:?}", entry.name, entry.shape)).collect();
-    mismatch.unexpected.sort();
-    if mismatch == Mismatch::default() { Ok(chosen) } else { Err(mismatch) }
+    let same = same(&fit)?;
+    fit.swap_remove(0).choose(same)
 }
 
-/// What stands before the network's names in the file; nothing where none of them is found.
-fn common_prefix(entries: &[Entry], specs: &[TensorSpec]) -> String {
-    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
-    for entry in entries {
-        for spec in specs {
-            let prefix = entry.name.strip_suffix(spec.name.as_str());
-            if let Some(prefix) = prefix.filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-            {
-                *found.entry(prefix).or_default() += 1;
-            }
+/// The prefixes of all but the first, where they hold the same.
+fn same(fit: &[Judged<'_>]) -> Result<Vec<String>, ChoiceError> {
+    let [first, rest @ ..] = fit else { return Ok(Vec::new()) };
+    for other in rest {
+        if !first.equals(other)? {
+            let prefixes = fit.iter().map(|judged| judged.prefix.to_string()).collect();
+            return Err(ChoiceError::Ambiguous { prefixes });
         }
     }
-    let best = found.iter().rev().max_by_key(|(_, count)| **count);
-    best.map(|(prefix, _)| (*prefix).to_string()).unwrap_or_default()
-}
-
-fn difference(spec: &TensorSpec, entry: &Entry) -> Option<String> {
-    // A scalar counter is stored as [] or [1], depending on the release.
-    let is_same_scalar = spec.shape.is_empty() && entry.shape == [1];
-    if entry.shape != spec.shape && !is_same_scalar {
-        return Some(format!("{}: expected {:?}, found {:?}", spec.name, spec.shape, entry.shape));
-    }
-    (!entry.fits(spec.kind))
-        .then(|| format!("{}: its type of number cannot be used ({entry:?})", spec.name))
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let groups = [
-            ("missing", &self.missing),
-            ("unexpected", &self.unexpected),
-            ("different shape", &self.different),
-        ];
-        for (title, lines) in groups.into_iter().filter(|(_, lines)| !lines.is_empty()) {
-            writeln!(f, "  {title}:")?;
-            for line in lines.iter().take(LISTED) {
-                writeln!(f, "    {line}")?;
-            }
-            if lines.len() > LISTED {
-                writeln!(f, "    … and {} more", lines.len() - LISTED)?;
-            }
-        }
-        Ok(())
-    }
+    Ok(rest.iter().map(|judged| judged.prefix.to_string()).collect())
 }

@@ -63,6 +63,16 @@ const NO_COUNT: &str = "a count of batches is a whole number from 0 to 922337203
                         above 65504, save counters as int64";
 
 impl NumberType {
+    /// Bytes of one.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 | Self::U64 => 8,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
+            Self::I8 | Self::U8 | Self::Bool | Self::Other => 1,
+        }
+    }
+
     /// Whether tensors of this kind may be made of it: counters of all, the others of floating point.
     pub fn fits(self, kind: TensorKind) -> bool {
         match self {
