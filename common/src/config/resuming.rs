@@ -36,7 +36,7 @@ const FREE_ON_RESUME: [&str; 22] = [
 ];
 
 /// Those of the others that do not decide a number, and those of the free ones that do.
-const UNDECIDING: [&str; 2] = ["threads", "init-from"];
+const UNDECIDING: [&str; 3] = ["threads", "init-from", "init-prefix"];
 const DECIDING: [&str; 3] = ["epochs", "max-steps", "lr-schedule-epochs"];
 
 impl Config {
