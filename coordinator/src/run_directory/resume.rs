@@ -17,7 +17,7 @@ use common::hexadecimal;
 /// Name of the newest checkpoint.
 pub const LAST: &str = "last";
 /// Name of the checkpoint with the best test accuracy.
-const BEST: &str = "best";
+pub const BEST: &str = "best";
 
 /// Why a run cannot be resumed.
 #[derive(Debug, thiserror::Error)]

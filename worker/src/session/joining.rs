@@ -82,7 +82,8 @@ pub async fn join(
     let (words, outgoing) = mpsc::channel(16);
     let hello = Word::Hello(hello(args, slot, (advertise.clone(), &listening), held));
     words.try_send(WorkerMessage { message: Some(hello) }).expect("the channel is new");
-    let mut orders = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+    let session = client.session(ReceiverStream::new(outgoing)).await;
+    let mut orders = session.map_err(|status| of_an_answer(status.into()))?.into_inner();
     let welcome = welcome(&mut orders).await?;
     let own = Slot(welcome.slot);
     let how = if slot.is_some() { "joined" } else { "joined, and was given this slot" };
@@ -104,6 +105,16 @@ pub async fn join(
         cpu_bind: args.cpu_bind,
     };
     Ok(Joined { post, client, words, orders, welcome, listening })
+}
+
+/// What no answer means where a connection was accepted: the store of another program may listen there.
+fn of_an_answer(error: ServiceError) -> ServiceError {
+    match error {
+        ServiceError::Unreachable(why) => ServiceError::Unreachable(format!(
+            "what accepts connections there does not answer as a coordinator does ({why})"
+        )),
+        error => error,
+    }
 }
 
 /// The first order of a coordinator that has let this worker in.
@@ -173,5 +184,18 @@ fn hello(
         machine: Allotment::of_this_process().name(),
         listens_at: listening.addresses.iter().map(ToString::to_string).collect(),
         answer: listening.answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_accepts_connections_is_not_always_the_coordinator() {
+        let told = of_an_answer(ServiceError::Unreachable("http2 error".to_string())).to_string();
+        assert!(told.contains("does not answer as a coordinator does (http2 error)"), "{told}");
+        let complete = ServiceError::Complete("the run is complete".to_string());
+        assert_eq!(of_an_answer(complete.clone()), complete);
     }
 }
