@@ -25,7 +25,7 @@ BENCH_READY := .venv-bench/ready
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz cluster cluster-test lint bench bench-coordinator bench-gpu bench-recovery \
+.PHONY: help demo fingerprint test chaos fuzz cluster cluster-test lint bench bench-coordinator bench-gpu bench-recovery \
 	bench-outages results soak build libtorch libtorch-cuda cuda clean
 
 help: ## list these targets
@@ -33,6 +33,11 @@ help: ## list these targets
 
 demo: build ## set everything up, train on this machine with two workers, say where the pictures are
 	$(PROGRAMS)/coordinator --workers 2 --spawn --listen 127.0.0.1:0 $(DEMO_FLAGS)
+
+fingerprint: build ## 30 steps with two workers; ends with the fingerprint that README.md names, on every machine
+	@folder=$$(mktemp -d) && $(PROGRAMS)/coordinator --workers 2 --spawn --listen 127.0.0.1:0 --run-dir $$folder/run \
+		--dataset synthetic --train-samples 600 --test-samples 40 --batch-size 20 --max-steps 30 --logical-shards 4 \
+		&& rm -r $$folder
 
 test: libtorch ## set everything up, run every test
 	cargo test --workspace
