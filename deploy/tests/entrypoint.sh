@@ -57,6 +57,7 @@ check "10.89.1.7 fd00:0:0:2::a007 " "fd00:0:0:2::a007 10.89.1.7" "10.89.1.7 =eth
 check "10.89.0.7 " "10.89.1.7" "worker: none of the addresses 10.89.0.7 is one of 'peers', the workers' network"
 mkdir "$scratch/mnist"
 sed "s|/mnist/|$scratch/mnist/|" "$(dirname "$0")/../coordinator-entrypoint" >"$scratch/coordinator-entrypoint"
+# shellcheck disable=SC2016 # The script that is written here expands it.
 printf '#!/bin/sh\necho "starts with ${CONCENTRIC_MNIST_DIR:-downloads} $*"\n' >"$scratch/bin/coordinator"
 chmod +x "$scratch/bin/coordinator"
 begin() { # FOLDER [ARGUMENT …]
