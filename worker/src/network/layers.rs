@@ -6,11 +6,11 @@
 use common::architecture::{ConvolutionLayer, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE};
 use tch::{Device, Tensor};
 
-use super::alone_at_first::alone_at_first;
 use super::error::ComputeError;
 use super::prepared::Prepared;
 use super::products::Means;
-use crate::bridge::{self, InputGradient, with_slice, with_slice_mut};
+use super::rounded;
+use crate::bridge::{InputGradient, with_slice, with_slice_mut};
 use crate::mathematics::kernels::activation::{
     normalise_activate_and_pool, normalise_and_activate,
 };
@@ -43,7 +43,7 @@ pub fn convolution<T: Float>(
     means: &mut Means<'_>,
 ) -> Result<Tensor, ComputeError> {
     let Some(product) = products.convolutions.get(layer) else {
-        return rounded_convolution::<T>(input, &weights.convolutions[layer]);
+        return rounded::forward::<T>(input, &weights.convolutions[layer]);
     };
     let shape = product.layer.shape();
     let size = [shape.output_height(), shape.output_width(), shape.outputs].map(|it| it as i64);
@@ -53,16 +53,6 @@ pub fn convolution<T: Float>(
         with_slice_mut(&mut output, |output: &mut [T]| product.forward(input, output, means))
     })??;
     Ok(channels_first_view(&output))
-}
-
-/// By libtorch, in fewer bits than the passes'.
-fn rounded_convolution<T: Float>(input: &Tensor, kernel: &Tensor) -> Result<Tensor, ComputeError> {
-    let padding = [PADDING, PADDING];
-    let input = input.f_to_kind(kernel.kind())?;
-    let output = alone_at_first("forward", [&input, kernel], || {
-        input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)
-    })?;
-    channels_last(output.f_to_kind(T::KIND)?)
 }
 
 /// The gradients of [`convolution`], given that of its output, `[images, height, width, outputs]`: the kernel's is written
@@ -81,14 +71,9 @@ pub fn convolution_backward<T: Float>(
     let entry = weights.layout.convolutions[layer];
     let Some(product) = products.convolutions.get(layer) else {
         let kernel = &weights.convolutions[layer];
-        let gradient = channels_first_view(gradient).f_to_kind(kernel.kind())?;
-        let input = input.f_to_kind(kernel.kind())?;
-        let (to_input, to_kernel) = alone_at_first("backward", [&input, kernel], || {
-            bridge::convolution_backward(&gradient, &input, kernel, PADDING, need)
-        })?;
+        let (to_input, to_kernel) = rounded::backward::<T>(gradient, input, kernel, need)?;
         weights.layout.view(to_parameters, entry).f_copy_(&to_kernel)?;
-        let to_input = to_input.map(|to_input| channels_last(to_input.f_to_kind(T::KIND)?));
-        return to_input.transpose();
+        return Ok(to_input);
     };
     let mut to_input = match need {
         InputGradient::Needed => Some(input.f_permute([0, 2, 3, 1])?.f_empty_like()?),

@@ -7,7 +7,7 @@
 //! - [`initial`]: their values before training;
 //! - `weights`: them as a pass takes them; [`products`]: the layers that multiply by them, on the engine; `prepared`: both;
 //! - [`layers`]: the convolutional layers as training and evaluation share them;
-//! - `alone_at_first`: how libtorch is kept from making two kernels at once;
+//! - `rounded`: convolutions in fewer bits, by libtorch; `alone_at_first`: how libtorch is kept from making two kernels at once;
 //! - [`linear`]: the linear ones, forward and back;
 //! - [`shard`]: one logical shard's part of a batch, forward and backward;
 //! - [`pass`]: all owned shards through the network, reduction by reduction;
@@ -22,6 +22,7 @@ pub mod linear;
 pub mod pass;
 mod prepared;
 pub mod products;
+mod rounded;
 pub mod shard;
 mod weights;
 
