@@ -34,7 +34,7 @@ pub enum Node {
     /// A dictionary.
     Dict(Vec<(Id, Id)>),
     /// A class or function, `module.name`.
-    Class(String),
+    Class(Rc<str>),
     /// What would have come from calling a class or function.
     Object(Box<Object>),
     /// The bytes of tensors.
@@ -47,7 +47,7 @@ pub enum Node {
 #[derive(Clone, Debug, Default)]
 pub struct Object {
     /// The class or function, `module.name`.
-    pub class: String,
+    pub class: Rc<str>,
     /// What was put into it as into a dictionary.
     pub items: Vec<(Id, Id)>,
     /// What was put into it as into a list.
@@ -134,7 +134,7 @@ impl Graph {
             Node::Bool(false) => "False".to_string(),
             Node::None => "None".to_string(),
             Node::Tuple(_) => "(…)".to_string(),
-            Node::Class(name) => name.clone(),
+            Node::Class(name) => name.to_string(),
             _ => "?".to_string(),
         }
     }
@@ -142,6 +142,6 @@ impl Graph {
 
 impl Object {
     fn is_dictionary(&self) -> bool {
-        matches!(self.class.as_str(), "collections.OrderedDict" | "collections.defaultdict")
+        matches!(&*self.class, "collections.OrderedDict" | "collections.defaultdict")
     }
 }

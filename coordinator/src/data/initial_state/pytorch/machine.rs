@@ -8,10 +8,12 @@ use std::rc::Rc;
 
 use super::graph::{Graph, Id, Node, Object};
 use super::input::Input;
-use super::rebuild;
+use super::rebuild::{self, Made};
 
 /// More values than any checkpoint has beside its tensors.
 const VALUES: usize = 4 << 20;
+/// The longest name of a class with its module.
+const LONGEST_CLASS: usize = 1000;
 
 /// Why bytes are no pickle that can be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +42,8 @@ pub enum PickleError {
 pub fn run(input: &[u8], graph: &mut Graph) -> Result<(Id, usize), PickleError> {
     let (stack, marks) = (Vec::new(), Vec::new());
     let input = Input::new(input);
-    let mut machine = Machine { input, graph, stack, marks, memo: HashMap::new() };
+    let (memo, budget) = (HashMap::new(), VALUES);
+    let mut machine = Machine { input, graph, stack, marks, memo, budget };
     loop {
         let at = machine.input.at();
         let opcode = machine.input.bytes(1)?[0];
@@ -48,7 +51,8 @@ pub fn run(input: &[u8], graph: &mut Graph) -> Result<(Id, usize), PickleError> 
         if opcode == b'.' {
             return Ok((machine.pop().ok_or(()).map_err(damaged)?, machine.input.at()));
         }
-        if machine.graph.len() > VALUES {
+        let heights = machine.stack.len().max(machine.marks.len());
+        if machine.graph.len().max(heights) > VALUES {
             return Err(PickleError::TooLarge);
         }
         machine.step(opcode)?.ok_or(()).map_err(damaged)?;
@@ -62,6 +66,8 @@ struct Machine<'a> {
     /// Heights of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Values that may still be copied.
+    budget: usize,
 }
 
 /// Nothing where the opcode cannot stand there.
@@ -82,16 +88,16 @@ impl Machine<'_> {
             b'P' => return Err(PickleError::TextualIds),
             b'c' => {
                 let class = format!("{}.{}", self.input.line()?, self.input.line()?);
-                self.push(Node::Class(class));
+                self.push(Node::Class(class.into()));
             }
             // A class by a number that only the writer's program knows.
             0x82..=0x84 => {
                 self.input.bytes(1 << (opcode - 0x82))?;
-                self.push(Node::Class("a registered extension".to_string()));
+                self.push(Node::Class("a registered extension".into()));
             }
             b'i' => {
                 let class = format!("{}.{}", self.input.line()?, self.input.line()?);
-                return Ok(self.take_to_mark().map(|_| self.push_object(class)));
+                return Ok(self.take_to_mark().map(|_| self.push_object(class.into())));
             }
             _ => return Ok(self.arrange(opcode)),
         }
@@ -171,8 +177,12 @@ impl Machine<'_> {
         match opcode {
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let class = format!("{}.{}", self.graph.text(module)?, self.graph.text(name)?);
-                self.push(Node::Class(class));
+                let (module, name) = (self.graph.text(module)?, self.graph.text(name)?);
+                if module.len() + name.len() > LONGEST_CLASS {
+                    return None;
+                }
+                let class = format!("{module}.{name}");
+                self.push(Node::Class(class.into()));
             }
             b'Q' => {
                 let id = self.pop()?;
@@ -185,8 +195,9 @@ impl Machine<'_> {
             b'R' | 0x81 => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 let class = self.class(function);
-                match rebuild::call(self.graph, &class, arguments) {
-                    Some(node) => self.push(node),
+                match rebuild::call(self.graph, &class, arguments, &mut self.budget) {
+                    Some(Made::New(node)) => self.push(node),
+                    Some(Made::Same(id)) => self.stack.push(id),
                     None => self.push_object(class),
                 }
             }
@@ -210,11 +221,11 @@ impl Machine<'_> {
         Some(())
     }
 
-    fn class(&self, id: Id) -> String {
+    fn class(&self, id: Id) -> Rc<str> {
         match self.graph.get(id) {
-            Node::Class(name) => name.clone(),
-            Node::Object(object) => object.class.clone(),
-            _ => "an unknown class".to_string(),
+            Node::Class(name) => Rc::clone(name),
+            Node::Object(object) => Rc::clone(&object.class),
+            _ => "an unknown class".into(),
         }
     }
 
@@ -243,7 +254,7 @@ impl Machine<'_> {
         self.stack.push(id);
     }
 
-    fn push_object(&mut self, class: String) {
+    fn push_object(&mut self, class: Rc<str>) {
         self.push(Node::Object(Box::new(Object { class, ..Object::default() })));
     }
 
@@ -298,7 +309,7 @@ mod tests {
     #[test]
     fn a_call_is_not_made() {
         let node = root(b"cos\nsystem\n(S'true'\ntR.");
-        assert!(matches!(node, Node::Object(object) if object.class == "os.system"));
+        assert!(matches!(node, Node::Object(object) if &*object.class == "os.system"));
     }
 
     #[test]
@@ -309,6 +320,25 @@ mod tests {
         let mut graph = Graph::default();
         run(&pickle, &mut graph).unwrap();
         assert_eq!(graph.len(), 21);
+    }
+
+    #[test]
+    fn a_small_pickle_cannot_ask_for_much() {
+        // A list of a million pairs that is made a set, and a dictionary, again and again.
+        let pairs = b"h\x01".repeat(1 << 20);
+        let list = [&b"NN\x86q\x010]q\x00("[..], &pairs, b"e0"].concat();
+        let sets = b"c__builtin__\nset\nh\x00\x85R".repeat(1 << 12);
+        let ordered = b"ccollections\nOrderedDict\nh\x00\x85R".repeat(1 << 12);
+        let mut graph = Graph::default();
+        run(&[&list[..], &sets, &ordered, b"."].concat(), &mut graph).unwrap();
+        // A call whose arguments are themselves.
+        let rebuild =
+            &b"]q\x00ctorch._tensor\n_rebuild_from_type_v2\nq\x01aNah\x00ah\x01h\x00R."[..];
+        assert!(matches!(root(rebuild), Node::Object(_)));
+        let name = [&b"X\x00\x00\x10\x00"[..], &b"a".repeat(1 << 20), b"q\x00h\x00\x93."].concat();
+        assert!(run(&name, &mut Graph::default()).is_err());
+        let marks = b"(".repeat(VALUES + 2);
+        assert_eq!(run(&marks, &mut Graph::default()).unwrap_err(), PickleError::TooLarge);
     }
 
     #[test]

@@ -35,12 +35,29 @@ pub struct Tensor {
     offset: usize,
 }
 
+/// The longest name of a storage; PyTorch gives numbers.
+const LONGEST_KEY: usize = 64;
+/// More dimensions than a tensor can have.
+const DIMENSIONS: usize = 64;
+
+/// What a call is.
+#[derive(Debug)]
+pub enum Made {
+    /// A new value.
+    New(Node),
+    /// A value that is already there.
+    Same(Id),
+}
+
 /// What a persistent id stands for: `('storage', type, key, location, elements[, view])`.
 pub fn storage(graph: &Graph, id: Id) -> Option<Storage> {
     let [tag, class, key, _location, _elements, view @ ..] = graph.elements(id)? else {
         return None;
     };
     if graph.text(*tag) != Some("storage") {
+        return None;
+    }
+    if graph.text(*key).is_some_and(|key| key.len() > LONGEST_KEY) {
         return None;
     }
     let Node::Class(class) = graph.get(*class) else { return None };
@@ -53,51 +70,53 @@ pub fn storage(graph: &Graph, id: Id) -> Option<Storage> {
     Some(Storage { key: graph.key(*key), number, element_size, offset })
 }
 
-/// What a call is, where it is known.
-pub fn call(graph: &Graph, function: &str, arguments: Id) -> Option<Node> {
+/// What a call is, where it is known. Takes from `budget` what it copies.
+pub fn call(graph: &Graph, function: &str, arguments: Id, budget: &mut usize) -> Option<Made> {
     let given = graph.elements(arguments)?;
     match function {
-        "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => {
-            tensor(graph, given, None)
+        "torch._tensor._rebuild_from_type_v2" => {
+            // The subclass is taken for the plain tensor that it wraps.
+            let Node::Class(function) = graph.get(*given.first()?) else { return None };
+            of_tensor(graph, function, graph.elements(*given.get(2)?)?)
         }
-        "torch._utils._rebuild_tensor_v3" => {
-            let Node::Class(number) = graph.get(*given.get(6)?) else { return None };
-            tensor(graph, given, Some(number_type(number)))
-        }
-        // The parameter or subclass is taken for the plain tensor that it wraps.
-        "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
-            match graph.get(*given.first()?) {
-                Node::Tensor(tensor) => Some(Node::Tensor(Rc::clone(tensor))),
-                _ => None,
+        "collections.OrderedDict" => ordered(graph, given, budget).map(Made::New),
+        "builtins.set" | "builtins.frozenset" | "__builtin__.set" | "__builtin__.frozenset" => {
+            match given.first() {
+                Some(list) => graph.elements(*list).map(|_| Made::Same(*list)),
+                None => Some(Made::New(Node::List(Vec::new()))),
             }
         }
-        "torch._tensor._rebuild_from_type_v2" => {
-            let Node::Class(function) = graph.get(*given.first()?) else { return None };
-            call(graph, function, *given.get(2)?).filter(|node| matches!(node, Node::Tensor(_)))
+        _ => of_tensor(graph, function, given),
+    }
+}
+
+/// What a call of one of the functions that make tensors is.
+fn of_tensor(graph: &Graph, function: &str, given: &[Id]) -> Option<Made> {
+    match function.strip_prefix("torch._utils.")? {
+        "_rebuild_tensor" | "_rebuild_tensor_v2" => tensor(graph, given, None).map(Made::New),
+        "_rebuild_tensor_v3" => {
+            let Node::Class(number) = graph.get(*given.get(6)?) else { return None };
+            tensor(graph, given, Some(number_type(number))).map(Made::New)
         }
-        "collections.OrderedDict" => ordered(graph, given),
-        "builtins.set" | "builtins.frozenset" | "__builtin__.set" | "__builtin__.frozenset" => {
-            Some(Node::List(
-                given.first().map_or(Some(&[][..]), |list| graph.elements(*list))?.into(),
-            ))
+        "_rebuild_parameter" | "_rebuild_parameter_with_state" => {
+            let data = *given.first()?;
+            matches!(graph.get(data), Node::Tensor(_)).then_some(Made::Same(data))
         }
         _ => None,
     }
 }
 
 /// `OrderedDict()`, or with its pairs, as Python 2 gives them.
-fn ordered(graph: &Graph, given: &[Id]) -> Option<Node> {
+fn ordered(graph: &Graph, given: &[Id], budget: &mut usize) -> Option<Node> {
     let pairs = given.first().map_or(Some(&[][..]), |list| graph.elements(*list))?;
+    *budget = budget.checked_sub(pairs.len())?;
     let items = pairs.iter().map(|pair| match graph.elements(*pair)? {
         [key, value] => Some((*key, *value)),
         _ => None,
     });
-    let class = "collections.OrderedDict".to_string();
-    Some(Node::Object(Box::new(Object {
-        class,
-        items: items.collect::<Option<_>>()?,
-        ..Object::default()
-    })))
+    let items = items.collect::<Option<_>>()?;
+    let class = "collections.OrderedDict".into();
+    Some(Node::Object(Box::new(Object { class, items, ..Object::default() })))
 }
 
 /// `(storage, offset, shape, strides, …)`.
@@ -105,7 +124,8 @@ fn tensor(graph: &Graph, given: &[Id], number: Option<NumberType>) -> Option<Nod
     let [storage, offset, shape, strides, ..] = given else { return None };
     let Node::Storage(storage) = graph.get(*storage) else { return None };
     let sizes = |id| -> Option<Vec<usize>> {
-        graph.elements(id)?.iter().map(|size| natural(graph, *size)).collect()
+        let sizes = graph.elements(id).filter(|sizes| sizes.len() <= DIMENSIONS)?;
+        sizes.iter().map(|size| natural(graph, *size)).collect()
     };
     let (shape, strides) = (sizes(*shape)?, sizes(*strides)?);
     let number = number.or(storage.number)?;

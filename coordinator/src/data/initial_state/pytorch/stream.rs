@@ -1,6 +1,7 @@
-//! The container before PyTorch 1.6, which `torch.save(…, _use_new_zipfile_serialization=False)` still writes: five
-//! pickles (a number by which it is known, a version, the machine, the object, the names of the storages), then for each
-//! storage its count of elements and their bytes.
+//! The container before PyTorch 1.6, which `torch.save(…, _use_new_zipfile_serialization=False)` still writes.
+//!
+//! Five pickles (a number by which it is known, a version, the machine, the object, the names of the storages), then for
+//! each storage its count of elements and their bytes.
 
 use std::collections::HashMap;
 use std::fs::File;
