@@ -138,13 +138,13 @@ impl<T: Number> Lowering<T> for Direct {
         rows: Rows,
         expanded: Stack<'_, T>,
     ) {
-        let last = rows.range.end - 1;
+        let after = rows.range.end;
         for (row, window) in self.windows(rows.range) {
             let (to, whole) = (expanded.from(row - rows.first, 0), self.is_whole(&window));
             // The end of what may be read in whole vectors. What they write beyond a piece is overwritten by the next one,
             // or lies in the next row, which follows. The last row's neighbour may be another thread's.
             let end = window.image + self.shape.input_numbers();
-            let end = if whole && row < last { end } else { 0 };
+            let end = if whole && row + 1 < after { end } else { 0 };
             // SAFETY: pieces lie in the input and in the row, which is one of the stack's.
             unsafe {
                 if !whole {
