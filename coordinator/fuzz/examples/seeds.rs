@@ -264,7 +264,12 @@ fn leaving() -> Word {
 }
 
 fn failed() -> Word {
-    Word::Failed(Failed { generation: 1, reason: "out of memory".into(), ends_run: true, ..Failed::default() })
+    Word::Failed(Failed {
+        generation: 1,
+        reason: "out of memory".into(),
+        ends_run: true,
+        ..Failed::default()
+    })
 }
 
 fn sessions() {

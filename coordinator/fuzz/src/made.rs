@@ -5,10 +5,10 @@ use proto::put_artifact_piece::Piece;
 use proto::report_metrics_request::Metrics;
 use proto::worker_message::Message as Word;
 use proto::{
-    AddKeyRequest, Attempt, Contacted, DrainRequest, EpochMetrics, Failed, Finished, GetArtifactRequest,
-    GetKeysRequest, Heartbeat, HeldState, Hello, Leaving, Left, Pong, PutArtifactHeader,
-    PutArtifactPiece, Reached, ReportMetricsRequest, SamplesRequest, ScaleRequest, SetKeyRequest,
-    StepMetrics, TestMetrics,
+    AddKeyRequest, Attempt, Contacted, DrainRequest, EpochMetrics, Failed, Finished,
+    GetArtifactRequest, GetKeysRequest, Heartbeat, HeldState, Hello, Leaving, Left, Pong,
+    PutArtifactHeader, PutArtifactPiece, Reached, ReportMetricsRequest, SamplesRequest,
+    ScaleRequest, SetKeyRequest, StepMetrics, TestMetrics,
 };
 use tonic::codegen::Bytes;
 

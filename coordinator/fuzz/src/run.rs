@@ -178,6 +178,7 @@ pub fn prepared(directory: RunDirectory, history: Summary) -> Prepared {
         initial_state: Some(Bytes::from_static(INITIAL)),
         record: Record::default(),
         checkpoint: None,
+        completion: None,
         history,
         run: IDENTITY.to_string(),
     }

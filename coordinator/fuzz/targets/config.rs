@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 
 use common::config::Config;
+use common::launcher::Launcher;
 use coordinator::commands::args::{self, Environment};
 use fuzz::with_file;
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = config.validate();
     }
     with_file("run.toml", data, |path| {
-        let environment = Environment { world_size: None, mnist_dir: None, cores: 2 };
+        let environment = Environment { launcher: Launcher::default(), mnist_dir: None, cores: 2 };
         let arguments = [OsString::from("coordinator"), "--config".into(), path.into()];
         let _ = args::parse(arguments, &environment);
     });
