@@ -21,7 +21,7 @@ use coordinator::run::assembly::share;
 use coordinator::run::prepare::Prepared;
 use coordinator::run_directory::artifact_path::FOLDERS;
 use coordinator::run_directory::ledger::Summary;
-use coordinator::run_directory::{EVENTS, METRICS, RunDirectory};
+use coordinator::run_directory::{EVENTS, LOCK, METRICS, RunDirectory};
 use coordinator::service::board::Record;
 use coordinator::service::{Service, Shared};
 use prost::Message;
@@ -146,7 +146,7 @@ impl Run {
         let root = self.shared.directory.root();
         assert_eq!(names(&self.outside), [root.to_path_buf()]);
         let mut expected: Vec<PathBuf> =
-            FOLDERS.iter().chain(&[METRICS, EVENTS]).map(|name| root.join(name)).collect();
+            FOLDERS.iter().chain(&[LOCK, METRICS, EVENTS]).map(|name| root.join(name)).collect();
         expected.sort();
         assert_eq!(names(root), expected);
         for path in self.results().keys() {

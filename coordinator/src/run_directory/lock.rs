@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::place::cannot;
 
 /// The file that is locked.
-const LOCK: &str = "coordinator.lock";
+pub const LOCK: &str = "coordinator.lock";
 
 /// A folder held by this process alone; without a lock where the file system has none.
 #[derive(Debug)]

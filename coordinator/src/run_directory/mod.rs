@@ -32,6 +32,7 @@ mod upload;
 
 pub use artifact_path::{ArtifactPath, CHECKPOINTS, CheckpointFile, CheckpointPaths, PICTURES};
 pub use directory::RunDirectory;
+pub use lock::LOCK;
 pub use model_file::CheckpointMetadata;
 pub use place::{CONFIG, EVENTS, LOG, METRICS, WORKER_LOGS, default_root};
 pub use resume::ResumePoint;

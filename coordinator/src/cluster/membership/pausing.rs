@@ -87,7 +87,8 @@ impl Membership {
         if !std::mem::take(&mut self.pausing.barren) {
             return Vec::new();
         }
-        self.pausing.fruitless -= 1;
+        // News of a step may have come since, which ended the count.
+        self.pausing.fruitless = self.pausing.fruitless.saturating_sub(1);
         self.pausing.until = now;
         for slot in std::mem::take(&mut self.pausing.blamed) {
             if let Some(member) = self.members.get_mut(&slot) {

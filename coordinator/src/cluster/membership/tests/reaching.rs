@@ -206,3 +206,13 @@ fn what_nobody_could_tell_a_sleeping_coordinator_is_held_against_nobody() {
     let evicted = membership.apply(2 * slept, Event::Tick);
     assert!(evicted.iter().any(|decision| matches!(decision, Decision::Lost(_))));
 }
+
+#[test]
+fn news_of_a_step_that_comes_after_the_breakage_ends_the_count_of_generations_without_one() {
+    let mut membership = started_with(Rules { min_workers: 1, ..rules(2) });
+    leave(&mut membership, 0, 0);
+    assert_eq!(membership.view(SECOND).fruitless, 1);
+    step(&mut membership, 1, 1);
+    end_session(&mut membership, 1);
+    assert_eq!((membership.view(SECOND).fruitless, membership.losses()), (0, 1));
+}
