@@ -28,7 +28,7 @@ pub trait Number:
     + Sync
     + 'static
 {
-    /// Numbers of a [`Line`].
+    /// Numbers of 64 bytes.
     const LINE: usize;
     /// One number at a time.
     #[doc(hidden)]
