@@ -49,13 +49,18 @@ def pause(cluster, rank):
 
 def cut_off(cluster, rank, network):
     """From one network alone. Without `control` it keeps its exchanges and hears no coordinator; without `collectives` it
-    hears the coordinator and has no address, so that its container starts again until it has."""
+    hears the coordinator, is set aside, and listens at an address that is gone: it is started again in its network."""
     container = cluster.worker(rank)
     # As Compose has named it there, but for the name that Docker gives by itself.
     aliases = [name for name in cluster.endpoint(container, network)["Aliases"] or [] if not container.startswith(name)]
-    lose(cluster, f"the worker cut off from {network} is lost",
-         lambda: run("docker", "network", "disconnect", cluster.network(network), container),
-         lambda: cluster.connect(container, network, aliases))
+
+    def mend():
+        cluster.connect(container, network, aliases)
+        if network == "collectives":
+            run("docker", "restart", container)
+
+    lose(cluster, f"the worker cut off from {network} takes no part",
+         lambda: run("docker", "network", "disconnect", cluster.network(network), container), mend)
     say(f"cut rank {rank} off from {network} and connected it: it is back")
 
 
@@ -103,7 +108,8 @@ def lose(cluster, what, harm, mend):
 
 
 def others_go_on(cluster, what):
-    """Until one worker is lost and the others have done more steps without it; the status then."""
-    lost = cluster.wait(what, lambda status: len(status["workers"]) == WORKERS - 1)
+    """Until one worker is lost or set aside and the others have done more steps without it; the status then."""
+    taking_part = lambda status: sum(worker["rank"] is not None for worker in status["workers"])  # noqa: E731
+    lost = cluster.wait(what, lambda status: taking_part(status) == WORKERS - 1)
     reached = lost["step"] + 3
     return cluster.wait(f"step {reached} is done without it", lambda status: status["step"] >= reached)
