@@ -59,34 +59,3 @@ mod x86 {
         }
     }
 }
-
-#[cfg(all(test, target_arch = "x86_64"))]
-mod tests {
-    use std::hint::black_box;
-
-    use super::*;
-
-    /// Numbers below the smallest normal one are zero, as some libraries want it.
-    const FLUSHED: u32 = x86::EXPECTED | 0x8040;
-
-    #[test]
-    fn a_thread_that_flushes_small_numbers_computes_like_any_other() {
-        let halved = || black_box(f32::MIN_POSITIVE) * black_box(0.5);
-        // On a thread of its own, which ends with the register.
-        let (outside, inside, after) = std::thread::spawn(move || {
-            // SAFETY: nothing but the two products below runs under it, whose operands the compiler cannot see.
-            unsafe { x86::set_control(FLUSHED) };
-            let outside = halved();
-            let mut inside = 0.0;
-            as_rust_expects(|| inside = halved());
-            let after = x86::control() & !x86::FLAGS;
-            // SAFETY: what Rust expects.
-            unsafe { x86::set_control(x86::EXPECTED) };
-            (outside, inside, after)
-        })
-        .join()
-        .unwrap();
-        assert_eq!((outside, after), (0.0, FLUSHED));
-        assert_eq!(inside, f32::MIN_POSITIVE / 2.0);
-    }
-}

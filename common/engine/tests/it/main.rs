@@ -9,4 +9,6 @@ mod definition;
 mod extremes;
 mod instructions;
 mod kept;
+#[cfg(target_arch = "x86_64")]
+mod rounding;
 mod shapes;
