@@ -75,8 +75,7 @@ impl BatchStatistics {
 
     /// The running statistics after this batch, each number rounded to the run's precision.
     pub fn update<T: Float>(&self, running: &RunningStatistics) -> RunningStatistics {
-        let blend =
-            |old: &f64, new: f64| T::from_f64((1.0 - MOMENTUM) * old + MOMENTUM * new).to_f64();
+        let blend = |old: &f64, new: f64| T::of((1.0 - MOMENTUM) * old + MOMENTUM * new).to_f64();
         let unbiased = self.positions / (self.positions - 1.0).max(1.0);
         RunningStatistics {
             mean: running.mean.iter().zip(&self.mean).map(|(old, new)| blend(old, *new)).collect(),
@@ -113,9 +112,9 @@ impl BatchStatistics {
             let value = -scale * inverse * weight_gradient / self.positions;
             let constant = -scale * upstream[channel] / self.positions - value * self.mean[channel];
             gradient.weight.push(weight_gradient);
-            input.gradient.push(T::from_f64(scale));
-            input.value.push(T::from_f64(value));
-            input.constant.push(T::from_f64(constant));
+            input.gradient.push(T::of(scale));
+            input.value.push(T::of(value));
+            input.constant.push(T::of(constant));
         }
         (gradient, input)
     }
@@ -135,9 +134,9 @@ fn activation<T: Float>(
         .collect();
     let shift = scale.iter().zip(mean).zip(&parameters.bias);
     Activation {
-        shift: shift.map(|((scale, mean), bias)| T::from_f64(bias - mean * scale)).collect(),
-        scale: scale.iter().map(|scale| T::from_f64(*scale)).collect(),
-        slope: T::from_f64(parameters.slope),
+        shift: shift.map(|((scale, mean), bias)| T::of(bias - mean * scale)).collect(),
+        scale: scale.iter().map(|scale| T::of(*scale)).collect(),
+        slope: T::of(parameters.slope),
     }
 }
 

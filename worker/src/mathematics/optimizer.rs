@@ -57,24 +57,24 @@ impl OptimizerState {
         learning_rate: f64,
     ) -> Result<(), BridgeError> {
         self.steps += 1;
-        let weight_decay = T::from_f64(config.weight_decay);
+        let weight_decay = T::of(config.weight_decay);
         with_slice(gradient, |gradient: &[T]| {
             with_slice_mut(&mut flat.shallow_clone(), |flat: &mut [T]| {
                 with_slice_mut(&mut self.first, |first: &mut [T]| {
                     let Some(second) = &mut self.second else {
-                        let momentum = T::from_f64(config.momentum);
-                        let rate = T::from_f64(learning_rate);
+                        let momentum = T::of(config.momentum);
+                        let rate = T::of(learning_rate);
                         Momentum { weight_decay, momentum, rate }.step(flat, gradient, first);
                         return Ok(());
                     };
                     let [correction_1, correction_2] = corrections(self.steps);
                     let adam = Adam {
                         weight_decay,
-                        decay: T::from_f64(BETA_2),
-                        shares: [1.0 - BETA_1, 1.0 - BETA_2].map(T::from_f64),
-                        correction: T::from_f64(correction_2),
-                        epsilon: T::from_f64(EPSILON),
-                        rate: T::from_f64(learning_rate / correction_1),
+                        decay: T::of(BETA_2),
+                        shares: [1.0 - BETA_1, 1.0 - BETA_2].map(T::of),
+                        correction: T::of(correction_2),
+                        epsilon: T::of(EPSILON),
+                        rate: T::of(learning_rate / correction_1),
                     };
                     with_slice_mut(second, |second: &mut [T]| {
                         adam.step(flat, gradient, (first, second));

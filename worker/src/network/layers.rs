@@ -144,9 +144,3 @@ pub fn channels_last(tensor: Tensor) -> Result<Tensor, ComputeError> {
     let last = tensor.f_permute([0, 2, 3, 1])?;
     Ok(last.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
-
-/// The numbers of a small tensor.
-pub fn in_64_bits<T: Float>(tensor: &Tensor) -> Result<Vec<f64>, ComputeError> {
-    let tensor = tensor.f_contiguous()?;
-    Ok(with_slice(&tensor, |values: &[T]| values.iter().map(|value| value.to_f64()).collect())?)
-}

@@ -120,7 +120,7 @@ fn through_activation<T: Float>(u: &[T], slope: T, upstream: &mut [T]) -> T {
         to_slope += gradient.to_f64() * u.to_f64();
         *gradient = slope * *gradient;
     }
-    T::from_f64(to_slope)
+    T::of(to_slope)
 }
 
 /// input · weightᵀ + bias.
@@ -146,7 +146,7 @@ fn sum_rows<T: Float>(values: &[T], sums: &mut [T]) {
     let width = sums.len();
     for (column, sum) in sums.iter_mut().enumerate() {
         let rows = values.iter().skip(column).step_by(width);
-        *sum = T::from_f64(rows.map(|value| value.to_f64()).sum());
+        *sum = T::of(rows.map(|value| value.to_f64()).sum());
     }
 }
 

@@ -41,14 +41,14 @@ impl Prepared {
         })
     }
 
-    /// Makes it what `flat` is now.
+    /// Makes it what `flat` is now: what is a view of it follows by itself.
     ///
     /// # Errors
     /// Memory ran out, or the vector is not one of this precision on the CPU.
     pub fn renew<T: Float>(&mut self, flat: &Tensor, pool: &ShardPool) -> Result<(), ComputeError> {
-        let Weights { layout, products, .. } = &self.weights;
-        let (layout, products) = (Arc::clone(layout), *products);
-        self.weights = Weights::of(&layout, flat, products)?;
-        self.products.lower::<T>(&layout, flat, pool)
+        if self.weights.products != flat.kind() {
+            self.weights = Weights::of(&self.weights.layout, flat, self.weights.products)?;
+        }
+        self.products.lower::<T>(&self.weights.layout, flat, pool)
     }
 }

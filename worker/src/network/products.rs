@@ -81,9 +81,9 @@ impl Products {
         })?)
     }
 
-    /// What computes in a logical shard's share of the threads.
-    pub fn engine<'a>(&self, share: &'a Share) -> Engine<'a> {
-        Engine::new(self.instructions, share)
+    /// What a logical shard computes with, of its share of the threads and memory of its own.
+    pub fn means<'a>(&self, share: &'a Share, workspace: &'a mut Workspace) -> Means<'a> {
+        Means { engine: Engine::new(self.instructions, share), workspace }
     }
 }
 
@@ -129,7 +129,7 @@ fn shape(layer: &ConvolutionLayer) -> Shape {
 /// What one logical shard computes its products with.
 pub struct Means<'a> {
     /// Instructions and threads.
-    pub engine: Engine<'a>,
+    engine: Engine<'a>,
     /// Memory of its own.
-    pub workspace: &'a mut Workspace,
+    workspace: &'a mut Workspace,
 }

@@ -19,7 +19,8 @@ pub(super) fn forward<T: Float>(input: &Tensor, kernel: &Tensor) -> Result<Tenso
     channels_last(output.f_to_kind(T::KIND)?)
 }
 
-/// Its gradients, given that of its output, `[images, height, width, outputs]`: of the input if needed, of the kernel.
+/// Its gradients, given that of its output, `[images, height, width, outputs]`, and the input in the kernel's numbers: of
+/// the input if needed, of the kernel.
 pub(super) fn backward<T: Float>(
     gradient: &Tensor,
     input: &Tensor,
@@ -27,9 +28,8 @@ pub(super) fn backward<T: Float>(
     need: InputGradient,
 ) -> Result<(Option<Tensor>, Tensor), ComputeError> {
     let gradient = channels_first_view(gradient).f_to_kind(kernel.kind())?;
-    let input = input.f_to_kind(kernel.kind())?;
-    let (to_input, to_kernel) = alone_at_first("backward", [&input, kernel], || {
-        bridge::convolution_backward(&gradient, &input, kernel, PADDING, need)
+    let (to_input, to_kernel) = alone_at_first("backward", [input, kernel], || {
+        bridge::convolution_backward(&gradient, input, kernel, PADDING, need)
     })?;
     let to_input = to_input.map(|to_input| channels_last(to_input.f_to_kind(T::KIND)?));
     Ok((to_input.transpose()?, to_kernel))

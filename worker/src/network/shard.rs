@@ -13,7 +13,6 @@ use super::layers::{activated, convolution, convolution_backward, flatten, image
 use super::layout::Layout;
 use super::linear;
 use super::prepared::Prepared;
-use super::products::Means;
 use crate::bridge::{self, with_slice, with_slice_mut};
 use crate::machine::shard_pool::Share;
 use crate::mathematics::center_loss::CenterLoss;
@@ -21,7 +20,7 @@ use crate::mathematics::kernels::gradient::{
     Backward, InputGradient, gradient_of_input, gradient_sums,
 };
 use crate::mathematics::kernels::statistics::channel_sums;
-use crate::mathematics::kernels::{Activation, Extent, Float};
+use crate::mathematics::kernels::{Activation, Extent, Float, in_64_bits, rounded};
 use crate::mathematics::softmax_loss;
 
 /// What the loss needs to know about the global batch.
@@ -132,8 +131,9 @@ impl<T: Float> Shard<T> {
             return Ok(vec![0.0; 2 * channels]);
         }
         let input = std::mem::replace(&mut self.flowing, Tensor::new());
-        let engine = parameters.products.engine(share);
-        let mut means = Means { engine, workspace: &mut self.workspace };
+        // Rounded once for both directions, where products are of fewer bits.
+        let input = input.f_to_kind(parameters.weights.products)?;
+        let mut means = parameters.products.means(share, &mut self.workspace);
         let output = convolution::<T>(&input, layer, parameters, &mut means)?;
         let sums = with_slice(&output, |z: &[T]| channel_sums(z, channels))?;
         self.inputs.push(input);
@@ -173,12 +173,8 @@ impl<T: Float> Shard<T> {
                 ..HeadPart::default()
             });
         }
-        let engine = parameters.products.engine(share);
-        let mut means = Means { engine, workspace: &mut self.workspace };
+        let mut means = parameters.products.means(share, &mut self.workspace);
         let forward = linear::forward(parameters, flatten::<T>(&self.flowing)?, &mut means)?;
-        let in_64_bits = |numbers: &[T]| numbers.iter().map(|it| it.to_f64()).collect::<Vec<_>>();
-        let rounded =
-            |numbers: &[f64]| numbers.iter().map(|it| T::from_f64(*it)).collect::<Vec<_>>();
         let feature_values = in_64_bits(&forward.features);
         let softmax = softmax_loss::shard(
             &in_64_bits(&forward.scores),
@@ -187,8 +183,8 @@ impl<T: Float> Shard<T> {
             context.batch,
         );
         let center = context.center.map(|center| center.shard(&feature_values, &self.labels));
-        let to_scores = rounded(&softmax.gradient);
-        let to_features = center.as_ref().map(|center| rounded(&center.gradient));
+        let to_scores = rounded::<T>(&softmax.gradient);
+        let to_features = center.as_ref().map(|center| rounded::<T>(&center.gradient));
         let upstream = (&to_scores[..], to_features.as_deref());
         let to_input = with_slice_mut(&mut self.gradient, |gradient: &mut [T]| {
             forward.backward(parameters, upstream, gradient, &mut means)
@@ -249,8 +245,7 @@ impl<T: Float> Shard<T> {
         })??;
         self.outputs.truncate(layer);
         let input = self.inputs.pop().expect("every layer that ran forward kept its input");
-        let engine = parameters.products.engine(share);
-        let mut means = Means { engine, workspace: &mut self.workspace };
+        let mut means = parameters.products.means(share, &mut self.workspace);
         let flow = (&gradient, &input);
         let flowing =
             convolution_backward::<T>(flow, layer, parameters, &mut self.gradient, &mut means)?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::error::ComputeError;
-use super::layers::in_64_bits;
 use super::layout::{HiddenEntries, Layout};
+use crate::bridge::with_slice;
 use crate::mathematics::batch_norm::NormParameters;
-use crate::mathematics::kernels::Float;
+use crate::mathematics::kernels::{Float, in_64_bits};
 
 /// The parameters as kernels take them.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub fn norm_parameters<T: Float>(
     layout: &Layout,
     flat: &Tensor,
 ) -> Result<Vec<NormParameters>, ComputeError> {
-    let read = |index: usize| in_64_bits::<T>(&layout.view(flat, index));
+    let read = |index: usize| with_slice(&layout.view(flat, index), in_64_bits::<T>);
     (layout.norms.iter())
         .map(|norm| {
             Ok(NormParameters {

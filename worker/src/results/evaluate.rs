@@ -15,10 +15,9 @@ use super::epoch_features::{FeatureSet, Points};
 use crate::bridge::shared::Shared;
 use crate::machine::shard_pool::{ShardPool, Share};
 use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
-use crate::mathematics::kernels::{Activation, Float};
+use crate::mathematics::kernels::{Activation, Float, in_64_bits};
 use crate::mathematics::softmax_loss;
 use crate::network::layers::{activated, convolution, flatten, images};
-use crate::network::products::Means;
 use crate::network::{ComputeError, Prepared, linear};
 use crate::reduction::Reduction;
 use crate::reduction::small::Contribution;
@@ -165,8 +164,7 @@ impl<T: Float> Evaluation<'_, T> {
         }
         let parameters = self.parameters.get();
         let mut workspace = Workspace::default();
-        let engine = parameters.products.engine(share);
-        let mut means = Means { engine, workspace: &mut workspace };
+        let mut means = parameters.products.means(share, &mut workspace);
         let mut flowing = images(&part.pixels, self.table)?;
         let layers = parameters.weights.layout.architecture().convolutions;
         for (layer, shape) in layers.iter().enumerate() {
@@ -174,7 +172,6 @@ impl<T: Float> Evaluation<'_, T> {
             flowing = activated(*shape, &output, &self.activations[layer])?;
         }
         let forward = linear::forward(parameters, flatten::<T>(&flowing)?, &mut means)?;
-        let in_64_bits = |numbers: &[T]| numbers.iter().map(|it| it.to_f64()).collect::<Vec<_>>();
         let (scores, features) = (in_64_bits(&forward.scores), in_64_bits(&forward.features));
         let samples = features.chunks_exact(self.feature_dim).zip(&part.labels);
         Ok((samples.zip(scores.chunks_exact(CLASSES)))

@@ -224,8 +224,8 @@ fn reporter(task: &Task, state: &State, outbox: Outbox) -> Result<Reporter, Trai
 
 /// Every pixel value as the network takes it: scaled to 0…1, then normalised.
 fn pixel_table<T: Float>(config: &Config) -> Box<[T; 256]> {
-    let (mean, deviation) = (T::from_f64(config.pixel_mean), T::from_f64(config.pixel_std));
-    let value = |pixel: usize| (T::from_f64(pixel as f64) / T::from_f64(255.0) - mean) / deviation;
+    let (mean, deviation) = (T::of(config.pixel_mean), T::of(config.pixel_std));
+    let value = |pixel: usize| (T::of(pixel as f64) / T::of(255.0) - mean) / deviation;
     Box::new(std::array::from_fn(value))
 }
 

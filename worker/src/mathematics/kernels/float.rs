@@ -19,8 +19,6 @@ pub trait Float:
 {
     /// 0.
     const ZERO: Self;
-    /// The nearest number of this precision.
-    fn from_f64(value: f64) -> Self;
     /// √, correctly rounded.
     fn sqrt(self) -> Self;
 }
@@ -31,11 +29,6 @@ macro_rules! float {
             const ZERO: Self = 0.0;
 
             #[inline(always)]
-            fn from_f64(value: f64) -> Self {
-                value as Self
-            }
-
-            #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
             }
@@ -44,3 +37,13 @@ macro_rules! float {
 }
 
 float!(f32, f64);
+
+/// The same numbers in 64 bits.
+pub fn in_64_bits<T: Float>(numbers: &[T]) -> Vec<f64> {
+    numbers.iter().map(|number| number.to_f64()).collect()
+}
+
+/// The nearest numbers of a precision.
+pub fn rounded<T: Float>(numbers: &[f64]) -> Vec<T> {
+    numbers.iter().map(|number| T::of(*number)).collect()
+}

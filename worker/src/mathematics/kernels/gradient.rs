@@ -163,7 +163,7 @@ impl<T: Float> Maximum<T> {
             let normalised = activation.normalise(z);
             let value = activation.activate(&normalised);
             // A number like the others, so that one comparison's outcome selects all four.
-            let here = T::from_f64(place as f64);
+            let here = T::of(place as f64);
             let higher = each(|lane| exceeds(value[lane], highest[lane]));
             let select = |new: Block<T>, old: Block<T>| {
                 each(|lane| if higher[lane] { new[lane] } else { old[lane] })
@@ -235,7 +235,7 @@ fn apply_through_pool<T: Float>(
             let upstream = block(layer.upstream, window.output + start);
             let flowing = activation.backward(&maximum.normalised, upstream);
             for (place, input) in window.inputs.iter().enumerate() {
-                let here = T::from_f64(place as f64);
+                let here = T::of(place as f64);
                 let flowing =
                     each(|lane| if maximum.place[lane] == here { flowing[lane] } else { T::ZERO });
                 let gradient = coefficients.apply(&flowing, block(layer.z, input + start));

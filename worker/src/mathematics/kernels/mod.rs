@@ -27,4 +27,4 @@ pub mod update;
 
 pub use activation::Activation;
 pub use extent::Extent;
-pub use float::Float;
+pub use float::{Float, in_64_bits, rounded};
