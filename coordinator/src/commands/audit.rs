@@ -8,8 +8,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
-use common::config::Config;
+use anyhow::{Result, ensure};
 use common::config::schedule;
 use common::ids::Generation;
 use serde::Serialize;
@@ -72,17 +71,7 @@ impl Verdict {
 /// It holds no run, or its files cannot be read.
 pub fn command(plan: &AuditPlan) -> Result<Verdict> {
     let root = &plan.run_dir;
-    let config = root.join(run_directory::CONFIG);
-    ensure!(
-        config.is_file(),
-        "there is no run in {}: {} is missing",
-        root.display(),
-        run_directory::CONFIG
-    );
-    let text = std::fs::read_to_string(&config)
-        .with_context(|| format!("cannot read {}", config.display()))?;
-    let config = Config::from_toml(&text)
-        .map_err(|message| anyhow::anyhow!("{}: {message}", config.display()))?;
+    let config = run_directory::saved_config(root)?;
     let data = DataIdentity::read(root)?;
     let lines = events_log::read(&root.join(run_directory::EVENTS))?;
     ensure!(!lines.is_empty(), "{} has no {}", root.display(), run_directory::EVENTS);

@@ -29,7 +29,7 @@ use crate::interrupts::Interrupt;
 use crate::log::{LogFile, Terminal};
 use crate::machine;
 use crate::run_directory::ledger::{Completion, Entry};
-use crate::run_directory::{WORKER_LOGS, fingerprint};
+use crate::run_directory::{RunDirectory, WORKER_LOGS, fingerprint};
 use crate::service::Shared;
 use crate::service::server::serve;
 use crate::service::status::status;
@@ -108,7 +108,8 @@ pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
     let Some(completion) = prepared.completion else {
         return Running::start(prepared, spawn, inputs)?.finish().await;
     };
-    println!("{}", completed(&prepared, completion));
+    let fingerprint = fingerprint_of(&prepared.directory).await;
+    println!("{}", completed(&prepared, completion, fingerprint));
     if workers_come {
         Running::start(prepared, None, inputs)?.tell_workers().await;
     }
@@ -116,7 +117,7 @@ pub async fn run(plan: RunPlan, mut inputs: Inputs) -> Result<Ended> {
 }
 
 /// The summary of a run that was complete before.
-fn completed(prepared: &Prepared, completion: Completion) -> String {
+fn completed(prepared: &Prepared, completion: Completion, fingerprint: Option<String>) -> String {
     let samples = prepared.data.identity.train_samples as usize;
     summary::text(&summary::Facts {
         outcome: &Outcome::Completed,
@@ -127,10 +128,16 @@ fn completed(prepared: &Prepared, completion: Completion) -> String {
             ..StatusReply::default()
         },
         stored: None,
-        fingerprint: fingerprint::of(prepared.directory.root()).ok(),
+        fingerprint,
         training_time: completion.training_time,
         synthetic: prepared.data.synthetic,
     })
+}
+
+/// A run's fingerprint, where a checkpoint is stored.
+async fn fingerprint_of(directory: &Arc<RunDirectory>) -> Option<String> {
+    let directory = Arc::clone(directory);
+    spawn_blocking(move || fingerprint::of(directory.root()).ok()).await.ok().flatten()
 }
 
 fn stopped(interrupt: Interrupt) -> Ended {
@@ -239,12 +246,13 @@ impl Running {
             }
         }
         self.cut_off();
+        let fingerprint = fingerprint_of(&self.shared.directory).await;
         let record = self.shared.board.read();
         let sum = summary::text(&summary::Facts {
             outcome: &ended.outcome,
             status: &last,
             stored: record.last_checkpoint.map(|_| record.checkpoint_step),
-            fingerprint: fingerprint::of(self.shared.directory.root()).ok(),
+            fingerprint,
             training_time: self.shared.cluster.training_time(),
             synthetic: self.synthetic,
         });

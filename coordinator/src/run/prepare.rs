@@ -113,17 +113,41 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     }
     let run = history.run.clone().unwrap_or_else(|| identity_of_new_run(now));
     let last_epoch = directory.last_epoch()?;
-    Ok(assemble(Assembly {
+    Ok(Prepared {
+        beginning: match &initial_state {
+            Some(_) => StartFrom::Initial,
+            None => StartFrom::Seed,
+        },
+        checkpoint: point.as_ref().map(|point| in_words(point, directory.root())),
+        record: record(point.as_ref(), last_epoch),
         config,
-        directory,
-        data,
+        directory: Arc::new(directory),
+        data: Arc::new(data),
         initial_state,
-        point,
-        last_epoch,
         history,
         run,
         completion,
-    }))
+    })
+}
+
+/// A checkpoint, for messages.
+fn in_words(point: &ResumePoint, root: &Path) -> String {
+    let (epoch, step) = (point.position.epoch, point.position.step);
+    format!("the last checkpoint is {}/{LAST_MODEL} (epoch {epoch}, step {step})", root.display())
+}
+
+/// What the run has done before.
+fn record(point: Option<&ResumePoint>, last_epoch: Option<EpochMetrics>) -> Record {
+    let position = |of: fn(&ResumePoint) -> u64| point.map_or(0, of);
+    let step = position(|point| point.position.step);
+    Record {
+        last_epoch,
+        checkpoint_step: step,
+        first_step: step,
+        first_epoch: position(|point| point.position.epoch),
+        last_checkpoint: point.map(|_| LAST_MODEL.to_string()),
+        ..Record::default()
+    }
 }
 
 /// Whether nothing is missing: neither a step nor a picture, which may be wanted in other formats than before.
@@ -154,19 +178,6 @@ fn identity_of_new_run(now: SystemTime) -> String {
     hexadecimal(&Sha256::digest(source))[..16].to_string()
 }
 
-/// What a prepared run is put together from.
-struct Assembly {
-    config: Config,
-    directory: RunDirectory,
-    data: Data,
-    initial_state: Option<Bytes>,
-    point: Option<ResumePoint>,
-    last_epoch: Option<EpochMetrics>,
-    history: Summary,
-    run: String,
-    completion: Option<Completion>,
-}
-
 fn open(plan: &RunPlan, root: &Path, log: &LogFile) -> Result<RunDirectory> {
     let keep = plan.config.keep;
     let directory = if plan.resume {
@@ -191,51 +202,6 @@ fn load_data(plan: &RunPlan) -> Result<Data> {
         ..LoadOptions::default()
     };
     Ok(dataset::load(&plan.dataset, &options)?.into())
-}
-
-fn assemble(assembly: Assembly) -> Prepared {
-    let Assembly {
-        config,
-        directory,
-        data,
-        initial_state,
-        point,
-        last_epoch,
-        history,
-        run,
-        completion,
-    } = assembly;
-    let beginning = match &initial_state {
-        Some(_) => StartFrom::Initial,
-        None => StartFrom::Seed,
-    };
-    let checkpoint = point.as_ref().map(|point| {
-        let (epoch, step) = (point.position.epoch, point.position.step);
-        let root = directory.root().display();
-        format!("the last checkpoint is {root}/{LAST_MODEL} (epoch {epoch}, step {step})")
-    });
-    let step = point.as_ref().map_or(0, |point| point.position.step);
-    let record = Record {
-        last_epoch,
-        checkpoint_step: step,
-        first_step: step,
-        first_epoch: point.as_ref().map_or(0, |point| point.position.epoch),
-        last_checkpoint: point.map(|_| LAST_MODEL.to_string()),
-        ..Record::default()
-    };
-    let (directory, data) = (Arc::new(directory), Arc::new(data));
-    Prepared {
-        config,
-        directory,
-        data,
-        beginning,
-        initial_state,
-        record,
-        checkpoint,
-        history,
-        run,
-        completion,
-    }
 }
 
 /// The run's identity: what its result depends on.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use common::config::Config;
 use common::ids::Generation;
 use common::metrics::{EpochMetrics, Record};
@@ -21,7 +21,7 @@ use super::line_log::LineLog;
 use super::lock::{self, Held};
 use super::metrics_log::{self, MetricsLog};
 use super::model_file::CheckpointMetadata;
-use super::place::{CONFIG, EVENTS, METRICS, cannot, find_run};
+use super::place::{CONFIG, EVENTS, METRICS, cannot, find_run, saved_config};
 use super::resume::{self, ResumePoint};
 use super::{atomic, events_log};
 use crate::data::{DATA_IDENTITY, DataIdentity};
@@ -140,10 +140,7 @@ impl RunDirectory {
     /// # Errors
     /// They cannot be read.
     pub fn saved_config(&self) -> Result<Config> {
-        let path = self.root.join(CONFIG);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Config::from_toml(&text).map_err(|message| anyhow!("{}: {message}", path.display()))
+        saved_config(&self.root)
     }
 
     /// Saves which samples a new run is made of.

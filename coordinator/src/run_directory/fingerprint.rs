@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::artifact_path::{CHECKPOINTS, CheckpointPaths};
 use super::model_file;
-use super::place::CONFIG;
+use super::place::saved_config;
 use super::resume::LAST;
 use crate::data::DataIdentity;
 
@@ -26,11 +26,7 @@ use crate::data::DataIdentity;
 /// # Errors
 /// The folder holds no run or no checkpoint yet, or one that is damaged.
 pub fn of(root: &Path) -> Result<String> {
-    let config = root.join(CONFIG);
-    ensure!(config.is_file(), "there is no run in {}: {CONFIG} is missing", root.display());
-    let reading = || format!("cannot read {}", config.display());
-    let text = fs::read_to_string(&config).with_context(reading)?;
-    let config = Config::from_toml(&text).map_err(|message| anyhow!("{}: {message}", reading()))?;
+    let config = saved_config(root)?;
     let data = DataIdentity::read(root)?;
     let model = CheckpointPaths::new(&root.join(CHECKPOINTS), LAST).model;
     ensure!(

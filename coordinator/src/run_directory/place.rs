@@ -6,6 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use anyhow::{Context, Result, anyhow, ensure};
+use common::config::Config;
+
 use super::artifact_path::CHECKPOINTS;
 
 /// The resolved settings.
@@ -18,6 +21,18 @@ pub const EVENTS: &str = "events.jsonl";
 pub const LOG: &str = "coordinator.log";
 /// Folder of the logs of workers that the coordinator started.
 pub const WORKER_LOGS: &str = "logs";
+
+/// The settings that a run was given, as they are saved in its folder.
+///
+/// # Errors
+/// It holds no run, or they cannot be read.
+pub fn saved_config(root: &Path) -> Result<Config> {
+    let path = root.join(CONFIG);
+    ensure!(path.is_file(), "there is no run in {}: {CONFIG} is missing", root.display());
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Config::from_toml(&text).map_err(|message| anyhow!("{}: {message}", path.display()))
+}
 
 /// Name of a new run's folder below `runs/`: the time, in UTC, and the data set.
 pub fn default_root(now: SystemTime, dataset: &str) -> PathBuf {
