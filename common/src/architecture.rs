@@ -12,6 +12,8 @@ pub const IMAGE_SIDE: usize = 28;
 pub const IMAGE_PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
 /// Height and width of a convolution's kernel.
 pub const KERNEL_SIDE: usize = 5;
+/// Zeros around a convolution's input, which keep its height and width.
+pub const PADDING: usize = KERNEL_SIDE / 2;
 /// Name of the class centers beside the state dict.
 pub const CENTER: &str = "center";
 

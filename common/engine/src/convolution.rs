@@ -2,6 +2,7 @@
 
 use super::backward;
 use super::forward;
+use super::images::{Images, Observer, unobserved};
 use super::memory::Workspace;
 use super::method::Method;
 use super::number::Number;
@@ -12,7 +13,7 @@ use super::threads::Engine;
 /// A convolution, or a linear layer, whose order of operations is a function of its shape.
 ///
 /// Tensors are those of one logical shard: input `[images, height, width, inputs]`, kernel `[outputs, kernel, kernel,
-/// inputs]`, output `[images, output_height, output_width, outputs]`; as many images as the slices hold.
+/// inputs]`, output `[images, output_height, output_width, outputs]`.
 #[derive(Debug)]
 pub struct Convolution {
     shape: Shape,
@@ -57,25 +58,20 @@ impl Convolution {
         unsafe { T::prepare(&self.method, engine, kernel.as_ptr(), purpose, lowered) };
     }
 
-    /// Computes the output of `input`.
+    /// Computes the output.
     ///
     /// # Panics
-    /// The slices are not those of whole images and as many, or another layer's kernel was lowered.
+    /// The tensors are not those of whole images and as many, or another layer's kernel was lowered.
     pub fn forward<T: Number>(
         &self,
         engine: Engine<'_>,
-        input: &[T],
-        lowered: &Lowered,
-        output: &mut [T],
+        pass: Forward<'_, T>,
         workspace: &mut Workspace,
     ) {
-        let images = self.images(input.len(), output.len());
-        let tensors = forward::Tensors {
-            input: input.as_ptr(),
-            lowered,
-            output: output.as_mut_ptr(),
-            images,
-        };
+        let Forward { input, lowered, output, observer } = pass;
+        self.check(input.count(), self.shape.output_numbers(), output.len());
+        let output = output.as_mut_ptr();
+        let tensors = forward::Tensors { input, lowered, output, observer };
         // SAFETY: the tensors are those of the layer.
         unsafe { T::forward(&self.method, engine, tensors, workspace) };
     }
@@ -83,60 +79,74 @@ impl Convolution {
     /// Computes the gradients of the kernel and, where it is wanted, of the input, given the output's.
     ///
     /// # Panics
-    /// The slices are not those of whole images and as many, or the kernel of another layer, or for another purpose, was
+    /// The tensors are not those of whole images and as many, or the kernel of another layer, or for another purpose, was
     /// lowered.
     pub fn backward<T: Number>(
         &self,
         engine: Engine<'_>,
-        gradient: &[T],
-        input: &[T],
-        to_kernel: &mut [T],
-        to_input: Option<ToInput<'_, T>>,
+        pass: Backward<'_, T>,
         workspace: &mut Workspace,
     ) {
-        let images = self.images(input.len(), gradient.len());
+        let Backward { gradient, input, to_kernel, to_input } = pass;
+        let images = input.count();
+        assert_eq!(gradient.count(), images, "images of the gradient");
         assert_eq!(to_kernel.len(), self.shape.weights(), "numbers of {:?}", self.shape);
         if images == 0 {
             return to_kernel.fill(T::default());
         }
-        let (lowered, to_input) = match to_input {
-            Some(ToInput { lowered, gradient }) => {
-                assert_eq!(gradient.len(), input.len(), "numbers of the input's gradient");
-                gradient.fill(T::default());
-                (Some(lowered), gradient.as_mut_ptr())
+        let (lowered, to_input, observer) = match to_input {
+            Some(ToInput { lowered, gradient, observer }) => {
+                self.check(images, self.shape.input_numbers(), gradient.len());
+                (Some(lowered), gradient.as_mut_ptr(), observer)
             }
-            None => (None, std::ptr::null_mut()),
+            None => (None, std::ptr::null_mut(), &unobserved as Observer<'_, T>),
         };
-        let tensors = backward::Tensors {
-            gradient: gradient.as_ptr(),
-            input: input.as_ptr(),
-            lowered,
-            to_input,
-            to_kernel: to_kernel.as_mut_ptr(),
-            images,
-        };
+        let to_kernel = to_kernel.as_mut_ptr();
+        let tensors = backward::Tensors { gradient, input, lowered, to_input, observer, to_kernel };
         // SAFETY: the tensors are those of the layer.
         unsafe { T::backward(&self.method, engine, tensors, workspace) };
     }
 
-    /// Images of an input and an output.
-    fn images(&self, input: usize, output: usize) -> usize {
-        let images = input / self.shape.input_numbers();
+    /// Refuses a slice that does not hold so many images of `size` numbers.
+    fn check(&self, images: usize, size: usize, numbers: usize) {
         assert!(
-            images * self.shape.input_numbers() == input
-                && images * self.shape.output_numbers() == output,
-            "{input} and {output} numbers are not images of {:?}",
+            images * size == numbers,
+            "{numbers} numbers are not {images} images of {:?}",
             self.shape
         );
-        images
     }
 }
 
+/// A pass from input to output.
+pub struct Forward<'a, T> {
+    /// `[images, height, width, inputs]`.
+    pub input: &'a dyn Images<T>,
+    /// The layer's kernel, lowered.
+    pub lowered: &'a Lowered,
+    /// What is computed, `[images, output_height, output_width, outputs]`.
+    pub output: &'a mut [T],
+    /// Is told each image of the output.
+    pub observer: Observer<'a, T>,
+}
+
+/// A pass from the output's gradient to those of kernel and input.
+pub struct Backward<'a, T> {
+    /// Of the output, `[images, output_height, output_width, outputs]`.
+    pub gradient: &'a dyn Images<T>,
+    /// What the output was computed of, `[images, height, width, inputs]`.
+    pub input: &'a dyn Images<T>,
+    /// What is computed, `[outputs, kernel, kernel, inputs]`: a sum over all images.
+    pub to_kernel: &'a mut [T],
+    /// The input's gradient, where it is wanted.
+    pub to_input: Option<ToInput<'a, T>>,
+}
+
 /// The input's gradient, where it is wanted.
-#[derive(Debug)]
 pub struct ToInput<'a, T> {
     /// The layer's kernel, lowered for training.
     pub lowered: &'a Lowered,
     /// What is computed, `[images, height, width, inputs]`.
     pub gradient: &'a mut [T],
+    /// Is told each image of it.
+    pub observer: Observer<'a, T>,
 }

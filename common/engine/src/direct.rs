@@ -2,10 +2,12 @@
 //! `[kernel, kernel, inputs]`, with zeros where it looks beyond the image.
 //!
 //! Zeros are multiplied like any other number. They change no bit of a sum of finite numbers, which begins with +0 and so
-//! is never −0.
+//! is never −0. To expand some outputs, the band of the image that they see is first copied with its zeros, so that no
+//! window has to look where the image ends.
 
 use std::ops::Range;
 
+use super::copying::{add, copy, copy_rows, copy_vectors};
 use super::lowering::{Lowering, Rows};
 use super::memory::Stack;
 use super::number::Number;
@@ -78,10 +80,41 @@ impl Direct {
         Window { image: image * self.shape.input_numbers(), top, left, rows, columns }
     }
 
-    /// Whether all of a window lies in the image.
+    /// Numbers of a row of the image with its padding.
     #[inline(always)]
-    fn is_whole(&self, window: &Window) -> bool {
-        window.rows.len() * window.columns.len() == self.shape.taps()
+    fn band_row(&self) -> usize {
+        (self.shape.width + 2 * self.shape.padding) * self.shape.inputs
+    }
+
+    /// Numbers of the padded image, and of what may be read beyond it.
+    #[inline(always)]
+    fn band_numbers<T: Number>(&self) -> usize {
+        let numbers = (self.shape.height + 2 * self.shape.padding) * self.band_row();
+        numbers.next_multiple_of(T::LINE) + T::LINE
+    }
+
+    /// Copies what the outputs of an image see of it, with zeros around.
+    #[inline(always)]
+    unsafe fn fill_band<T: Number>(&self, input: *const T, outputs: &Range<usize>, band: *mut T) {
+        let Shape { height, width, inputs, kernel, stride, padding, .. } = self.shape;
+        let (rows, columns) = (self.shape.output_height(), self.shape.output_width());
+        let (top, last) = (outputs.start / columns, (outputs.end - 1) / columns);
+        let (image, next) = (top / rows, self.band_row());
+        for line in 0..(last - top) * stride + kernel {
+            let y = (top % rows * stride + line).wrapping_sub(padding);
+            // SAFETY: the outputs are some of an image, the line is one of the padded image's; the caller's promise.
+            unsafe {
+                let to = band.add(line * next);
+                if y < height {
+                    to.write_bytes(0, padding * inputs);
+                    let from = input.add((image * height + y) * width * inputs);
+                    to.add(padding * inputs).copy_from_nonoverlapping(from, width * inputs);
+                    to.add((padding + width) * inputs).write_bytes(0, padding * inputs);
+                } else {
+                    to.write_bytes(0, next);
+                }
+            }
+        }
     }
 
     /// The part of a window that lies in the image.
@@ -118,8 +151,8 @@ impl<T: Number> Lowering<T> for Direct {
         self.shape.taps() * self.shape.inputs
     }
 
-    fn outputs(&self) -> usize {
-        self.shape.outputs
+    fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     fn block(&self) -> usize {
@@ -131,34 +164,43 @@ impl<T: Number> Lowering<T> for Direct {
         (STRIP / numbers).next_multiple_of(12).clamp(24, 192)
     }
 
+    fn scratch(&self) -> usize {
+        self.band_numbers::<T>() + Lowering::<T>::inner(self) + 2 * T::LINE
+    }
+
     #[inline(always)]
     unsafe fn expand_input<V: Vector<Number = T>>(
         &self,
         input: *const T,
         rows: Rows,
         expanded: Stack<'_, T>,
+        scratch: *mut T,
     ) {
-        let after = rows.range.end;
-        for (row, window) in self.windows(rows.range) {
-            let (to, whole) = (expanded.from(row - rows.first, 0), self.is_whole(&window));
-            // The end of what may be read in whole vectors. What they write beyond a piece is overwritten by the next one,
-            // or lies in the next row, which follows. The last row's neighbour may be another thread's.
-            let end = window.image + self.shape.input_numbers();
-            let end = if whole && row + 1 < after { end } else { 0 };
-            // SAFETY: pieces lie in the input and in the row, which is one of the stack's.
-            unsafe {
-                if !whole {
-                    for column in (0..Lowering::<T>::inner(self)).step_by(T::LINE) {
-                        to.place(0, column).write_bytes(0, T::LINE);
-                    }
+        let Shape { inputs, kernel, stride, padding, .. } = self.shape;
+        if (kernel, stride, padding) == (1, 1, 0) {
+            // SAFETY: the caller's promise.
+            return unsafe { copy_rows::<V>(input, inputs, rows, expanded) };
+        }
+        let (columns, segment) = (self.shape.output_width(), kernel * inputs);
+        let (inner, next) = (Lowering::<T>::inner(self), self.band_row());
+        // SAFETY: the scratch has room for the band and, behind it, for a row; both may be read and written to a vector
+        // beyond their end.
+        unsafe {
+            self.fill_band(input, &rows.range, scratch);
+            let buffer = scratch.add(self.band_numbers::<T>());
+            let mut position = (0, rows.range.start % columns);
+            for row in rows.range {
+                let from = scratch.add((position.0 * next + position.1 * inputs) * stride);
+                position.1 += 1;
+                if position.1 == columns {
+                    position = (position.0 + 1, 0);
                 }
-                for Piece { window, input: from, count } in self.pieces::<T>(&window) {
-                    let (place, from_place) = (to.place(0, window), input.add(from));
-                    if from + count.next_multiple_of(V::LANES) <= end {
-                        copy_vectors::<V>(from_place, place, count);
-                    } else {
-                        copy::<V>(from_place, place, count);
-                    }
+                for line in 0..kernel {
+                    copy_vectors::<V>(from.add(line * next), buffer.add(line * segment), segment);
+                }
+                for column in (0..inner).step_by(T::LINE) {
+                    let to = expanded.place(row - rows.first, column);
+                    copy_vectors::<V>(buffer.add(column), to, T::LINE);
                 }
             }
         }
@@ -171,20 +213,8 @@ impl<T: Number> Lowering<T> for Direct {
         rows: Rows,
         expanded: Stack<'_, T>,
     ) {
-        let outputs = self.shape.outputs;
-        for row in rows.range {
-            for column in (0..outputs).step_by(T::LINE) {
-                // SAFETY: the row is one of the output's and of the stack's.
-                unsafe {
-                    let to = expanded.place(row - rows.first, column);
-                    let count = T::LINE.min(outputs - column);
-                    if count < T::LINE {
-                        to.write_bytes(0, T::LINE);
-                    }
-                    copy::<V>(gradient.add(row * outputs + column), to, count);
-                }
-            }
-        }
+        // SAFETY: the rows are those of the output and of the stack.
+        unsafe { copy_rows::<V>(gradient, self.shape.outputs, rows, expanded) };
     }
 
     #[inline(always)]
@@ -270,45 +300,6 @@ impl<T: Number> Lowering<T> for Direct {
                 // SAFETY: as in `lower_kernel`.
                 unsafe { copy::<V>(products.place(output, column), to, count) };
             }
-        }
-    }
-}
-
-/// Copies numbers, and what follows them up to a whole vector.
-#[inline(always)]
-unsafe fn copy_vectors<V: Vector>(from: *const V::Number, to: *mut V::Number, count: usize) {
-    for i in (0..count).step_by(V::LANES) {
-        // SAFETY: the caller's promise.
-        unsafe { V::load(from.add(i)).store(to.add(i)) };
-    }
-}
-
-/// Copies numbers.
-#[inline(always)]
-unsafe fn copy<V: Vector>(from: *const V::Number, to: *mut V::Number, count: usize) {
-    let whole = count - count % V::LANES;
-    // SAFETY: the caller's promise.
-    unsafe {
-        for i in (0..whole).step_by(V::LANES) {
-            V::load(from.add(i)).store(to.add(i));
-        }
-        for i in whole..count {
-            *to.add(i) = *from.add(i);
-        }
-    }
-}
-
-/// Adds numbers to others.
-#[inline(always)]
-unsafe fn add<V: Vector>(from: *const V::Number, to: *mut V::Number, count: usize) {
-    let whole = count - count % V::LANES;
-    // SAFETY: the caller's promise.
-    unsafe {
-        for i in (0..whole).step_by(V::LANES) {
-            V::load(to.add(i)).add(V::load(from.add(i))).store(to.add(i));
-        }
-        for i in whole..count {
-            *to.add(i) = *to.add(i) + *from.add(i);
         }
     }
 }

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::memory::Stack;
 use super::number::Number;
+use super::shape::Shape;
 use super::vector::Vector;
 
 /// Neighbouring rows of a shard, held by a stack from its own first row on.
@@ -43,8 +44,13 @@ pub(super) trait Lowering<T: Number>: Sync {
     /// Columns of the expanded input: products of a sum.
     fn inner(&self) -> usize;
 
+    /// The layer's.
+    fn shape(&self) -> &Shape;
+
     /// Channels of the output.
-    fn outputs(&self) -> usize;
+    fn outputs(&self) -> usize {
+        self.shape().outputs
+    }
 
     /// Rows whose products are summed up before they are added to those of the rows before: a constant of the layer.
     fn block(&self) -> usize;
@@ -52,12 +58,16 @@ pub(super) trait Lowering<T: Number>: Sync {
     /// Rows that are best expanded at a time.
     fn strip(&self) -> usize;
 
-    /// V.
+    /// Numbers of memory that `expand_input` needs.
+    fn scratch(&self) -> usize;
+
+    /// V, of rows of one image.
     unsafe fn expand_input<V: Vector<Number = T>>(
         &self,
         input: *const T,
         rows: Rows,
         expanded: Stack<'_, T>,
+        scratch: *mut T,
     );
 
     /// dM.

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use super::number::{Line, Number};
 
 /// How large a stack of matrices is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     /// Matrices.
     pub points: usize,
@@ -76,6 +76,16 @@ impl Piece<'_> {
         // SAFETY: the part lies in the piece.
         Self { start: unsafe { self.start.add(index * lines) }, lines, ..self }
     }
+
+    /// Where its first number is.
+    pub(super) fn numbers<T: Number>(self) -> *mut T {
+        self.start.cast()
+    }
+}
+
+/// Lines that hold so many numbers.
+pub(super) fn lines_of<T: Number>(numbers: usize) -> usize {
+    numbers.div_ceil(T::LINE)
 }
 
 /// Matrices of equal size. A place, not an owner: several may be at the same.

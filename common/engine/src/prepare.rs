@@ -1,10 +1,10 @@
 //! A layer's kernel as the passes take it.
 
-use super::forward::share;
 use super::instructions::Task;
 use super::lowering::Lowering;
 use super::memory::{Extent, Stack, pieces};
 use super::number::{Line, Number};
+use super::share::share;
 use super::threads::Engine;
 use super::vector::Vector;
 
@@ -22,8 +22,10 @@ pub enum Purpose {
 #[derive(Debug, Default)]
 pub struct Lowered {
     lines: Vec<Line>,
-    /// Lines of the kernel, and of the transposed one.
-    sizes: [usize; 2],
+    /// What it is made of, one after the other: the kernel, and the transposed one.
+    extents: [Option<Extent>; 2],
+    /// Numbers of a line.
+    line: usize,
 }
 
 impl Lowered {
@@ -38,13 +40,13 @@ impl Lowered {
     }
 
     fn stack<T: Number>(&self, index: usize, extent: Extent) -> Stack<'_, T> {
-        let [first, second] = self.sizes;
-        let (from, lines) = [(0, first), (first, second)][index];
         assert!(
-            extent.lines::<T>() == lines,
+            self.extents[index] == Some(extent) && self.line == T::LINE,
             "the kernel was not lowered for this pass of this layer"
         );
-        extent.within(&self.lines[from..from + lines])
+        let before = self.extents[..index].iter().flatten();
+        let from = before.map(|extent| extent.lines::<T>()).sum();
+        extent.within(&self.lines[from..from + extent.lines::<T>()])
     }
 }
 
@@ -68,13 +70,14 @@ pub(super) unsafe fn prepare<T: Number, L: Lowering<T>>(
     lowered: &mut Lowered,
 ) {
     let extents = [forward_extent(lowering), backward_extent(lowering)];
-    lowered.sizes = extents.map(|extent| extent.lines::<T>());
+    (lowered.extents, lowered.line) = (extents.map(Some), T::LINE);
     if purpose == Purpose::Forward {
-        lowered.sizes[1] = 0;
+        lowered.extents[1] = None;
     }
-    let [forward, backward] = pieces(&mut lowered.lines, lowered.sizes);
+    let sizes = lowered.extents.map(|extent| extent.map_or(0, Extent::lines::<T>));
+    let [forward, backward] = pieces(&mut lowered.lines, sizes);
     let forward = extents[0].at(forward);
-    let backward = (purpose == Purpose::Training).then(|| extents[1].at(backward));
+    let backward = lowered.extents[1].map(|extent| extent.at(backward));
     let parts = engine.threads();
     let task = Prepare { lowering, kernel, forward, backward, parts };
     // SAFETY: each part writes columns and rows of outputs of its own.

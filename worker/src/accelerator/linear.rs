@@ -3,7 +3,7 @@
 
 use tch::Tensor;
 
-use crate::network::layers::channels_last;
+use crate::network::memory_order::channels_last;
 use crate::network::{ComputeError, HiddenWeights, Weights};
 
 /// `[images, channels, height, width]` as `[images, channels·height·width]`, the order the linear layer was given.

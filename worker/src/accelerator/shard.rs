@@ -4,14 +4,13 @@
 //! Every kernel sees this shard's samples and the parameters, so what it computes does not depend on who computes it. A
 //! shard without samples contributes zeros.
 
-use common::architecture::{ConvolutionLayer, IMAGE_SIDE};
+use common::architecture::{ConvolutionLayer, IMAGE_SIDE, PADDING};
 use tch::{Device, Kind, Tensor};
 
 use super::linear::{self, flatten, unflatten};
 use super::losses::{self, HeadPart, LossContext};
 use super::norm::{Activation, InputGradient, per_channel};
 use crate::bridge::{self, convolution_backward};
-use crate::network::layers::PADDING;
 use crate::network::layout::Layout;
 use crate::network::{ComputeError, Weights};
 
@@ -229,7 +228,8 @@ impl Shard {
             _ => bridge::InputGradient::Needed,
         };
         let to_z = to_z.f_to_kind(kernel.kind())?;
-        let (flowing, to_kernel) = convolution_backward(&to_z, &input, kernel, PADDING, need)?;
+        let (flowing, to_kernel) =
+            convolution_backward(&to_z, &input, kernel, PADDING as i64, need)?;
         let place = weights.layout.convolutions[layer];
         weights.layout.view(&self.gradient, place).f_copy_(&to_kernel)?;
         self.flowing = match flowing {
@@ -254,7 +254,7 @@ pub fn images(pixels: &Tensor, table: &Tensor) -> Result<Tensor, ComputeError> {
 
 /// A layer's convolution of an input in the kernel's numbers; its output in numbers of `kind`.
 pub fn convolution(input: &Tensor, kernel: &Tensor, kind: Kind) -> Result<Tensor, ComputeError> {
-    let padding = [PADDING, PADDING];
+    let padding = [PADDING as i64; 2];
     let output = input.f_conv2d(kernel, None::<Tensor>, [1, 1], padding, [1, 1], 1)?;
     Ok(output.f_to_kind(kind)?)
 }

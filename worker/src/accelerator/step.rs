@@ -15,7 +15,7 @@ use super::requests::{Accelerator, StepRequest};
 use super::samples::EpochSamples;
 use super::shard::Shard;
 use crate::fault::Phase;
-use crate::network::layers::channels_last;
+use crate::network::memory_order::channels_last;
 use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
 use crate::reduction::on_device::Contribution;

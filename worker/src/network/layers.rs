@@ -1,146 +1,201 @@
 //! The convolutional layers as training and evaluation compute them alike, on the samples of one logical shard.
 //!
-//! Tensors are `[images, channels, height, width]` with channels as the fastest dimension in memory, the order that the
-//! fused passes take and the convolutions are fastest with.
+//! Memory is `[images, height, width, channels]`, the order that the passes take and the convolutions are fastest with.
 
-use common::architecture::{ConvolutionLayer, IMAGE_PIXELS, IMAGE_SIDE, KERNEL_SIDE};
-use tch::{Device, Tensor};
+use common::architecture::{ConvolutionLayer, IMAGE_PIXELS};
+use engine::{Images, Observer, Stored};
+use tch::Tensor;
 
 use super::error::ComputeError;
+use super::flow::{Activated, Input, result_side};
 use super::prepared::Prepared;
-use super::products::Means;
+use super::products::{Flow, Means, ToInput};
 use super::rounded;
-use crate::bridge::{InputGradient, with_slice, with_slice_mut};
-use crate::mathematics::kernels::activation::{
-    normalise_activate_and_pool, normalise_and_activate,
-};
-use crate::mathematics::kernels::{Activation, Extent, Float};
+use crate::bridge::with_slice_mut;
+use crate::mathematics::kernels::{Activation, Float};
 
-/// Zeros around a convolution's input, which keep its height and width.
-pub const PADDING: i64 = KERNEL_SIDE as i64 / 2;
-
-/// Pixels of whole images, `[samples, 28, 28]`, translated by `table`, as the network's input `[samples, 1, 28, 28]`.
-pub fn images<T: Float>(pixels: &[u8], table: &[T; 256]) -> Result<Tensor, ComputeError> {
-    let side = IMAGE_SIDE as i64;
-    let samples = (pixels.len() / IMAGE_PIXELS) as i64;
-    let mut images = Tensor::f_empty([samples, side, side, 1], (T::KIND, Device::Cpu))?;
-    with_slice_mut(&mut images, |images: &mut [T]| {
-        for (image, pixel) in images.iter_mut().zip(pixels) {
-            *image = table[usize::from(*pixel)];
-        }
-    })?;
-    Ok(channels_first_view(&images))
+/// Pixels translated by `table`, as the network's input.
+pub fn translate<T: Float>(pixels: &[u8], table: &[T; 256], to: &mut Vec<T>) {
+    to.clear();
+    to.extend(pixels.iter().map(|pixel| table[usize::from(*pixel)]));
 }
 
-/// A layer's convolution of an input, in the passes' numbers and memory order.
+/// Numbers of memory that is used again, whatever it holds.
+pub fn sized<T: Float>(memory: &mut Vec<T>, numbers: usize) -> &mut [T] {
+    if memory.len() < numbers {
+        memory.resize(numbers, T::ZERO);
+    }
+    &mut memory[..numbers]
+}
+
+/// The convolutions' outputs of so many images, each layer's in memory of its own.
+#[derive(Debug)]
+pub struct Outputs<T> {
+    layers: &'static [ConvolutionLayer],
+    images: usize,
+    outputs: Vec<Vec<T>>,
+}
+
+impl<T: Float> Outputs<T> {
+    /// Of no image yet.
+    pub fn new(layers: &'static [ConvolutionLayer]) -> Self {
+        Self { layers, images: 0, outputs: vec![Vec::new(); layers.len()] }
+    }
+
+    /// Becomes those of other images.
+    pub fn begin(&mut self, images: usize) {
+        self.images = images;
+    }
+
+    /// What layer `layer` is given, and memory for the output of its convolution.
+    pub fn around<'a>(
+        &'a mut self,
+        layer: usize,
+        data: &'a [T],
+        activations: &'a [Activation<T>],
+    ) -> (Input<'a, T>, &'a mut [T]) {
+        let ConvolutionLayer { side, outputs, .. } = self.layers[layer];
+        let (before, at) = self.outputs.split_at_mut(layer);
+        let input = input(self.layers, self.images, data, before, activations);
+        (input, sized(&mut at[0], self.images * side * side * outputs))
+    }
+
+    /// What layer `layer` is given.
+    pub fn input<'a>(
+        &'a self,
+        layer: usize,
+        data: &'a [T],
+        activations: &'a [Activation<T>],
+    ) -> Input<'a, T> {
+        input(self.layers, self.images, data, &self.outputs[..layer], activations)
+    }
+
+    /// The result of layer `layer`.
+    pub fn result<'a>(&'a self, layer: usize, activation: &'a Activation<T>) -> Activated<'a, T> {
+        result(self.layers[layer], self.images, &self.outputs[layer], activation)
+    }
+}
+
+/// What follows the layers with these outputs is given.
+fn input<'a, T: Float>(
+    layers: &'static [ConvolutionLayer],
+    images: usize,
+    data: &'a [T],
+    outputs: &'a [Vec<T>],
+    activations: &'a [Activation<T>],
+) -> Input<'a, T> {
+    match outputs.split_last() {
+        None => Input::Data(Stored::new(data, IMAGE_PIXELS)),
+        Some((z, before)) => {
+            let layer = before.len();
+            Input::Result(result(layers[layer], images, z, &activations[layer]))
+        }
+    }
+}
+
+fn result<'a, T: Float>(
+    layer: ConvolutionLayer,
+    images: usize,
+    z: &'a [T],
+    activation: &'a Activation<T>,
+) -> Activated<'a, T> {
+    Activated { layer, z: &z[..images * layer.side * layer.side * layer.outputs], activation }
+}
+
+/// A layer's convolution.
 ///
 /// # Errors
-/// What libtorch says; memory ran out.
+/// What libtorch says, where it convolves.
 pub fn convolution<T: Float>(
-    input: &Tensor,
+    Flow { input, output, observer }: Flow<'_, T>,
     layer: usize,
     Prepared { weights, products }: &Prepared,
     means: &mut Means<'_>,
-) -> Result<Tensor, ComputeError> {
-    let Some(product) = products.convolutions.get(layer) else {
-        return rounded::forward::<T>(input, &weights.convolutions[layer]);
-    };
-    let shape = product.layer.shape();
-    let size = [shape.output_height(), shape.output_width(), shape.outputs].map(|it| it as i64);
-    let size = [input.size()[0], size[0], size[1], size[2]];
-    let mut output = Tensor::f_empty(size, (T::KIND, Device::Cpu))?;
-    with_slice(input, |input: &[T]| {
-        with_slice_mut(&mut output, |output: &mut [T]| product.forward(input, output, means))
-    })??;
-    Ok(channels_first_view(&output))
+) -> Result<(), ComputeError> {
+    let flow = Flow { input, output, observer };
+    match products.convolutions.get(layer) {
+        Some(product) => product.forward(flow, means),
+        None => rounded::forward(flow, layer, weights)?,
+    }
+    Ok(())
 }
 
-/// The gradients of [`convolution`], given that of its output, `[images, height, width, outputs]`: the kernel's is written
-/// into the flat `to_parameters`, the input's returned where it is needed.
+/// The gradients of [`convolution`], given its output's and its input: the kernel's is written into the flat
+/// `to_parameters`.
 ///
 /// # Errors
-/// What libtorch says; memory ran out.
+/// What libtorch says, where it convolves.
 pub fn convolution_backward<T: Float>(
-    (gradient, input): (&Tensor, &Tensor),
+    flow: (&dyn Images<T>, &dyn Images<T>),
     layer: usize,
     Prepared { weights, products }: &Prepared,
     to_parameters: &mut Tensor,
+    to_input: Option<ToInput<'_, T>>,
     means: &mut Means<'_>,
-) -> Result<Option<Tensor>, ComputeError> {
-    let need = if layer == 0 { InputGradient::Skipped } else { InputGradient::Needed };
-    let entry = weights.layout.convolutions[layer];
-    let Some(product) = products.convolutions.get(layer) else {
-        let kernel = &weights.convolutions[layer];
-        let (to_input, to_kernel) = rounded::backward::<T>(gradient, input, kernel, need)?;
-        weights.layout.view(to_parameters, entry).f_copy_(&to_kernel)?;
-        return Ok(to_input);
-    };
-    let mut to_input = match need {
-        InputGradient::Needed => Some(input.f_permute([0, 2, 3, 1])?.f_empty_like()?),
-        InputGradient::Skipped => None,
-    };
-    with_slice(gradient, |gradient: &[T]| {
-        with_slice(input, |input: &[T]| {
-            with_slice_mut(to_parameters, |to_parameters: &mut [T]| {
-                let to_kernel = &mut to_parameters[weights.layout.range(entry)];
-                let mut back = |to_input: Option<&mut [T]>| {
-                    product.backward((gradient, input), to_kernel, to_input, means);
-                };
-                match &mut to_input {
-                    Some(to_input) => with_slice_mut(to_input, |it: &mut [T]| back(Some(it))),
-                    None => {
-                        back(None);
-                        Ok(())
-                    }
-                }
-            })
-        })
-    })????;
-    Ok(to_input.map(|to_input| channels_first_view(&to_input)))
+) -> Result<(), ComputeError> {
+    let kernel = weights.layout.range(weights.layout.convolutions[layer]);
+    with_slice_mut(to_parameters, |parameters: &mut [T]| {
+        let to_kernel = &mut parameters[kernel];
+        match products.convolutions.get(layer) {
+            Some(product) => product.backward(flow, to_kernel, to_input, means),
+            None => rounded::backward(flow, layer, weights, to_kernel, to_input)?,
+        }
+        Ok(())
+    })?
 }
 
-/// A layer's BatchNorm, PReLU and pool of a convolution's output.
-pub fn activated<T: Float>(
-    layer: ConvolutionLayer,
-    z: &Tensor,
-    activation: &Activation<T>,
-) -> Result<Tensor, ComputeError> {
-    let images = z.size()[0];
-    let extent = Extent { images: images as usize, side: layer.side, channels: layer.outputs };
-    let side = if layer.pooled { extent.pooled_side() } else { layer.side } as i64;
-    let mut y =
-        Tensor::f_empty([images, side, side, layer.outputs as i64], (T::KIND, Device::Cpu))?;
-    with_slice(z, |z: &[T]| {
-        with_slice_mut(&mut y, |y: &mut [T]| {
-            if layer.pooled {
-                normalise_activate_and_pool(z, extent, activation, y);
-            } else {
-                normalise_and_activate(z, activation, y);
-            }
-        })
-    })??;
-    Ok(channels_first_view(&y))
+/// The result of the last layer in the order that the linear layers were given, `[images, channels, height, width]`.
+pub fn flatten<T: Float>(result: &Activated<'_, T>) -> Vec<T> {
+    let (numbers, channels) = (result.numbers(), result.layer.outputs);
+    let mut room = vec![T::ZERO; numbers];
+    let mut flattened = vec![T::ZERO; result.count() * numbers];
+    for (image, to) in flattened.chunks_exact_mut(numbers).enumerate() {
+        transpose(result.image(image, &mut room), channels, to);
+    }
+    flattened
 }
 
-/// `[images, channels, height, width]` as `[images, channels·height·width]`, the order the linear layer was given.
-pub fn flatten<T: Float>(pooled: &Tensor) -> Result<Vec<T>, ComputeError> {
-    Ok(with_slice(&pooled.f_contiguous()?, |numbers: &[T]| numbers.to_vec())?)
+/// The gradient of what [`flatten`] made, in the order of what it was made of.
+pub fn unflatten<T: Float>(gradient: &[T], layer: ConvolutionLayer, to: &mut [T]) {
+    let positions = result_side(layer).pow(2);
+    let numbers = positions * layer.outputs;
+    for (from, to) in gradient.chunks_exact(numbers).zip(to.chunks_exact_mut(numbers)) {
+        transpose(from, positions, to);
+    }
 }
 
-/// The gradient of what [`flatten`] made, in the shape and memory order of what it was made of.
-pub fn unflatten<T: Float>(gradient: &[T], like: &Tensor) -> Result<Tensor, ComputeError> {
-    let mut unflattened = Tensor::f_empty(&like.size()[..], (T::KIND, Device::Cpu))?;
-    with_slice_mut(&mut unflattened, |numbers: &mut [T]| numbers.copy_from_slice(gradient))?;
-    channels_last(unflattened)
+/// The columns of a matrix with rows of `width` numbers, one after the other.
+fn transpose<T: Float>(matrix: &[T], width: usize, to: &mut [T]) {
+    let height = matrix.len() / width;
+    for (column, to) in to.chunks_exact_mut(height).enumerate() {
+        let numbers = matrix.iter().skip(column).step_by(width);
+        to.iter_mut().zip(numbers).for_each(|(to, number)| *to = *number);
+    }
 }
 
-/// `[images, height, width, channels]` seen as `[images, channels, height, width]`, memory unchanged.
-pub fn channels_first_view(tensor: &Tensor) -> Tensor {
-    tensor.permute([0, 3, 1, 2])
+/// Tells nobody of an image.
+pub fn unobserved<T: Float>() -> Observer<'static, T> {
+    &engine::unobserved
 }
 
-/// The same numbers with channels as the fastest dimension in memory; copies only if they are not already.
-pub fn channels_last(tensor: Tensor) -> Result<Tensor, ComputeError> {
-    let last = tensor.f_permute([0, 2, 3, 1])?;
-    Ok(last.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flattening_can_be_undone() {
+        let layer = ConvolutionLayer { index: 0, inputs: 1, outputs: 8, side: 5, pooled: true };
+        let z: Vec<f64> = (0..3 * 25 * 8).map(f64::from).collect();
+        let activation = Activation { scale: vec![1.0; 8], shift: vec![0.0; 8], slope: 0.25 };
+        let result = Activated { layer, z: &z, activation: &activation };
+        let flattened = flatten(&result);
+        // Channel 0 of the four windows' last positions, then channel 1 of the first.
+        assert_eq!(flattened[..5], [48.0, 64.0, 128.0, 144.0, 49.0].map(|it: f64| it));
+        let mut back = vec![0.0; flattened.len()];
+        unflatten(&flattened, layer, &mut back);
+        let mut room = vec![0.0; result.numbers()];
+        for (image, back) in back.chunks_exact(result.numbers()).enumerate() {
+            assert_eq!(result.image(image, &mut room), back);
+        }
+    }
 }

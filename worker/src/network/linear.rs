@@ -4,12 +4,14 @@
 //! Training and evaluation call it. Nothing here looks at the whole batch. Products are the engine's; sums over samples are
 //! taken in their order in 64 bits and rounded once.
 
+use engine::Stored;
 use tch::Tensor;
 
 use super::error::ComputeError;
+use super::layers::unobserved;
 use super::layout::HiddenEntries;
 use super::prepared::Prepared;
-use super::products::{Means, Product};
+use super::products::{Flow, Means, Product, ToInput};
 use super::weights::HiddenWeights;
 use crate::bridge::with_slice;
 use crate::mathematics::kernels::Float;
@@ -79,7 +81,15 @@ impl<T: Float> Forward<T> {
                         (weight, bias): (usize, usize),
                         to_input: Option<&mut [T]>| {
             sum_rows(flow.0, &mut gradient[layout.range(bias)]);
-            product.backward(flow, &mut gradient[layout.range(weight)], to_input, means);
+            let shape = product.layer.shape();
+            let flow = (&Stored::new(flow.0, shape.outputs), &Stored::new(flow.1, shape.inputs));
+            let to_input = to_input.map(|gradient| ToInput { gradient, observer: unobserved() });
+            product.backward(
+                (flow.0, flow.1),
+                &mut gradient[layout.range(weight)],
+                to_input,
+                means,
+            );
         };
         let zeros = |like: &[T]| vec![T::ZERO; like.len()];
         let mut to_features = zeros(&self.features);
@@ -132,7 +142,9 @@ fn product_and_bias<T: Float>(
 ) -> Result<Vec<T>, ComputeError> {
     let shape = product.layer.shape();
     let mut output = vec![T::ZERO; input.len() / shape.inputs * shape.outputs];
-    product.forward(input, &mut output, means);
+    let input = &Stored::new(input, shape.inputs);
+    let flow = Flow { input, output: &mut output, observer: unobserved() };
+    product.forward(flow, means);
     with_slice(bias, |bias: &[T]| {
         for row in output.chunks_exact_mut(bias.len()) {
             row.iter_mut().zip(bias).for_each(|(number, bias)| *number = *number + *bias);
@@ -143,11 +155,11 @@ fn product_and_bias<T: Float>(
 
 /// The sum over samples of `[samples, numbers]`.
 fn sum_rows<T: Float>(values: &[T], sums: &mut [T]) {
-    let width = sums.len();
-    for (column, sum) in sums.iter_mut().enumerate() {
-        let rows = values.iter().skip(column).step_by(width);
-        *sum = T::of(rows.map(|value| value.to_f64()).sum());
+    let mut in_64_bits = vec![0.0; sums.len()];
+    for row in values.chunks_exact(sums.len()) {
+        in_64_bits.iter_mut().zip(row).for_each(|(sum, value)| *sum += value.to_f64());
     }
+    sums.iter_mut().zip(in_64_bits).for_each(|(sum, value)| *sum = T::of(value));
 }
 
 /// A parameter of one number.

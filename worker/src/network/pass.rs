@@ -11,7 +11,7 @@ use tch::Tensor;
 use super::error::ComputeError;
 use super::layout::Layout;
 use super::prepared::Prepared;
-use super::shard::{BatchContext, HeadPart, Shard};
+use super::shard::{BatchContext, HeadPart, Normalised, Shard};
 use crate::bridge::shared::Shared;
 use crate::fault::{Faults, Phase};
 use crate::machine::shard_pool::ShardPool;
@@ -74,12 +74,9 @@ impl<T: Float> Pass<'_, T> {
         }
         let share = self.pool.share(self.shards.len());
         for (layer, shape) in self.layers().iter().enumerate() {
-            let previous = forward.activations.last();
+            let before = &forward.activations;
             let partials = self.pool.map(self.shards, |shard| {
-                if let Some(activation) = previous {
-                    shard.activate(layer - 1, activation)?;
-                }
-                let mut sums = shard.convolve(layer, self.parameters.get(), &share)?;
+                let mut sums = shard.convolve(layer, before, self.parameters.get(), &share)?;
                 if layer == 0 {
                     sums.extend(class_counts(shard.labels()));
                 }
@@ -116,14 +113,12 @@ impl<T: Float> Pass<'_, T> {
         forward: &Forward<T>,
         context: BatchContext<'_>,
     ) -> Result<Head, ComputeError> {
-        let last = self.layers().len().checked_sub(1);
+        let is_normalised = !self.layers().is_empty();
         let share = self.pool.share(self.shards.len());
         let parts = self.pool.map(self.shards, |shard| {
-            if let Some(last) = last {
-                shard.activate(last, &forward.activations[last])?;
-            }
-            let part = shard.head(self.parameters.get(), context, &share)?;
-            Ok::<_, ComputeError>((part, forward.sum_gradients(shard, last)?))
+            let part = shard.head(&forward.activations, self.parameters.get(), context, &share)?;
+            let sums = is_normalised.then(|| shard.sum_gradients(forward.normalised()));
+            Ok::<_, ComputeError>((part, sums.unwrap_or_default()))
         })?;
         let (parts, gradient_sums) = parts.into_iter().unzip();
         Ok(Head { parts, gradient_sums })
@@ -152,10 +147,8 @@ impl<T: Float> Pass<'_, T> {
                 forward.statistics[layer].backward(&sums, &self.norms[layer]);
             norms[layer] = Some(gradient);
             partials = self.pool.map(self.shards, |shard| {
-                let activation = &forward.activations[layer];
-                let flow = (activation, &coefficients);
-                shard.backward(layer, self.parameters.get(), flow, &share)?;
-                forward.sum_gradients(shard, layer.checked_sub(1))
+                let normalised = forward.normalised();
+                shard.backward(layer, self.parameters.get(), normalised, &coefficients, &share)
             })?;
             self.launch_buckets(layer, &layout, &mut buckets)?;
         }
@@ -195,14 +188,8 @@ impl<T: Float> Pass<'_, T> {
 }
 
 impl<T: Float> Forward<T> {
-    /// A shard's backward sums of `layer`; none where there is no such layer.
-    fn sum_gradients(
-        &self,
-        shard: &Shard<T>,
-        layer: Option<usize>,
-    ) -> Result<Vec<f64>, ComputeError> {
-        let Some(layer) = layer else { return Ok(Vec::new()) };
-        shard.sum_gradients(layer, &self.activations[layer], &self.statistics[layer].mean)
+    fn normalised(&self) -> Normalised<'_, T> {
+        Normalised { activations: &self.activations, statistics: &self.statistics }
     }
 }
 

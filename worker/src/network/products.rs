@@ -3,12 +3,15 @@
 //! `weights` holds them for one rank; its logical shards and the evaluation compute with them, each in memory of its own.
 //! Kernels are lowered once a step for all shards.
 
-use common::architecture::{ConvolutionLayer, KERNEL_SIDE};
-use engine::{Convolution, Engine, Instructions, Lowered, Purpose, Shape, ToInput, Workspace};
+use common::architecture::{ConvolutionLayer, KERNEL_SIDE, PADDING};
+use engine::{
+    Backward, Convolution, Engine, Forward, Images, Instructions, Lowered, Observer, Purpose, Shape,
+};
 use tch::Tensor;
 
 use super::error::ComputeError;
 use super::layout::Layout;
+use super::workspaces::{Lent, Workspaces};
 use crate::bridge::with_slice;
 use crate::machine::shard_pool::{ShardPool, Share};
 use crate::mathematics::kernels::Float;
@@ -17,6 +20,7 @@ use crate::mathematics::kernels::Float;
 #[derive(Debug)]
 pub struct Products {
     instructions: Instructions,
+    workspaces: Workspaces,
     /// Of each convolutional layer; none where libtorch convolves.
     pub convolutions: Vec<Product>,
     /// Of each hidden layer.
@@ -50,6 +54,7 @@ impl Products {
         let [feature_weight, _, output_weight, _] = layout.heads;
         Self {
             instructions,
+            workspaces: Workspaces::default(),
             convolutions: convolutions
                 .map(|(layer, entry)| Product::new(shape(layer), *entry))
                 .collect(),
@@ -81,35 +86,60 @@ impl Products {
         })?)
     }
 
-    /// What a logical shard computes with, of its share of the threads and memory of its own.
-    pub fn means<'a>(&self, share: &'a Share, workspace: &'a mut Workspace) -> Means<'a> {
-        Means { engine: Engine::new(self.instructions, share), workspace }
+    /// What a logical shard computes with: its share of the threads, and memory that nobody else has meanwhile.
+    pub fn means<'a>(&'a self, share: &'a Share) -> Means<'a> {
+        Means { engine: Engine::new(self.instructions, share), lent: self.workspaces.lend() }
     }
 }
 
 impl Product {
-    /// Computes the layer's output of `input`, as many images as these are of.
-    pub fn forward<T: Float>(&self, input: &[T], output: &mut [T], means: &mut Means<'_>) {
-        self.layer.forward(means.engine, input, &self.lowered, output, means.workspace);
+    /// Computes the layer's output.
+    pub fn forward<T: Float>(&self, flow: Flow<'_, T>, means: &mut Means<'_>) {
+        let Flow { input, output, observer } = flow;
+        let pass = Forward { input, lowered: &self.lowered, output, observer };
+        self.layer.forward(means.engine, pass, &mut means.lent.workspace);
     }
 
     /// Computes the gradients of the kernel and, where it is wanted, of the input, given that of the output, and the input.
     pub fn backward<T: Float>(
         &self,
-        (gradient, input): (&[T], &[T]),
+        (gradient, input): (&dyn Images<T>, &dyn Images<T>),
         to_kernel: &mut [T],
-        to_input: Option<&mut [T]>,
+        to_input: Option<ToInput<'_, T>>,
         means: &mut Means<'_>,
     ) {
-        let Means { engine, workspace } = means;
-        let to_input = to_input.map(|gradient| ToInput { lowered: &self.lowered, gradient });
-        self.layer.backward(*engine, gradient, input, to_kernel, to_input, workspace);
+        let lowered = &self.lowered;
+        let to_input = to_input.map(|ToInput { gradient, observer }| engine::ToInput {
+            lowered,
+            gradient,
+            observer,
+        });
+        let pass = Backward { gradient, input, to_kernel, to_input };
+        self.layer.backward(means.engine, pass, &mut means.lent.workspace);
     }
 
     fn new(shape: Shape, entry: usize) -> Self {
         let layer = Convolution::new(shape).expect("the layers of a network have outputs");
         Self { layer, lowered: Lowered::default(), entry }
     }
+}
+
+/// What a layer computes forward.
+pub struct Flow<'a, T> {
+    /// `[images, height, width, inputs]`.
+    pub input: &'a dyn Images<T>,
+    /// What is computed, `[images, height, width, outputs]`.
+    pub output: &'a mut [T],
+    /// Is told each image of that.
+    pub observer: Observer<'a, T>,
+}
+
+/// The gradient of a layer's input, where it is wanted.
+pub struct ToInput<'a, T> {
+    /// What is computed, as large as the input.
+    pub gradient: &'a mut [T],
+    /// Is told each image of it.
+    pub observer: Observer<'a, T>,
 }
 
 /// A convolutional layer, whose padding keeps height and width.
@@ -122,7 +152,7 @@ fn shape(layer: &ConvolutionLayer) -> Shape {
         outputs,
         kernel: KERNEL_SIDE,
         stride: 1,
-        padding: KERNEL_SIDE / 2,
+        padding: PADDING,
     }
 }
 
@@ -131,5 +161,5 @@ pub struct Means<'a> {
     /// Instructions and threads.
     engine: Engine<'a>,
     /// Memory of its own.
-    workspace: &'a mut Workspace,
+    lent: Lent<'a>,
 }

@@ -5,22 +5,25 @@
 
 use common::architecture::ConvolutionLayer;
 use common::config::Loss;
-use engine::Workspace;
 use tch::{Device, Tensor};
 
 use super::error::ComputeError;
-use super::layers::{activated, convolution, convolution_backward, flatten, images, unflatten};
+use super::flow::OutputGradient;
+use super::layers::{
+    Outputs, convolution, convolution_backward, flatten, sized, translate, unflatten,
+};
 use super::layout::Layout;
 use super::linear;
+use super::per_image::PerImage;
 use super::prepared::Prepared;
-use crate::bridge::{self, with_slice, with_slice_mut};
+use super::products::{Flow, ToInput};
+use crate::bridge::with_slice_mut;
 use crate::machine::shard_pool::Share;
+use crate::mathematics::batch_norm::BatchStatistics;
 use crate::mathematics::center_loss::CenterLoss;
-use crate::mathematics::kernels::gradient::{
-    Backward, InputGradient, gradient_of_input, gradient_sums,
-};
+use crate::mathematics::kernels::gradient::InputGradient;
 use crate::mathematics::kernels::statistics::channel_sums;
-use crate::mathematics::kernels::{Activation, Extent, Float, in_64_bits, rounded};
+use crate::mathematics::kernels::{Activation, Float, in_64_bits, rounded};
 use crate::mathematics::softmax_loss;
 
 /// What the loss needs to know about the global batch.
@@ -49,41 +52,49 @@ pub struct HeadPart {
     pub predictions: Vec<u8>,
 }
 
+/// What the sums over the global batch say of the layers that have run forward.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalised<'a, T> {
+    /// BatchNorm and PReLU of each layer.
+    pub activations: &'a [Activation<T>],
+    /// What its BatchNorm is made of.
+    pub statistics: &'a [BatchStatistics],
+}
+
 /// One logical shard.
 pub struct Shard<T> {
     layers: &'static [ConvolutionLayer],
     labels: Vec<u8>,
-    /// Each layer's input, then nothing once it ran backward.
-    inputs: Vec<Tensor>,
-    /// Each layer's convolution's output.
-    outputs: Vec<Tensor>,
-    /// Activation on its way forward, or gradient on its way back.
-    flowing: Tensor,
+    /// The network's input, `[samples, 28, 28]`.
+    data: Vec<T>,
+    outputs: Outputs<T>,
+    /// The gradient of the result of the layer that runs backward next.
+    upstream: Vec<T>,
+    /// Memory for that of the one before.
+    spare: Vec<T>,
     /// The bucketed part of the flat gradient.
     gradient: Tensor,
-    workspace: Workspace,
-    numbers: std::marker::PhantomData<T>,
 }
 
 impl<T: Float> Shard<T> {
     /// A shard without samples, for the network of `layout`.
     pub fn new(layout: &Layout) -> Self {
+        let layers = layout.architecture().convolutions;
         Self {
-            layers: layout.architecture().convolutions,
+            layers,
             labels: Vec::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            flowing: Tensor::new(),
+            data: Vec::new(),
+            outputs: Outputs::new(layers),
+            upstream: Vec::new(),
+            spare: Vec::new(),
             gradient: Tensor::zeros([layout.bucketed() as i64], (T::KIND, Device::Cpu)),
-            workspace: Workspace::default(),
-            numbers: std::marker::PhantomData,
         }
     }
 
     /// Takes this step's samples: pixels of `[samples, 28, 28]`, translated by `table`, and labels.
     ///
     /// # Errors
-    /// Memory ran out.
+    /// What libtorch says.
     pub fn load(
         &mut self,
         pixels: &[u8],
@@ -92,9 +103,8 @@ impl<T: Float> Shard<T> {
     ) -> Result<(), ComputeError> {
         self.labels.clear();
         self.labels.extend_from_slice(labels);
-        self.inputs.clear();
-        self.outputs.clear();
-        self.flowing = images(pixels, table)?;
+        translate(pixels, table, &mut self.data);
+        self.outputs.begin(labels.len());
         if labels.is_empty() {
             let _ = self.gradient.f_zero_()?;
         }
@@ -116,52 +126,36 @@ impl<T: Float> Shard<T> {
         &self.gradient
     }
 
-    /// Runs a layer's convolution; `[Σz…, Σz²…]` of its output.
+    /// Runs a layer's convolution, given what follows each of those before; `[Σz…, Σz²…]` of its output.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// What libtorch says, where it convolves.
     pub fn convolve(
         &mut self,
         layer: usize,
+        before: &[Activation<T>],
         parameters: &Prepared,
         share: &Share,
     ) -> Result<Vec<f64>, ComputeError> {
         let channels = self.layers[layer].outputs;
-        if self.labels.is_empty() {
-            return Ok(vec![0.0; 2 * channels]);
-        }
-        let input = std::mem::replace(&mut self.flowing, Tensor::new());
-        // Rounded once for both directions, where products are of fewer bits.
-        let input = input.f_to_kind(parameters.weights.products)?;
-        let mut means = parameters.products.means(share, &mut self.workspace);
-        let output = convolution::<T>(&input, layer, parameters, &mut means)?;
-        let sums = with_slice(&output, |z: &[T]| channel_sums(z, channels))?;
-        self.inputs.push(input);
-        self.outputs.push(output);
-        Ok(sums)
-    }
-
-    /// Runs a layer's BatchNorm, PReLU and pool.
-    ///
-    /// # Errors
-    /// Memory ran out.
-    pub fn activate(
-        &mut self,
-        layer: usize,
-        activation: &Activation<T>,
-    ) -> Result<(), ComputeError> {
+        let sums = PerImage::new(self.labels.len(), 2 * channels);
         if !self.labels.is_empty() {
-            self.flowing = activated(self.layers[layer], &self.outputs[layer], activation)?;
+            let mut means = parameters.products.means(share);
+            let (input, output) = self.outputs.around(layer, &self.data, before);
+            let observer = &|image, z: &[T]| sums.keep(image, &channel_sums(z, channels));
+            let flow = Flow { input: &input, output, observer };
+            convolution(flow, layer, parameters, &mut means)?;
         }
-        Ok(())
+        Ok(sums.total())
     }
 
-    /// Runs the linear layers and the losses forward and backward.
+    /// Runs the linear layers and the losses forward and backward, given what follows each convolution.
     ///
     /// # Errors
     /// What libtorch says.
     pub fn head(
         &mut self,
+        activations: &[Activation<T>],
         parameters: &Prepared,
         context: BatchContext<'_>,
         share: &Share,
@@ -173,8 +167,13 @@ impl<T: Float> Shard<T> {
                 ..HeadPart::default()
             });
         }
-        let mut means = parameters.products.means(share, &mut self.workspace);
-        let forward = linear::forward(parameters, flatten::<T>(&self.flowing)?, &mut means)?;
+        let mut means = parameters.products.means(share);
+        let last = self.layers.len().checked_sub(1);
+        let input = match last {
+            Some(last) => flatten(&self.outputs.result(last, &activations[last])),
+            None => self.data.clone(),
+        };
+        let forward = linear::forward(parameters, input, &mut means)?;
         let feature_values = in_64_bits(&forward.features);
         let softmax = softmax_loss::shard(
             &in_64_bits(&forward.scores),
@@ -189,10 +188,9 @@ impl<T: Float> Shard<T> {
         let to_input = with_slice_mut(&mut self.gradient, |gradient: &mut [T]| {
             forward.backward(parameters, upstream, gradient, &mut means)
         })??;
-        self.flowing = match to_input {
-            Some(gradient) => unflatten(&gradient, &self.flowing)?,
-            None => Tensor::new(),
-        };
+        if let (Some(gradient), Some(last)) = (to_input, self.layers.last()) {
+            unflatten(&gradient, *last, sized(&mut self.upstream, gradient.len()));
+        }
         let (distance, differences) =
             center.map_or((0.0, Vec::new()), |center| (center.distance, center.differences));
         Ok(HeadPart {
@@ -204,67 +202,64 @@ impl<T: Float> Shard<T> {
         })
     }
 
-    /// A layer's backward sums, `[Σh…, Σh·(z − mean)…, slope]`, of the gradient that has reached its output.
+    /// The last layer's backward sums, `[Σh…, Σh·(z − mean)…, slope]`, of the gradient that has reached its result.
     ///
-    /// # Errors
-    /// A tensor is not what the pass takes.
-    pub fn sum_gradients(
-        &self,
-        layer: usize,
-        activation: &Activation<T>,
-        mean: &[f64],
-    ) -> Result<Vec<f64>, ComputeError> {
-        if self.labels.is_empty() {
-            return Ok(vec![0.0; 2 * self.layers[layer].outputs + 1]);
+    /// # Panics
+    /// There is no such layer.
+    pub fn sum_gradients(&self, normalised: Normalised<'_, T>) -> Vec<f64> {
+        let last = self.layers.len() - 1;
+        let sums = PerImage::new(self.labels.len(), 2 * self.layers[last].outputs + 1);
+        let result = self.outputs.result(last, &normalised.activations[last]);
+        let upstream = self.upstream.chunks_exact(result.numbers());
+        for (image, upstream) in upstream.take(self.labels.len()).enumerate() {
+            let mean = &normalised.statistics[last].mean;
+            sums.keep(image, &result.gradient_sums(image, upstream, mean));
         }
-        Ok(self.with_backward(layer, activation, |backward| gradient_sums(backward, mean))?)
+        sums.total()
     }
 
     /// Runs a layer backward, given the coefficients made of the reduced sums: its kernel's gradient is complete, the
-    /// gradient that flows on is that of the layer's input.
+    /// gradient that flows on is that of the layer's input. Returns the backward sums of the layer before, if there is one.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// What libtorch says, where it convolves.
     pub fn backward(
         &mut self,
         layer: usize,
         parameters: &Prepared,
-        (activation, coefficients): (&Activation<T>, &InputGradient<T>),
+        normalised: Normalised<'_, T>,
+        coefficients: &InputGradient<T>,
         share: &Share,
-    ) -> Result<(), ComputeError> {
-        if self.labels.is_empty() {
-            return Ok(());
+    ) -> Result<Vec<f64>, ComputeError> {
+        let images = self.labels.len();
+        let before = layer.checked_sub(1);
+        let sums =
+            PerImage::new(images, before.map_or(0, |before| 2 * self.layers[before].outputs + 1));
+        if images == 0 {
+            return Ok(sums.total());
         }
-        let ConvolutionLayer { side, outputs, .. } = self.layers[layer];
-        let shape = [self.labels.len() as i64, side as i64, side as i64, outputs as i64];
-        let mut gradient = Tensor::f_empty(shape, (T::KIND, Device::Cpu))?;
-        self.with_backward(layer, activation, |backward| {
-            with_slice_mut(&mut gradient, |output: &mut [T]| {
-                gradient_of_input(backward, coefficients, output);
-            })
-        })??;
-        self.outputs.truncate(layer);
-        let input = self.inputs.pop().expect("every layer that ran forward kept its input");
-        let mut means = parameters.products.means(share, &mut self.workspace);
-        let flow = (&gradient, &input);
-        let flowing =
-            convolution_backward::<T>(flow, layer, parameters, &mut self.gradient, &mut means)?;
-        self.flowing = flowing.unwrap_or_else(Tensor::new);
-        Ok(())
-    }
-
-    fn with_backward<R>(
-        &self,
-        layer: usize,
-        activation: &Activation<T>,
-        run: impl FnOnce(Backward<'_, T>) -> R,
-    ) -> Result<R, bridge::BridgeError> {
-        let ConvolutionLayer { side, outputs, pooled, .. } = self.layers[layer];
-        let extent = Extent { images: self.labels.len(), side, channels: outputs };
-        with_slice(&self.outputs[layer], |z: &[T]| {
-            with_slice(&self.flowing, |upstream: &[T]| {
-                run(Backward { z, upstream, extent, pooled, activation })
-            })
-        })?
+        let Normalised { activations, statistics } = normalised;
+        let of = self.outputs.result(layer, &activations[layer]);
+        let upstream = &self.upstream[..images * of.numbers()];
+        let gradient = OutputGradient { of, upstream, coefficients };
+        let input = self.outputs.input(layer, &self.data, activations);
+        let mut means = parameters.products.means(share);
+        let outputs = &self.outputs;
+        let below = before
+            .map(|before| (outputs.result(before, &activations[before]), &statistics[before].mean));
+        let observer = |image: usize, upstream: &[T]| {
+            if let Some((result, mean)) = &below {
+                sums.keep(image, &result.gradient_sums(image, upstream, mean));
+            }
+        };
+        let to_input = below.as_ref().map(|(result, _)| ToInput {
+            gradient: sized(&mut self.spare, images * result.numbers()),
+            observer: &observer,
+        });
+        let flow = (&gradient as _, &input as _);
+        let to_parameters = &mut self.gradient;
+        convolution_backward(flow, layer, parameters, to_parameters, to_input, &mut means)?;
+        std::mem::swap(&mut self.upstream, &mut self.spare);
+        Ok(sums.total())
     }
 }

@@ -9,7 +9,6 @@ use std::ops::Range;
 use common::architecture::{CLASSES, IMAGE_PIXELS};
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
-use engine::Workspace;
 
 use super::epoch_features::{FeatureSet, Points};
 use crate::bridge::shared::Shared;
@@ -17,10 +16,16 @@ use crate::machine::shard_pool::{ShardPool, Share};
 use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
 use crate::mathematics::kernels::{Activation, Float, in_64_bits};
 use crate::mathematics::softmax_loss;
-use crate::network::layers::{activated, convolution, flatten, images};
+use crate::network::layers::{Outputs, convolution, flatten, translate, unobserved};
+use crate::network::products::Flow;
 use crate::network::{ComputeError, Prepared, linear};
 use crate::reduction::Reduction;
 use crate::reduction::small::Contribution;
+
+/// Images that go through convolutions together: what they are in between stays in a core's cache.
+const IMAGES_TOGETHER: usize = 8;
+/// Samples that go through linear layers together: what they are multiplied by is read once for all.
+const SAMPLES_TOGETHER: usize = 256;
 
 /// What an evaluation needs.
 pub struct Evaluation<'a, T> {
@@ -159,26 +164,52 @@ impl<T: Float> Evaluation<'_, T> {
 
     /// Features, label and prediction of each sample.
     fn rows_of(&self, part: &mut Part, share: &Share) -> Result<Vec<f64>, ComputeError> {
-        if part.labels.is_empty() {
-            return Ok(Vec::new());
-        }
-        let parameters = self.parameters.get();
-        let mut workspace = Workspace::default();
-        let mut means = parameters.products.means(share, &mut workspace);
-        let mut flowing = images(&part.pixels, self.table)?;
-        let layers = parameters.weights.layout.architecture().convolutions;
-        for (layer, shape) in layers.iter().enumerate() {
-            let output = convolution::<T>(&flowing, layer, parameters, &mut means)?;
-            flowing = activated(*shape, &output, &self.activations[layer])?;
-        }
-        let forward = linear::forward(parameters, flatten::<T>(&flowing)?, &mut means)?;
-        let (scores, features) = (in_64_bits(&forward.scores), in_64_bits(&forward.features));
-        let samples = features.chunks_exact(self.feature_dim).zip(&part.labels);
-        Ok((samples.zip(scores.chunks_exact(CLASSES)))
-            .flat_map(|((features, label), scores)| {
+        let mut memory = Memory {
+            data: Vec::new(),
+            outputs: Outputs::new(self.parameters.get().weights.layout.architecture().convolutions),
+        };
+        let mut rows = Vec::with_capacity(part.labels.len() * (self.feature_dim + 2));
+        let together = if self.activations.is_empty() { SAMPLES_TOGETHER } else { IMAGES_TOGETHER };
+        let pixels = part.pixels.chunks(together * IMAGE_PIXELS);
+        for (pixels, labels) in pixels.zip(part.labels.chunks(together)) {
+            let forward = self.forward(pixels, share, &mut memory)?;
+            let (scores, features) = (in_64_bits(&forward.scores), in_64_bits(&forward.features));
+            let samples = features.chunks_exact(self.feature_dim).zip(labels);
+            for ((features, label), scores) in samples.zip(scores.chunks_exact(CLASSES)) {
                 let prediction = softmax_loss::predict(scores) as f64;
-                features.iter().copied().chain([f64::from(*label), prediction])
-            })
-            .collect())
+                rows.extend_from_slice(features);
+                rows.extend([f64::from(*label), prediction]);
+            }
+        }
+        Ok(rows)
     }
+
+    /// Some images through the network.
+    fn forward(
+        &self,
+        pixels: &[u8],
+        share: &Share,
+        Memory { data, outputs }: &mut Memory<T>,
+    ) -> Result<linear::Forward<T>, ComputeError> {
+        let parameters = self.parameters.get();
+        let mut means = parameters.products.means(share);
+        translate(pixels, self.table, data);
+        outputs.begin(pixels.len() / IMAGE_PIXELS);
+        for layer in 0..self.activations.len() {
+            let (input, output) = outputs.around(layer, data, &self.activations);
+            let flow = Flow { input: &input, output, observer: unobserved() };
+            convolution(flow, layer, parameters, &mut means)?;
+        }
+        let input = match self.activations.split_last() {
+            Some((activation, before)) => flatten(&outputs.result(before.len(), activation)),
+            None => data.clone(),
+        };
+        linear::forward(parameters, input, &mut means)
+    }
+}
+
+/// What images are computed in.
+struct Memory<T> {
+    data: Vec<T>,
+    outputs: Outputs<T>,
 }

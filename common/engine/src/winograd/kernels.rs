@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::super::lowering::{Lowering, Rows};
 use super::super::memory::Stack;
 use super::super::number::{Line, Number};
+use super::super::shape::Shape;
 use super::super::vector::Vector;
 use super::Winograd;
 use super::scheme::Scheme;
@@ -34,8 +35,8 @@ impl<S: Scheme<N, M, R>, T: Number, const N: usize, const M: usize, const R: usi
         self.shape.inputs
     }
 
-    fn outputs(&self) -> usize {
-        self.shape.outputs
+    fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     fn block(&self) -> usize {
@@ -48,12 +49,17 @@ impl<S: Scheme<N, M, R>, T: Number, const N: usize, const M: usize, const R: usi
         (STRIP / numbers).next_multiple_of(12).clamp(24, 96)
     }
 
+    fn scratch(&self) -> usize {
+        0
+    }
+
     #[inline(always)]
     unsafe fn expand_input<V: Vector<Number = T>>(
         &self,
         input: *const T,
         rows: Rows,
         expanded: Stack<'_, T>,
+        _: *mut T,
     ) {
         // SAFETY: the caller's promise.
         unsafe { self.transform_inputs::<V>(input, rows, expanded) };

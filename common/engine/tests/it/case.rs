@@ -123,9 +123,26 @@ impl Case {
         let mut to_kernel = vec![missing; kernel.len()];
         let (mut lowered, mut workspace) = (Lowered::default(), Workspace::default());
         layer.prepare(engine, &kernel, Purpose::Training, &mut lowered);
-        layer.forward(engine, &input, &lowered, &mut output, &mut workspace);
-        let wanted = ToInput { lowered: &lowered, gradient: &mut to_input };
-        layer.backward(engine, &gradient, &input, &mut to_kernel, Some(wanted), &mut workspace);
+        let input = Stored::new(&input, self.shape.input_numbers());
+        let gradient = Stored::new(&gradient, self.shape.output_numbers());
+        let forward = Forward {
+            input: &input,
+            lowered: &lowered,
+            output: &mut output,
+            observer: &unobserved,
+        };
+        layer.forward(engine, forward, &mut workspace);
+        let backward = Backward {
+            gradient: &gradient,
+            input: &input,
+            to_kernel: &mut to_kernel,
+            to_input: Some(ToInput {
+                lowered: &lowered,
+                gradient: &mut to_input,
+                observer: &unobserved,
+            }),
+        };
+        layer.backward(engine, backward, &mut workspace);
         [output, to_input, to_kernel]
     }
 }

@@ -90,7 +90,13 @@ fn a_workspace_serves_one_layer_after_another() {
         let layer = Convolution::new(shape).unwrap();
         let mut output = vec![0.0; case.gradient.len()];
         layer.prepare(Engine::alone(), &case.kernel, Purpose::Forward, &mut lowered);
-        layer.forward(Engine::alone(), &case.input, &lowered, &mut output, &mut workspace);
+        let forward = Forward {
+            input: &Stored::new(&case.input, shape.input_numbers()),
+            lowered: &lowered,
+            output: &mut output,
+            observer: &unobserved,
+        };
+        layer.forward(Engine::alone(), forward, &mut workspace);
         assert_eq!(output, case.computed::<f64>(Engine::alone(), &layer)[0]);
     }
 }

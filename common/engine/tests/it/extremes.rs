@@ -34,9 +34,27 @@ fn what_is_not_finite_stays_so() {
 }
 
 #[test]
-#[should_panic(expected = "not images of")]
+#[should_panic(expected = "are not images of")]
 fn slices_of_another_layer_are_refused() {
     let mut case = Case::new(square(2, 2, 4, 3), 1);
     case.input.pop();
     case.computed::<f32>(Engine::alone(), &Convolution::new(case.shape).unwrap());
+}
+
+#[test]
+#[should_panic(expected = "was not lowered for this pass of this layer")]
+fn kernels_of_another_layer_are_refused() {
+    let [other, shape] = [square(16, 16, 9, 3), square(16, 16, 9, 5)];
+    let (mut lowered, mut workspace) = (Lowered::default(), Workspace::default());
+    let kernel = vec![0.5_f32; other.weights()];
+    let layer = Convolution::new(other).unwrap();
+    layer.prepare(Engine::alone(), &kernel, Purpose::Training, &mut lowered);
+    let (input, mut output) = (vec![0.0; shape.input_numbers()], vec![0.0; shape.output_numbers()]);
+    let pass = Forward {
+        input: &Stored::new(&input, shape.input_numbers()),
+        lowered: &lowered,
+        output: &mut output,
+        observer: &unobserved,
+    };
+    Convolution::new(shape).unwrap().forward(Engine::alone(), pass, &mut workspace);
 }

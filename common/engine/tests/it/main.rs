@@ -7,6 +7,7 @@ mod bits;
 mod case;
 mod definition;
 mod extremes;
+mod fused;
 mod instructions;
 mod kept;
 #[cfg(target_arch = "x86_64")]

@@ -43,7 +43,13 @@ fn a_thread_that_flushes_small_numbers_computes_like_any_other() {
         unsafe { set_control(FLUSHED) };
         let outside = black_box(black_box(f32::MIN_POSITIVE) * black_box(0.5));
         let input = [black_box(f32::MIN_POSITIVE)];
-        layer.forward(Engine::alone(), &input, &lowered, &mut inside, &mut workspace);
+        let pass = Forward {
+            input: &Stored::new(&input, 1),
+            lowered: &lowered,
+            output: &mut inside,
+            observer: &unobserved,
+        };
+        layer.forward(Engine::alone(), pass, &mut workspace);
         let after = control() & !FLAGS;
         // SAFETY: what Rust expects.
         unsafe { set_control(EXPECTED) };
