@@ -50,3 +50,22 @@ fn jpeg(raster: &Raster) -> Result<Vec<u8>, PictureError> {
     encoder.encode(&raster.pixels, width, height, ColorType::Rgb)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::results::picture::style::CLASS_COLORS;
+
+    /// Features of what else is built choose the compressor: there is to be one, whose bytes are the same everywhere.
+    #[test]
+    fn a_bitmap_is_compressed_alike_whatever_is_built_with_it() {
+        let mut raster = Raster::new(64, 48);
+        for (class, color) in (0..).zip(CLASS_COLORS) {
+            raster.disc((6.0 * class as f32, 24.0), 5.0, (color, 200));
+        }
+        let digest = Sha256::digest(png(&raster).unwrap());
+        assert_eq!(common::hexadecimal(&digest[..8]), "48887a76a930387d");
+    }
+}
