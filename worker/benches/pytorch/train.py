@@ -1,6 +1,7 @@
-"""What one would otherwise use: the same network and losses in eager PyTorch, float32, MNIST in memory.
+"""What one would otherwise use: the same network and losses in PyTorch, MNIST in memory.
 
     python train.py --data-dir DIR --threads 2
+    python train.py --data-dir DIR --threads 2 --channels-last --compile --bf16 --evaluate
     python train.py --data-dir DIR --world-size 2 --threads 1
 
 With more than one rank this is DistributedDataParallel over Gloo, made right the way a careful user would: batch
@@ -31,6 +32,7 @@ from network import CLASSES, Network, center_distances, class_counts  # noqa: E4
 
 MEAN, STD = 0.1309, 0.3084
 CENTER_WEIGHT = 2.0
+EVALUATION_BATCH = 500
 
 
 def read_idx(path):
@@ -103,6 +105,10 @@ class SoftmaxCenterLoss(nn.Module):
         return (softmax_loss + center_loss) / batch_size
 
 
+def normalised(pixels, memory_format):
+    return pixels.unsqueeze(1).float().div_(255).sub_(MEAN).div_(STD).contiguous(memory_format=memory_format)
+
+
 def local_slice(values, rank, world_size):
     return torch.tensor_split(values, world_size)[rank]
 
@@ -125,14 +131,17 @@ def train(arguments, rank):
     network_optimizer = torch.optim.SGD(model.network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
     center_optimizer = torch.optim.SGD([model.center], lr=0.5)
     wrapped = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False) if distributed else model
+    if arguments.compile:
+        wrapped = torch.compile(wrapped)
 
     def step(pixels, labels):
-        images = pixels.unsqueeze(1).float().div_(255).sub_(MEAN).div_(STD).contiguous(memory_format=memory_format)
+        images = normalised(pixels, memory_format)
         counts = class_counts(labels)
         if distributed:
             dist.all_reduce(counts)
         # The averaging of gradients over ranks is undone by the factor, so that they are sums over the global batch.
-        loss = wrapped(images, labels, counts, arguments.batch_size) * arguments.world_size
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
+            loss = wrapped(images, labels, counts, arguments.batch_size) * arguments.world_size
         network_optimizer.zero_grad()
         center_optimizer.zero_grad()
         loss.backward()
@@ -146,7 +155,22 @@ def train(arguments, rank):
         start = time.perf_counter()
         loss = step(*batches[i % len(batches)])
         seconds.append(time.perf_counter() - start)
-    return seconds[arguments.warmup_steps :], loss
+    pace = evaluate(model.network, memory_format, arguments) if arguments.evaluate else None
+    return seconds[arguments.warmup_steps :], loss, pace
+
+
+def evaluate(network, memory_format, arguments):
+    """Images a second of one pass over the test set, after another that is not counted."""
+    images = read_idx(Path(arguments.data_dir) / "t10k-images-idx3-ubyte.gz")
+    network.eval()
+    run = torch.compile(network) if arguments.compile else network
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
+        for _ in range(2):
+            start = time.perf_counter()
+            for pixels in images.split(EVALUATION_BATCH):
+                run(normalised(pixels, memory_format))[1].argmax(1)
+            seconds = time.perf_counter() - start
+    return len(images) / seconds
 
 
 def across_ranks(value, operation):
@@ -160,7 +184,7 @@ def run(rank, arguments, store):
     torch.set_num_threads(arguments.threads)
     if arguments.world_size > 1:
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=arguments.world_size)
-    seconds, loss = train(arguments, rank)
+    seconds, loss, evaluated = train(arguments, rank)
     # The last loss is there to see that every world size computes the same thing.
     last_loss = across_ranks(loss / arguments.world_size, dist.ReduceOp.SUM)
     peak_rss_kb = across_ranks(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, dist.ReduceOp.MAX)
@@ -168,6 +192,7 @@ def run(rank, arguments, store):
         result = {
             "images_per_second": arguments.batch_size * len(seconds) / sum(seconds),
             "seconds_per_step": statistics.median(seconds),
+            "evaluated_per_second": evaluated,
             "peak_rss_mb": peak_rss_kb / 1024,
             "world_size": arguments.world_size,
             "threads": arguments.threads,
@@ -193,6 +218,9 @@ def main():
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--warmup-steps", type=int, default=5)
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="torch.compile of network and losses, one rank")
+    parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
+    parser.add_argument("--evaluate", action="store_true", help="also the pace of a pass over the test set")
     arguments = parser.parse_args()
     if arguments.world_size == 1:
         run(0, arguments, None)

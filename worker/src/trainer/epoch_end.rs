@@ -1,5 +1,7 @@
 //! What follows an epoch's last step: evaluation on all ranks, then metrics, features, checkpoint and pictures.
 
+use std::time::Instant;
+
 use common::config::Loss;
 use common::ids::{Epoch, Step};
 use common::metrics::{EpochMetrics, TestMetrics};
@@ -86,6 +88,7 @@ impl<T: Float> Trainer<T> {
             return Ok(None);
         }
         self.progress.enter("evaluating");
+        let started = Instant::now();
         self.faults.point(Phase::Evaluation);
         let mut samples = self.feed.test_samples();
         let read = |count| samples.take(count).map_err(TrainerError::from);
@@ -95,24 +98,31 @@ impl<T: Float> Trainer<T> {
             batch_size: self.config.test_batch_size as usize,
             feature_dim: self.config.feature_dim as usize,
         };
-        if let Some(run) = &self.on_device {
+        let features = if let Some(run) = &self.on_device {
             let evaluation = run.accelerator.evaluation(&self.state)?;
             let classify = |parts: &mut [Part]| {
                 parts.iter().map(|part| evaluation.rows_of(part)).collect::<Result<_, _>>()
             };
-            return set.run(&mut self.engine.reduction, read, classify).map(Some);
-        }
-        self.engine.renew_parameters(&self.state)?;
-        let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
-        let evaluation = Evaluation {
-            pool: &self.engine.pool,
-            parameters: &self.engine.parameters,
-            activations: activations(&self.state.running, &norms),
-            table: &self.engine.table,
-            feature_dim: set.feature_dim,
+            set.run(&mut self.engine.reduction, read, classify)?
+        } else {
+            self.engine.renew_parameters(&self.state)?;
+            let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
+            let evaluation = Evaluation {
+                pool: &self.engine.pool,
+                parameters: &self.engine.parameters,
+                activations: activations(&self.state.running, &norms),
+                table: &self.engine.table,
+                feature_dim: set.feature_dim,
+            };
+            let classify = |parts: &mut [Part]| evaluation.classify(parts);
+            set.run(&mut self.engine.reduction, read, classify)?
         };
-        let classify = |parts: &mut [Part]| evaluation.classify(parts);
-        set.run(&mut self.engine.reduction, read, classify).map(Some)
+        tracing::debug!(
+            samples = set.samples,
+            seconds = started.elapsed().as_secs_f64(),
+            "evaluated"
+        );
+        Ok(Some(features))
     }
 
     /// Keeps everything for the coordinator, in the order in which it must be stored.
