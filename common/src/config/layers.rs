@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn the_saved_file_reads_back_equal() {
         let mut config = resolve(&["--max-steps", "7", "--picture-format", "png,svg"], "").unwrap();
-        config.resolve(8);
-        assert_eq!((config.shard_count(), config.thread_count()), (4, 2));
+        config.resolve(16);
+        assert_eq!((config.shard_count(), config.thread_count()), (8, 2));
         assert_eq!(Config::from_toml(&config.to_toml()).unwrap(), config);
     }
 }

@@ -174,7 +174,7 @@ mod tests {
         let message = config(&["--max-steps", "5", "--logical-shards", "9"])
             .validate_resume(&saved)
             .unwrap_err();
-        assert!(message.to_string().contains("--logical-shards is 9 here but 4"), "{message}");
+        assert!(message.to_string().contains("--logical-shards is 9 here but 8"), "{message}");
     }
 
     /// Of a run of ten steps an epoch.

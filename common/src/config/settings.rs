@@ -225,7 +225,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_prefix: Option<String>,
 
-    /// Slices of every global batch, part of the run's identity [default: max(4, workers)]
+    /// Slices of every global batch, part of the run's identity [default: 8]
     #[arg(long, env = "CONCENTRIC_LOGICAL_SHARDS", value_name = "V", help_heading = "Computation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logical_shards: Option<u32>,
@@ -293,10 +293,13 @@ pub struct Config {
     pub picture_every: u64,
 }
 
+/// V where nothing else is asked for, which no number of workers changes.
+pub(super) const LOGICAL_SHARDS: u32 = 8;
+
 impl Config {
     /// V, once resolved.
     pub fn shard_count(&self) -> usize {
-        self.logical_shards.map_or(4.max(self.workers), |count| count) as usize
+        self.logical_shards.unwrap_or(LOGICAL_SHARDS) as usize
     }
 
     /// Workers that the run goes on with after a loss, once resolved.

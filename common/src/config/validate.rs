@@ -1,5 +1,6 @@
 //! What is refused before anything starts.
 
+use super::settings::LOGICAL_SHARDS;
 use super::{Config, ConfigError, Network, Precision};
 
 impl Config {
@@ -71,6 +72,13 @@ impl Config {
 
     fn validate_cluster(&self) -> Result<(), ConfigError> {
         let (least, most, workers) = (self.least_workers(), self.most_workers(), self.workers);
+        let has_enough = self.logical_shards.is_some() || workers <= LOGICAL_SHARDS;
+        require(has_enough, "logical-shards", || {
+            format!(
+                "give {workers} or more for as many workers: without it there are {LOGICAL_SHARDS}, however many \
+                 workers, and the result depends on it"
+            )
+        })?;
         require(least <= workers, "min-workers", || {
             format!("is {least}, more than the {workers} of --workers")
         })?;
@@ -130,6 +138,9 @@ mod tests {
         check(&["--workers", "2", "--min-workers", "3"], "--min-workers: is 3, more than the 2");
         check(&["--workers", "2", "--max-workers", "1"], "--max-workers: is 1, less than the 2");
         check(&["--min-workers", "0"], "--min-workers");
+        check(&["--workers", "9"], "--logical-shards: give 9 or more");
+        config(&["--workers", "8"]).validate().unwrap();
+        config(&["--workers", "9", "--logical-shards", "9"]).validate().unwrap();
         check(&["--network", "mlp", "--precision", "bf16"], "--precision: bf16 rounds");
         check(&["--init-prefix", "ema"], "--init-prefix: chooses among the tensors of a file");
         check(&["--heartbeat-timeout", "1"], "--heartbeat-timeout: is 1, must be at least 2");

@@ -83,7 +83,7 @@ enum RawCommand {
     ///
     /// Trains with one worker and with several on this machine, in float64 and in float32, and compares what they
     /// leave. Settings of a run come after `--`: coordinator verify --workers 4 --kills 2 -- --dataset mnist
-    /// --batch-size 50. Both numbers of workers share --logical-shards [default: max(4, workers)] and --threads
+    /// --batch-size 50. Both numbers of workers share --logical-shards [default: 8] and --threads
     /// [default: 1]; nothing is tested unless --test-samples is given. The exit code is 0 only if the float64 runs
     /// agree within 1e-12 and the float32 runs byte by byte (with --reduction native: within 1e-3).
     Verify(VerifyArgs),

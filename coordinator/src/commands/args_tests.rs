@@ -41,7 +41,7 @@ fn world_size_counts_where_nothing_else_does() {
 #[test]
 fn settings_are_resolved() {
     let config = plan(&["--workers", "6"], None).config;
-    assert_eq!((config.shard_count(), config.thread_count()), (6, 1));
+    assert_eq!((config.shard_count(), config.thread_count()), (8, 1));
 }
 
 #[test]
@@ -147,8 +147,8 @@ fn all_runs_share_shards_and_threads() {
             assert_eq!((config.shard_count(), config.thread_count()), (shards, threads));
         }
     };
-    check(&[], 4, 1);
-    check(&["--workers", "6"], 6, 1);
+    check(&[], 8, 1);
+    check(&["--workers", "6"], 8, 1);
     check(&["--workers", "6", "--", "--logical-shards", "3", "--threads", "2"], 3, 2);
 }
 

@@ -142,7 +142,7 @@ async fn ranks(workers: &mut [FakeWorker]) -> Vec<u32> {
 #[tokio::test]
 async fn workers_without_a_rank_that_join_at_once_share_the_slots() {
     let folder = tempfile::tempdir().unwrap();
-    let run = TestRun::start(&folder, &["--workers", "16"]).await;
+    let run = TestRun::start(&folder, &["--workers", "16", "--logical-shards", "16"]).await;
     let mut joining = JoinSet::new();
     for number in 0..16 {
         let (address, access) = (run.address.clone(), run.access.clone());

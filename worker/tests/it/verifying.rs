@@ -22,7 +22,7 @@ fn the_proof_holds_while_workers_are_killed() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("verify");
     let Ending { code, printed } =
-        verify(&root, &["--steps", "12", "--kills", "2", "--seed-of-kills", "3"]);
+        verify(&root, &["--steps", "40", "--kills", "2", "--seed-of-kills", "3"]);
     assert_eq!(code, Some(0), "{printed}");
     for expected in [
         "kills are drawn by --seed-of-kills 3",

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use super::patience::{TIMING, within};
 
 /// Small settings: 97 samples in batches of 10, four logical shards.
-pub const SMALL: [&str; 12] = [
+pub const SMALL: [&str; 14] = [
     "--dataset",
     "synthetic",
     "--train-samples",
@@ -37,6 +37,8 @@ pub const SMALL: [&str; 12] = [
     "7",
     "--epochs",
     "3",
+    "--logical-shards",
+    "4",
 ];
 
 /// A running coordinator.
