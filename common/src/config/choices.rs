@@ -64,6 +64,14 @@ choice!(
 );
 
 choice!(
+    /// Settings that go together.
+    Recipe {
+        /// A high accuracy after a few epochs.
+        Fast = "fast",
+    }
+);
+
+choice!(
     /// What is minimised.
     Loss {
         /// Negative log-likelihood of log-softmax plus center loss.

@@ -2,7 +2,7 @@
 //!
 //! - [`Config`]: the settings, their flags, variables and defaults;
 //! - [`choices`]: the words some of them take;
-//! - [`layers`]: flag over variable over file over default;
+//! - [`layers`]: flag over variable over file over recipe over default; [`recipes`]: settings that go together;
 //! - [`validate`]: what is refused before anything starts;
 //! - [`resuming`]: what `--resume` may change;
 //! - [`schedule`]: the learning rate as a function of the step.
@@ -11,13 +11,14 @@
 
 pub mod choices;
 pub mod layers;
+pub mod recipes;
 pub mod resuming;
 pub mod schedule;
 mod settings;
 pub mod validate;
 
 pub use choices::{
-    CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
+    CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Recipe, Reduction,
 };
 pub use settings::Config;
 

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use common::command_line;
 use common::config::layers::{self, FileLayer};
-use common::config::{Config, ConfigError};
+use common::config::{Config, ConfigError, Recipe};
 use common::dataset::DatasetError;
 
 use super::audit::AuditPlan;
@@ -54,6 +54,9 @@ struct Raw {
     /// Settings from a TOML file; flags and CONCENTRIC_… variables go over it
     #[arg(long = "config", env = "CONCENTRIC_CONFIG", value_name = "FILE", help_heading = "Run")]
     config_file: Option<PathBuf>,
+    /// Settings that go together, below those of --config: fast trains to a high accuracy in a few epochs (docs/results.md)
+    #[arg(long, env = "CONCENTRIC_RECIPE", value_name = "NAME", help_heading = "Run")]
+    recipe: Option<Recipe>,
     /// Go on with the run in RUN_DIR (without it: in --run-dir, or the newest below runs/)
     #[arg(long, value_name = "RUN_DIR", num_args = 0..=1, help_heading = "Run")]
     resume: Option<Option<PathBuf>>,
@@ -116,6 +119,10 @@ pub fn parse(
     let mut file = raw.config_file.as_deref().map(FileLayer::read).transpose()?;
     let of_door = file.as_mut().map(FileLayer::split_off::<DoorSettings>);
     let door = layers::merge(&matches, of_door.as_ref())?;
+    let file = match (file, raw.recipe.map(Recipe::layer)) {
+        (Some(file), Some(recipe)) => Some(file.over(recipe)),
+        (file, recipe) => file.or(recipe),
+    };
     let given = match (raw.resume, raw.resume_if_any) {
         (None, true) => run_in_place(&matches, file.as_ref())?.map(Some),
         (given, _) => given,
