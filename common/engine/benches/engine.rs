@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Prints the least time of several and the direct convolution's operations per second: of each layer alone, then of all
-//! forward and backward as in a step, by one thread, by two that share a shard, and by two with a shard each.
+//! forward and backward as in a step, by one thread, by two that share a shard, and by two with a shard each; first, as what
+//! the machine can do at most, of a product of matrices that fit a cache, which nothing is lowered for.
 
 use std::time::Instant;
 
@@ -36,6 +37,7 @@ fn main() {
     if sizes.is_empty() {
         sizes = SIZES.to_vec();
     }
+    measure_product(Engine::new(set, &OneThread), set);
     let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
     for images in sizes {
         measure(
@@ -47,6 +49,15 @@ fn main() {
         measure(&format!("{images} images, {set}, two threads"), Engine::new(set, &two), images);
         measure_shards(&pool, set, images);
     }
+}
+
+/// A linear layer of 256 samples.
+fn measure_product(engine: Engine<'_>, set: Instructions) {
+    let (shape, samples) = (Shape::linear(256, 256), 256);
+    let mut layer = Layer::new(shape, engine, samples, false);
+    let mut workspace = Workspace::default();
+    let time = least(|| layer.forward(engine, &mut workspace));
+    println!("256 × 256 times 256 × 256, {set}, one thread: {}", speed(time, layer.operations()));
 }
 
 /// Threads of a pool.
@@ -136,15 +147,7 @@ struct Layer {
 }
 
 fn layers(engine: Engine<'_>, images: usize) -> Vec<Layer> {
-    LAYERS.iter().map(|layer| Layer::new(*layer, engine, images)).collect()
-}
-
-impl Layer {
-    fn new(
-        (inputs, outputs, side): (usize, usize, usize),
-        engine: Engine<'_>,
-        images: usize,
-    ) -> Self {
+    let layer = |&(inputs, outputs, side): &(usize, usize, usize)| {
         let shape = Shape {
             height: side,
             width: side,
@@ -152,6 +155,13 @@ impl Layer {
             padding: 2,
             ..Shape::linear(inputs, outputs)
         };
+        Layer::new(shape, engine, images, inputs == 1)
+    };
+    LAYERS.iter().map(layer).collect()
+}
+
+impl Layer {
+    fn new(shape: Shape, engine: Engine<'_>, images: usize, is_first: bool) -> Self {
         let convolution = Convolution::new(shape).expect("a layer of the network");
         let mut lowered = Lowered::default();
         let kernel = numbers(shape.weights());
@@ -161,7 +171,7 @@ impl Layer {
             convolution,
             lowered,
             images,
-            is_first: inputs == 1,
+            is_first,
             input: numbers(inputs),
             output: vec![0.0; outputs],
             gradient: numbers(outputs),

@@ -84,6 +84,17 @@ pub trait Passes: Sized {
     );
 }
 
+/// A pass of the way that a method is.
+macro_rules! lowered_by {
+    ($method:ident, $by:ident => $pass:expr) => {
+        match &$method.0 {
+            By::Direct($by) => $pass,
+            By::Three($by) => $pass,
+            By::Five($by) => $pass,
+        }
+    };
+}
+
 macro_rules! passes {
     ($($number:ty)*) => {$(
         impl Passes for $number {
@@ -95,13 +106,7 @@ macro_rules! passes {
                 lowered: &mut Lowered,
             ) {
                 // SAFETY: the caller's promise.
-                unsafe {
-                    match &method.0 {
-                        By::Direct(by) => prepare::prepare(engine, by, kernel, purpose, lowered),
-                        By::Three(by) => prepare::prepare(engine, by, kernel, purpose, lowered),
-                        By::Five(by) => prepare::prepare(engine, by, kernel, purpose, lowered),
-                    }
-                }
+                unsafe { lowered_by!(method, by => prepare::prepare(engine, by, kernel, purpose, lowered)) }
             }
 
             unsafe fn forward(
@@ -111,13 +116,7 @@ macro_rules! passes {
                 workspace: &mut Workspace,
             ) {
                 // SAFETY: the caller's promise.
-                unsafe {
-                    match &method.0 {
-                        By::Direct(by) => forward::forward(engine, by, tensors, workspace),
-                        By::Three(by) => forward::forward(engine, by, tensors, workspace),
-                        By::Five(by) => forward::forward(engine, by, tensors, workspace),
-                    }
-                }
+                unsafe { lowered_by!(method, by => forward::forward(engine, by, tensors, workspace)) }
             }
 
             unsafe fn backward(
@@ -127,13 +126,7 @@ macro_rules! passes {
                 workspace: &mut Workspace,
             ) {
                 // SAFETY: the caller's promise.
-                unsafe {
-                    match &method.0 {
-                        By::Direct(by) => backward::backward(engine, by, tensors, workspace),
-                        By::Three(by) => backward::backward(engine, by, tensors, workspace),
-                        By::Five(by) => backward::backward(engine, by, tensors, workspace),
-                    }
-                }
+                unsafe { lowered_by!(method, by => backward::backward(engine, by, tensors, workspace)) }
             }
         }
     )*};

@@ -1,10 +1,5 @@
 //! The transforms of kernels, and the scheme as a way to lower a convolution.
 
-#![expect(
-    clippy::needless_range_loop,
-    reason = "rows and columns are counted alike, whichever array they index"
-)]
-
 use std::ops::Range;
 
 use super::super::lowering::{Lowering, Rows};
@@ -13,6 +8,7 @@ use super::super::number::{Line, Number};
 use super::super::shape::Shape;
 use super::super::vector::Vector;
 use super::Winograd;
+use super::plane::in_two_dimensions;
 use super::scheme::Scheme;
 
 /// Numbers of a tile's points in float32 that are expanded at a time, about half of what a core's own cache holds.
@@ -182,25 +178,18 @@ impl<S: Scheme<N, M, R>, T: Number, const N: usize, const M: usize, const R: usi
                 let to = to_kernel.wrapping_add(output * R * R * inputs + input);
                 // SAFETY: taps, inputs and outputs are those of the kernel.
                 unsafe {
-                    let zero = V::splat(T::default());
-                    let mut half = [[zero; N]; R];
-                    for column in 0..N {
-                        let mut points = [zero; N];
-                        for row in 0..N {
-                            points[row] = V::load(from.start(row * N + column));
-                        }
-                        let taps = S::kernel_adjoint(points);
-                        for row in 0..R {
-                            half[row][column] = taps[row];
-                        }
-                    }
-                    for row in 0..R {
-                        let taps = S::kernel_adjoint(half[row]);
-                        for column in 0..R {
-                            let to = to.add((row * R + column) * inputs);
-                            store_some(taps[column], to, lanes);
-                        }
-                    }
+                    in_two_dimensions(
+                        V::splat(T::default()),
+                        (&(0..N), &(0..R)),
+                        #[inline(always)]
+                        |row, column| V::load(from.start(row * N + column)),
+                        #[inline(always)]
+                        |line| S::kernel_adjoint(line),
+                        #[inline(always)]
+                        |row, column, tap: V| {
+                            store_some(tap, to.add((row * R + column) * inputs), lanes);
+                        },
+                    );
                 }
             }
         }
@@ -218,24 +207,16 @@ unsafe fn transform<V, S, const N: usize, const M: usize, const R: usize>(
 {
     // SAFETY: the caller's promise.
     unsafe {
-        let zero = V::splat(V::Number::default());
-        let mut half = [[zero; R]; N];
-        for column in 0..R {
-            let mut filter = [zero; R];
-            for row in 0..R {
-                filter[row] = taps[row][column];
-            }
-            let points = S::kernel(filter);
-            for row in 0..N {
-                half[row][column] = points[row];
-            }
-        }
-        for row in 0..N {
-            let points = S::kernel(half[row]);
-            for column in 0..N {
-                points[column].store(to.start(row * N + column));
-            }
-        }
+        in_two_dimensions(
+            V::splat(V::Number::default()),
+            (&(0..R), &(0..N)),
+            #[inline(always)]
+            |row, column| taps[row][column],
+            #[inline(always)]
+            |line| S::kernel(line),
+            #[inline(always)]
+            |row, column, point: V| point.store(to.start(row * N + column)),
+        );
     }
 }
 

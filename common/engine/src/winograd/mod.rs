@@ -4,13 +4,15 @@
 //! - [`scheme`]: the transforms of a scheme, which are linear maps in one dimension;
 //! - [`three`], [`five`]: those of F(4, 3) and F(4, 5);
 //! - [`patch`]: the part of an image that a tile reads or writes;
-//! - [`tiles`], [`kernels`]: the transforms in two dimensions, of tiles and of kernels.
+//! - [`plane`]: what a transform in two dimensions is;
+//! - [`tiles`], [`kernels`]: those of tiles and of kernels.
 //!
 //! A tile of the input is transformed along its columns first, then along its rows, and so is everything else.
 
 mod five;
 mod kernels;
 mod patch;
+mod plane;
 mod scheme;
 mod three;
 mod tiles;

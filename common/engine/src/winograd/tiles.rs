@@ -1,16 +1,12 @@
 //! The transforms of tiles: from the images into the stacks of matrices and back.
 
-#![expect(
-    clippy::needless_range_loop,
-    reason = "rows and columns are counted alike, whichever array they index"
-)]
-
 use super::super::lowering::Rows;
 use super::super::memory::Stack;
 use super::super::number::Number;
 use super::super::vector::Vector;
 use super::Winograd;
 use super::patch::{Buffer, Patch, Picture, copy};
+use super::plane::in_two_dimensions;
 use super::scheme::Scheme;
 
 impl<S: Scheme<N, M, R>, const N: usize, const M: usize, const R: usize> Winograd<S, N, M, R> {
@@ -175,26 +171,16 @@ unsafe fn input_tile<V, S, const N: usize, const M: usize, const R: usize>(
 {
     // SAFETY: the caller's promise.
     unsafe {
-        let zero = V::splat(V::Number::default());
-        let mut half = [[zero; N]; N];
-        for column in 0..N {
-            if patch.columns.contains(&column) {
-                let mut inputs = [zero; N];
-                for row in 0..N {
-                    inputs[row] = patch.load::<V>(row, column);
-                }
-                let points = S::input(inputs);
-                for row in 0..N {
-                    half[row][column] = points[row];
-                }
-            }
-        }
-        for row in 0..N {
-            let points = S::input(half[row]);
-            for column in 0..N {
-                points[column].store(to.start(row * N + column));
-            }
-        }
+        in_two_dimensions(
+            V::splat(V::Number::default()),
+            (&patch.columns, &(0..N)),
+            #[inline(always)]
+            |row, column| patch.load(row, column),
+            #[inline(always)]
+            |line| S::input(line),
+            #[inline(always)]
+            |row, column, point: V| point.store(to.start(row * N + column)),
+        );
     }
 }
 
@@ -208,26 +194,16 @@ unsafe fn gradient_tile<V, S, const N: usize, const M: usize, const R: usize>(
 {
     // SAFETY: the caller's promise.
     unsafe {
-        let zero = V::splat(V::Number::default());
-        let mut half = [[zero; M]; N];
-        for column in 0..M {
-            if patch.columns.contains(&column) {
-                let mut outputs = [zero; M];
-                for row in 0..M {
-                    outputs[row] = patch.load::<V>(row, column);
-                }
-                let points = S::output_adjoint(outputs);
-                for row in 0..N {
-                    half[row][column] = points[row];
-                }
-            }
-        }
-        for row in 0..N {
-            let points = S::output_adjoint(half[row]);
-            for column in 0..N {
-                points[column].store(to.start(row * N + column));
-            }
-        }
+        in_two_dimensions(
+            V::splat(V::Number::default()),
+            (&patch.columns, &(0..N)),
+            #[inline(always)]
+            |row, column| patch.load(row, column),
+            #[inline(always)]
+            |line| S::output_adjoint(line),
+            #[inline(always)]
+            |row, column, point: V| point.store(to.start(row * N + column)),
+        );
     }
 }
 
@@ -241,28 +217,20 @@ unsafe fn output_tile<V, S, const N: usize, const M: usize, const R: usize>(
 {
     // SAFETY: the caller's promise.
     unsafe {
-        let zero = V::splat(V::Number::default());
-        let mut half = [[zero; N]; M];
-        for column in 0..N {
-            let mut points = [zero; N];
-            for row in 0..N {
-                points[row] = V::load(from.start(row * N + column));
-            }
-            let outputs = S::output(points);
-            for row in 0..M {
-                half[row][column] = outputs[row];
-            }
-        }
-        for row in 0..M {
-            if patch.rows.contains(&row) {
-                let outputs = S::output(half[row]);
-                for column in 0..M {
-                    if patch.columns.contains(&column) {
-                        outputs[column].store(patch.at(row, column));
-                    }
+        in_two_dimensions(
+            V::splat(V::Number::default()),
+            (&(0..N), &patch.rows),
+            #[inline(always)]
+            |row, column| V::load(from.start(row * N + column)),
+            #[inline(always)]
+            |line| S::output(line),
+            #[inline(always)]
+            |row, column, number: V| {
+                if patch.columns.contains(&column) {
+                    number.store(patch.at(row, column));
                 }
-            }
-        }
+            },
+        );
     }
 }
 
@@ -276,28 +244,20 @@ unsafe fn add_tile<V, S, const N: usize, const M: usize, const R: usize>(
 {
     // SAFETY: the caller's promise.
     unsafe {
-        let zero = V::splat(V::Number::default());
-        let mut half = [[zero; N]; N];
-        for column in 0..N {
-            let mut points = [zero; N];
-            for row in 0..N {
-                points[row] = V::load(from.start(row * N + column));
-            }
-            let inputs = S::input_adjoint(points);
-            for row in 0..N {
-                half[row][column] = inputs[row];
-            }
-        }
-        for row in 0..N {
-            if patch.rows.contains(&row) {
-                let inputs = S::input_adjoint(half[row]);
-                for column in 0..N {
-                    if patch.columns.contains(&column) {
-                        let place = patch.at(row, column);
-                        V::load(place).add(inputs[column]).store(place);
-                    }
+        in_two_dimensions(
+            V::splat(V::Number::default()),
+            (&(0..N), &patch.rows),
+            #[inline(always)]
+            |row, column| V::load(from.start(row * N + column)),
+            #[inline(always)]
+            |line| S::input_adjoint(line),
+            #[inline(always)]
+            |row, column, number: V| {
+                if patch.columns.contains(&column) {
+                    let place = patch.at(row, column);
+                    V::load(place).add(number).store(place);
                 }
-            }
-        }
+            },
+        );
     }
 }
