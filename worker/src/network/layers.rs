@@ -3,7 +3,7 @@
 //! Memory is `[images, height, width, channels]`, the order that the passes take and the convolutions are fastest with.
 
 use common::architecture::{ConvolutionLayer, IMAGE_PIXELS};
-use engine::{Images, Observer, Stored};
+use engine::{Images, Stored};
 use tch::Tensor;
 
 use super::error::ComputeError;
@@ -107,12 +107,11 @@ fn result<'a, T: Float>(
 /// # Errors
 /// What libtorch says, where it convolves.
 pub fn convolution<T: Float>(
-    Flow { input, output, observer }: Flow<'_, T>,
+    flow: Flow<'_, T>,
     layer: usize,
     Prepared { weights, products }: &Prepared,
     means: &mut Means<'_>,
 ) -> Result<(), ComputeError> {
-    let flow = Flow { input, output, observer };
     match products.convolutions.get(layer) {
         Some(product) => product.forward(flow, means),
         None => rounded::forward(flow, layer, weights)?,
@@ -171,11 +170,6 @@ fn transpose<T: Float>(matrix: &[T], width: usize, to: &mut [T]) {
         let numbers = matrix.iter().skip(column).step_by(width);
         to.iter_mut().zip(numbers).for_each(|(to, number)| *to = *number);
     }
-}
-
-/// Tells nobody of an image.
-pub fn unobserved<T: Float>() -> Observer<'static, T> {
-    &engine::unobserved
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@
 //! Training and evaluation call it. Nothing here looks at the whole batch. Products are the engine's; sums over samples are
 //! taken in their order in 64 bits and rounded once.
 
-use engine::Stored;
+use engine::{Stored, unobserved};
 use tch::Tensor;
 
 use super::error::ComputeError;
-use super::layers::unobserved;
 use super::layout::HiddenEntries;
 use super::prepared::Prepared;
 use super::products::{Flow, Means, Product, ToInput};
@@ -77,19 +76,16 @@ impl<T: Float> Forward<T> {
         let [feature, output] = &products.heads;
         let [feature_weight, feature_bias, output_weight, output_bias] = layout.heads;
         let mut back = |product: &Product,
-                        flow: (&[T], &[T]),
+                        (to_output, input): (&[T], &[T]),
                         (weight, bias): (usize, usize),
                         to_input: Option<&mut [T]>| {
-            sum_rows(flow.0, &mut gradient[layout.range(bias)]);
+            sum_rows(to_output, &mut gradient[layout.range(bias)]);
             let shape = product.layer.shape();
-            let flow = (&Stored::new(flow.0, shape.outputs), &Stored::new(flow.1, shape.inputs));
-            let to_input = to_input.map(|gradient| ToInput { gradient, observer: unobserved() });
-            product.backward(
-                (flow.0, flow.1),
-                &mut gradient[layout.range(weight)],
-                to_input,
-                means,
-            );
+            let to_output = Stored::new(to_output, shape.outputs);
+            let input = Stored::new(input, shape.inputs);
+            let to_kernel = &mut gradient[layout.range(weight)];
+            let to_input = to_input.map(|gradient| ToInput { gradient, observer: &unobserved });
+            product.backward((&to_output, &input), to_kernel, to_input, means);
         };
         let zeros = |like: &[T]| vec![T::ZERO; like.len()];
         let mut to_features = zeros(&self.features);
@@ -106,7 +102,8 @@ impl<T: Float> Forward<T> {
         for (layer, Trace { input, u }) in self.hidden.into_iter().enumerate().rev() {
             let HiddenEntries { weight, bias, slope } = layout.hidden[layer];
             let value = only::<T>(&weights.hidden[layer].slope)?;
-            to_slopes.push((slope, through_activation(&u, value, &mut upstream)));
+            let outputs = products.hidden[layer].layer.shape().outputs;
+            to_slopes.push((slope, through_activation((&u, outputs), value, &mut upstream)));
             let is_needed = layer > 0 || !is_data;
             let mut to_input = if is_needed { zeros(&input) } else { Vec::new() };
             let wanted = is_needed.then_some(&mut to_input[..]);
@@ -120,17 +117,18 @@ impl<T: Float> Forward<T> {
     }
 }
 
-/// Makes ∂L/∂y of a PReLU ∂L/∂u; ∂L/∂slope.
-fn through_activation<T: Float>(u: &[T], slope: T, upstream: &mut [T]) -> T {
-    let mut to_slope = 0.0;
-    for (u, gradient) in u.iter().zip(upstream) {
-        if *u > T::ZERO {
-            continue;
+/// Makes ∂L/∂y of a PReLU ∂L/∂u, both `[samples, outputs]`; ∂L/∂slope.
+fn through_activation<T: Float>((u, outputs): (&[T], usize), slope: T, upstream: &mut [T]) -> T {
+    // Of each output, so that neighbours are handled together.
+    let mut to_slope = vec![0.0; outputs];
+    for (u, upstream) in u.chunks_exact(outputs).zip(upstream.chunks_exact_mut(outputs)) {
+        for ((u, gradient), to_slope) in u.iter().zip(upstream).zip(&mut to_slope) {
+            let is_kept = *u > T::ZERO;
+            *to_slope += if is_kept { 0.0 } else { gradient.to_f64() * u.to_f64() };
+            *gradient = if is_kept { *gradient } else { slope * *gradient };
         }
-        to_slope += gradient.to_f64() * u.to_f64();
-        *gradient = slope * *gradient;
     }
-    T::of(to_slope)
+    T::of(to_slope.iter().sum())
 }
 
 /// input · weightᵀ + bias.
@@ -143,7 +141,7 @@ fn product_and_bias<T: Float>(
     let shape = product.layer.shape();
     let mut output = vec![T::ZERO; input.len() / shape.inputs * shape.outputs];
     let input = &Stored::new(input, shape.inputs);
-    let flow = Flow { input, output: &mut output, observer: unobserved() };
+    let flow = Flow { input, output: &mut output, observer: &unobserved };
     product.forward(flow, means);
     with_slice(bias, |bias: &[T]| {
         for row in output.chunks_exact_mut(bias.len()) {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use common::architecture::{CLASSES, IMAGE_PIXELS};
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
+use engine::unobserved;
 
 use super::epoch_features::{FeatureSet, Points};
 use crate::bridge::shared::Shared;
@@ -16,7 +17,7 @@ use crate::machine::shard_pool::{ShardPool, Share};
 use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
 use crate::mathematics::kernels::{Activation, Float, in_64_bits};
 use crate::mathematics::softmax_loss;
-use crate::network::layers::{Outputs, convolution, flatten, translate, unobserved};
+use crate::network::layers::{Outputs, convolution, flatten, translate};
 use crate::network::products::Flow;
 use crate::network::{ComputeError, Prepared, linear};
 use crate::reduction::Reduction;
@@ -197,7 +198,7 @@ impl<T: Float> Evaluation<'_, T> {
         outputs.begin(pixels.len() / IMAGE_PIXELS);
         for layer in 0..self.activations.len() {
             let (input, output) = outputs.around(layer, data, &self.activations);
-            let flow = Flow { input: &input, output, observer: unobserved() };
+            let flow = Flow { input: &input, output, observer: &unobserved };
             convolution(flow, layer, parameters, &mut means)?;
         }
         let input = match self.activations.split_last() {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use common::config::Config;
 use proto::Reached;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::position::{EpochRecord, Position};
+use crate::bridge::{BridgeError, with_slice};
 use crate::mathematics::batch_norm::RunningStatistics;
+use crate::mathematics::kernels::Float;
+use crate::mathematics::kernels::finite::all_finite;
 use crate::mathematics::optimizer::OptimizerState;
 use crate::network::initial::{self, Initialiser};
 use crate::network::layout::Layout;
@@ -78,11 +81,11 @@ impl State {
     /// Whether every parameter, statistic and center is a finite number.
     ///
     /// # Errors
-    /// libtorch failed.
-    pub fn is_finite(&self) -> Result<bool, TchError> {
+    /// The parameters are not of this precision.
+    pub fn is_finite<T: Float>(&self) -> Result<bool, BridgeError> {
         let statistics = self.running.iter().flat_map(|running| [&running.mean, &running.variance]);
         let small = statistics.chain([&self.centers]).flatten().all(|value| value.is_finite());
-        Ok(small && bool::try_from(self.flat.f_isfinite()?.f_all()?)?)
+        Ok(small && with_slice(&self.flat, all_finite::<T>)?)
     }
 }
 

@@ -161,7 +161,7 @@ impl<T: Float> Trainer<T> {
         for (running, statistics) in self.state.running.iter_mut().zip(&forward.statistics) {
             *running = statistics.update::<T>(running);
         }
-        if !self.state.is_finite().map_err(ComputeError::from)? {
+        if !self.state.is_finite::<T>().map_err(ComputeError::from)? {
             return Err(TrainerError::NonFiniteState { epoch, step });
         }
         self.state.batches_tracked += 1;

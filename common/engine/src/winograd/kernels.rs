@@ -1,5 +1,10 @@
 //! The transforms of kernels, and the scheme as a way to lower a convolution.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "rows and columns are counted alike, whichever array they index"
+)]
+
 use std::ops::Range;
 
 use super::super::lowering::{Lowering, Rows};

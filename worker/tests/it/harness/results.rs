@@ -51,7 +51,7 @@ impl Results {
         lines
     }
 
-    /// The model file of a checkpoint, by tensor.
+    /// A file of a checkpoint, by tensor.
     pub fn model(&self, stem: &str) -> Tensors {
         tensors(&fs::read(self.path(&format!("checkpoints/{stem}.safetensors"))).unwrap())
     }
@@ -144,6 +144,7 @@ fn numbers(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
         Dtype::F32 => fours.map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect(),
         Dtype::F64 => eights.map(|bytes| f64::from_le_bytes(*bytes)).collect(),
         Dtype::I64 => eights.map(|bytes| i64::from_le_bytes(*bytes) as f64).collect(),
-        other => panic!("a model file with {other:?} numbers"),
+        Dtype::U8 => bytes.iter().map(|byte| f64::from(*byte)).collect(),
+        other => panic!("a checkpoint with {other:?} numbers"),
     }
 }
