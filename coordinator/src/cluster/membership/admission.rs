@@ -16,6 +16,10 @@ use super::worker::{Held, Identity, Join, Report};
 
 impl Membership {
     pub(super) fn join(&mut self, now: Duration, join: Join) -> Vec<Decision> {
+        // A session has one slot, or asks for one.
+        if self.slot_of.contains_key(&join.session) {
+            return Vec::new();
+        }
         let slot = match self.check(&join) {
             Ok(slot) => slot,
             Err(error) => return vec![Decision::Refuse { session: join.session, error }],

@@ -14,6 +14,30 @@ fn ranks_follow_slots_whatever_the_order_of_joining() {
 }
 
 #[test]
+fn a_session_that_asks_once_more_stays_what_it_is() {
+    let mut membership = new(rules(3));
+    let listening = |session, slot| {
+        let mut join = join(session, slot);
+        join.identity.listens_at = vec!["10.0.0.1:1".parse().unwrap()];
+        Event::Joined(join)
+    };
+    for slot in 0..2 {
+        membership.apply(SECOND, listening(u64::from(slot), slot));
+    }
+    // For a slot that is held, and for one that is not.
+    for slot in 1..3 {
+        assert!(membership.apply(SECOND, listening(0, slot)).is_empty());
+    }
+    let ended = Event::SessionEnded { session: SessionId(0), how: "is gone".to_string() };
+    let decisions = membership.apply(SECOND, ended);
+    assert!(matches!(&decisions[..], [Decision::Lost(loss), ..] if loss.slot == Slot(0)));
+    for (session, slot) in [(2, 0), (3, 2)] {
+        let decisions = membership.apply(SECOND, listening(session, slot));
+        assert!(matches!(decisions[0], Decision::Admit { .. }), "{decisions:?}");
+    }
+}
+
+#[test]
 fn an_older_protocol_is_refused_with_both_versions() {
     let mut membership = new(rules(1));
     let old = Join { protocol_version: 77, ..join(0, 0) };
