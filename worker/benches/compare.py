@@ -2,7 +2,7 @@
 
     make bench
     .venv-bench/bin/python worker/benches/compare.py --rounds 1 --only concentric
-    .venv-bench/bin/python worker/benches/compare.py --before OTHER/target/release --only concentric
+    .venv-bench/bin/python worker/benches/compare.py --before OTHER/target/release
     .venv-bench/bin/python worker/benches/compare.py --epoch
     .venv-bench/bin/python worker/benches/compare.py --accuracy
 

@@ -61,6 +61,14 @@ impl FileLayer {
     }
 }
 
+/// Two layers as one, where either may be missing: the settings of `upper`, and those of `lower` that it does not give.
+pub fn stacked(upper: Option<FileLayer>, lower: Option<FileLayer>) -> Option<FileLayer> {
+    match (upper, lower) {
+        (Some(upper), Some(lower)) => Some(upper.over(lower)),
+        (upper, lower) => upper.or(lower),
+    }
+}
+
 /// The settings `S` after all layers: values that clap did not get from flag or variable come from `file`, then
 /// from the defaults.
 ///

@@ -119,10 +119,7 @@ pub fn parse(
     let mut file = raw.config_file.as_deref().map(FileLayer::read).transpose()?;
     let of_door = file.as_mut().map(FileLayer::split_off::<DoorSettings>);
     let door = layers::merge(&matches, of_door.as_ref())?;
-    let file = match (file, raw.recipe.map(Recipe::layer)) {
-        (Some(file), Some(recipe)) => Some(file.over(recipe)),
-        (file, recipe) => file.or(recipe),
-    };
+    let file = layers::stacked(file, raw.recipe.map(Recipe::layer));
     let given = match (raw.resume, raw.resume_if_any) {
         (None, true) => run_in_place(&matches, file.as_ref())?.map(Some),
         (given, _) => given,

@@ -84,10 +84,7 @@ pub fn merge(
         || file.as_ref().is_some_and(|file| file.sets("workers"));
     // The file alone first: a message about it must not name the saved one.
     layers::merge::<Config>(matches, file.as_ref())?;
-    let layer = match (file, saved) {
-        (Some(file), Some(saved)) => Some(file.over(saved)),
-        (file, saved) => file.or(saved),
-    };
+    let layer = layers::stacked(file, saved);
     let mut config: Config = layers::merge(matches, layer.as_ref())?;
     if let (false, Some(given)) = (workers_given, &environment.launcher.world_size) {
         config.workers = given.number("set it to the number of workers, or give --workers")?;

@@ -15,7 +15,9 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from train import EVALUATION_BATCH, Network, SoftmaxCenterLoss, class_counts, normalised, read_idx  # noqa: E402
+from train import (  # noqa: E402
+    EVALUATION_BATCH, Network, SoftmaxCenterLoss, class_counts, normalised, optimizers_of, read_idx,
+)
 
 
 def read(directory, name):
@@ -60,10 +62,7 @@ def main():
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     model = SoftmaxCenterLoss(Network()).to(memory_format=arguments.memory_format)
-    optimizers = [
-        torch.optim.SGD(model.network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4),
-        torch.optim.SGD([model.center], lr=0.5),
-    ]
+    optimizers = optimizers_of(model)
     train, test = read(arguments.data_dir, "train"), read(arguments.data_dir, "t10k")
     seconds = 0.0
     for _ in range(arguments.epochs):

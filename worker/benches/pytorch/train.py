@@ -105,6 +105,14 @@ class SoftmaxCenterLoss(nn.Module):
         return (softmax_loss + center_loss) / batch_size
 
 
+def optimizers_of(model):
+    """The network's, and that of the centers."""
+    return [
+        torch.optim.SGD(model.network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4),
+        torch.optim.SGD([model.center], lr=0.5),
+    ]
+
+
 def normalised(pixels, memory_format):
     return pixels.unsqueeze(1).float().div_(255).sub_(MEAN).div_(STD).contiguous(memory_format=memory_format)
 
@@ -128,8 +136,7 @@ def train(arguments, rank):
     model = SoftmaxCenterLoss(Network(norm=GlobalBatchNorm if distributed else nn.BatchNorm2d)).train()
     memory_format = torch.channels_last if arguments.channels_last else torch.contiguous_format
     model.to(memory_format=memory_format)
-    network_optimizer = torch.optim.SGD(model.network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
-    center_optimizer = torch.optim.SGD([model.center], lr=0.5)
+    optimizers = optimizers_of(model)
     wrapped = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False) if distributed else model
     if arguments.compile:
         wrapped = torch.compile(wrapped)
@@ -142,11 +149,11 @@ def train(arguments, rank):
         # The averaging of gradients over ranks is undone by the factor, so that they are sums over the global batch.
         with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
             loss = wrapped(images, labels, counts, arguments.batch_size) * arguments.world_size
-        network_optimizer.zero_grad()
-        center_optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         loss.backward()
-        network_optimizer.step()
-        center_optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         return loss.item()
 
     batches = load(arguments, rank)

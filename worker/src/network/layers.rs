@@ -184,7 +184,7 @@ mod tests {
         let result = Activated { layer, z: &z, activation: &activation };
         let flattened = flatten(&result);
         // Channel 0 of the four windows' last positions, then channel 1 of the first.
-        assert_eq!(flattened[..5], [48.0, 64.0, 128.0, 144.0, 49.0].map(|it: f64| it));
+        assert_eq!(flattened[..5], [48.0, 64.0, 128.0, 144.0, 49.0]);
         let mut back = vec![0.0; flattened.len()];
         unflatten(&flattened, layer, &mut back);
         let mut room = vec![0.0; result.numbers()];
