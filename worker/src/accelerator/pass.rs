@@ -130,8 +130,9 @@ impl Pass<'_> {
         let mut partials = head.gradient_sums;
         let layers = self.layers();
         let mut norms: Vec<Option<[Tensor; 3]>> = layers.iter().map(|_| None).collect();
+        let flat = Tensor::f_empty([layout.total as i64], (self.kind, self.device))?;
         let mut buckets = Vec::new();
-        self.launch_buckets(layers.len(), &mut buckets)?;
+        self.launch_buckets(layers.len(), &flat, &mut buckets)?;
         for (layer, shape) in layers.iter().enumerate().rev() {
             let length = 2 * shape.outputs + 1;
             let sums = self.reduction.sum_on_device(&partials, length, self.device)?;
@@ -145,20 +146,23 @@ impl Pass<'_> {
                     partials.push(forward.sum_gradients(shard, below)?);
                 }
             }
-            self.launch_buckets(layer, &mut buckets)?;
+            self.launch_buckets(layer, &flat, &mut buckets)?;
         }
-        let mut flat = Vec::with_capacity(buckets.len() + 1);
         for bucket in self.advance(buckets)? {
-            flat.push(self.reduction.finish_bucket(bucket)?);
+            self.reduction.finish_bucket(bucket)?;
         }
-        flat.push(norm_gradient(layout, norms.into_iter().flatten(), (self.kind, self.device))?);
-        Ok(Tensor::f_cat(&flat, 0)?)
+        let (start, end) = (layout.bucketed() as i64, layout.total as i64);
+        let norms = norm_gradient(layout, norms.into_iter().flatten(), (self.kind, self.device))?;
+        flat.f_narrow(0, start, end - start)?.f_copy_(&norms)?;
+        Ok(flat)
     }
 
-    /// Starts the bucket that is complete when `left` layers are left to run backward, after moving the earlier ones on.
+    /// Starts the bucket that is complete when `left` layers are left to run backward, after moving the earlier ones on. Its
+    /// sum goes to its place in the `flat` gradient.
     fn launch_buckets(
         &mut self,
         left: usize,
+        flat: &Tensor,
         buckets: &mut Vec<PendingBucket>,
     ) -> Result<(), ComputeError> {
         let layout = &self.weights.layout;
@@ -170,8 +174,7 @@ impl Pass<'_> {
             let part = |flat: &Tensor| flat.f_narrow(0, range.start as i64, range.len() as i64);
             let partials: Vec<Tensor> =
                 self.shards.iter().map(|shard| part(shard.gradient())).collect::<Result<_, _>>()?;
-            let length = Tensor::f_empty([range.len() as i64], (self.kind, self.device))?;
-            buckets.push(self.reduction.start_bucket(&partials, &length)?);
+            buckets.push(self.reduction.start_bucket(&partials, part(flat)?)?);
         }
         Ok(())
     }

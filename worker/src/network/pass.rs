@@ -13,6 +13,7 @@ use super::layout::Layout;
 use super::prepared::Prepared;
 use super::shard::{BatchContext, HeadPart, Normalised, Shard};
 use crate::bridge::shared::Shared;
+use crate::bridge::with_slice_mut;
 use crate::fault::{Faults, Phase};
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::batch_norm::{BatchStatistics, NormParameters};
@@ -138,9 +139,10 @@ impl<T: Float> Pass<'_, T> {
         let mut partials = gradient_sums;
         let layers = self.layers();
         let mut norms = vec![None; layers.len()];
+        let mut flat = Tensor::f_empty([layout.total as i64], (T::KIND, tch::Device::Cpu))?;
         let mut buckets = Vec::new();
         let share = self.pool.share(self.shards.len());
-        self.launch_buckets(layers.len(), &layout, &mut buckets)?;
+        self.launch_buckets(layers.len(), &flat, &mut buckets)?;
         for (layer, shape) in layers.iter().enumerate().rev() {
             let sums = self.reduction.sum(&partials, 2 * shape.outputs + 1)?;
             let (gradient, coefficients) =
@@ -150,23 +152,26 @@ impl<T: Float> Pass<'_, T> {
                 let normalised = forward.normalised();
                 shard.backward(layer, self.parameters.get(), normalised, &coefficients, &share)
             })?;
-            self.launch_buckets(layer, &layout, &mut buckets)?;
+            self.launch_buckets(layer, &flat, &mut buckets)?;
         }
-        let mut flat = Vec::with_capacity(buckets.len() + 1);
         for bucket in self.advance(buckets)? {
-            flat.push(self.reduction.finish_bucket(bucket)?);
+            self.reduction.finish_bucket(bucket)?;
         }
-        flat.push(norm_gradient::<T>(&layout, norms.into_iter().flatten())?);
-        Ok(Tensor::f_cat(&flat, 0)?)
+        with_slice_mut(&mut flat, |flat: &mut [T]| {
+            put_norm_gradient(&layout, norms.into_iter().flatten(), flat);
+        })?;
+        Ok(flat)
     }
 
-    /// Starts the bucket that is complete when `left` layers are left to run backward, after moving the earlier ones on.
+    /// Starts the bucket that is complete when `left` layers are left to run backward, after moving the earlier ones on. Its
+    /// sum goes to its place in the `flat` gradient.
     fn launch_buckets(
         &mut self,
         left: usize,
-        layout: &Layout,
+        flat: &Tensor,
         buckets: &mut Vec<PendingBucket>,
     ) -> Result<(), ComputeError> {
+        let layout = Arc::clone(&self.parameters.get().weights.layout);
         for (_, range) in layout.buckets.iter().filter(|(end, _)| *end == left) {
             *buckets = self.advance(std::mem::take(buckets))?;
             if !buckets.is_empty() {
@@ -175,8 +180,7 @@ impl<T: Float> Pass<'_, T> {
             let part = |flat: &Tensor| flat.narrow(0, range.start as i64, range.len() as i64);
             let partials: Vec<Tensor> =
                 self.shards.iter().map(|shard| part(shard.gradient())).collect();
-            let length = Tensor::empty([range.len() as i64], (T::KIND, tch::Device::Cpu));
-            buckets.push(self.reduction.start_bucket(&partials, &length)?);
+            buckets.push(self.reduction.start_bucket(&partials, part(flat))?);
         }
         Ok(())
     }
@@ -203,22 +207,21 @@ fn class_counts(labels: &[u8]) -> [f64; CLASSES] {
     counts
 }
 
-/// The part of the flat gradient that is not bucketed: global sums already.
-fn norm_gradient<T: Float>(
+/// Puts what is not bucketed, global sums already, into the flat gradient, and zeros into the gaps.
+fn put_norm_gradient<T: Float>(
     layout: &Layout,
     gradients: impl Iterator<Item = NormParameters>,
-) -> Result<Tensor, ComputeError> {
-    let start = layout.bucketed();
-    let mut flat = vec![0.0; layout.total - start];
+    flat: &mut [T],
+) {
+    flat[layout.bucketed()..].fill(T::ZERO);
     for (norm, gradient) in layout.norms.iter().zip(gradients) {
         for (index, values) in [
-            (norm.weight, gradient.weight),
-            (norm.bias, gradient.bias),
-            (norm.slope, vec![gradient.slope]),
+            (norm.weight, &gradient.weight[..]),
+            (norm.bias, &gradient.bias),
+            (norm.slope, &[gradient.slope]),
         ] {
-            let offset = layout.entries[index].offset - start;
-            flat[offset..offset + values.len()].copy_from_slice(&values);
+            let to = &mut flat[layout.range(index)];
+            to.iter_mut().zip(values).for_each(|(to, value)| *to = T::of(*value));
         }
     }
-    Ok(Tensor::from_slice(&flat).f_to_kind(T::KIND)?)
 }

@@ -19,41 +19,44 @@ use crate::collective::{CollectiveError, PendingExchange};
 /// A bucket whose pieces are on their way to their owners.
 pub struct PendingBucket {
     stage: Stage,
-    /// A tensor of the sum's length, dtype and device.
-    like: Tensor,
+    /// Where the sum is put together.
+    sum: Tensor,
 }
 
 enum Stage {
     /// Nothing is on its way: one rank, or the engine made the sum.
-    Complete(Tensor),
+    Complete,
     /// Subtree roots travel to the owners of pieces; here are this rank's own, whole.
     Scattering { exchange: PendingExchange, own: Vec<Tensor> },
-    /// Finished pieces travel to everyone; here is this rank's own.
-    Gathering { exchange: PendingExchange, own: Tensor },
+    /// Finished pieces travel to everyone.
+    Gathering(PendingExchange),
 }
 
 impl Reduction {
-    /// Starts the ordered sum of one flat gradient per owned logical shard, all of the length and dtype of `like`. The
-    /// partials must not change before the bucket is finished.
+    /// Starts the ordered sum of one flat gradient per owned logical shard into `sum`, all of one length, dtype and device.
+    /// Nobody uses the partials or `sum`, a contiguous piece of memory, before the bucket is finished; what the partials hold
+    /// has no meaning then.
     ///
     /// # Errors
     /// A peer is lost or the generation was aborted.
     pub fn start_bucket(
         &mut self,
         partials: &[Tensor],
-        like: &Tensor,
+        mut sum: Tensor,
     ) -> Result<PendingBucket, CollectiveError> {
         let partials: Vec<Held> = partials.iter().map(|t| Held(t.shallow_clone())).collect();
-        let own = self.own_sums(&partials, |a, b| add(a.0, b.0).map(Held))?;
+        let own = self.own_sums(&partials, |a, b| add_in_place(a.0, b.0).map(Held))?;
         let own: Vec<Tensor> = own.into_iter().map(|held| held.0).collect();
         let stage = if self.mode == config::Reduction::Native {
-            Stage::Complete(self.native_bucket(own, like)?)
+            self.native_bucket(&own, &mut sum)?;
+            Stage::Complete
         } else if self.peers().next().is_none() {
-            Stage::Complete(own.into_iter().next().expect("a single rank owns every shard"))
+            sum.f_copy_(own.first().expect("a single rank owns every shard"))?;
+            Stage::Complete
         } else {
-            Stage::Scattering { exchange: self.scatter(&own, like)?, own }
+            Stage::Scattering { exchange: self.scatter(&own, &sum)?, own }
         };
-        Ok(PendingBucket { stage, like: like.shallow_clone() })
+        Ok(PendingBucket { stage, sum })
     }
 
     /// Finishes this rank's piece of a bucket, as soon as all its parts are there, and sends it to everyone.
@@ -64,44 +67,34 @@ impl Reduction {
         &mut self,
         bucket: PendingBucket,
     ) -> Result<PendingBucket, CollectiveError> {
-        let PendingBucket { stage, like } = bucket;
+        let PendingBucket { stage, sum } = bucket;
         let Stage::Scattering { exchange, own } = stage else {
-            return Ok(PendingBucket { stage, like });
+            return Ok(PendingBucket { stage, sum });
         };
         let received = self.timed(|_| exchange.wait())?;
-        let own = self.sum_of_piece(&own, received, &like)?;
-        let peers: Vec<Rank> = self.peers().collect();
-        let sends = peers.iter().map(|rank| (*rank, own.shallow_clone()));
+        let piece_of = |rank| part(&sum, &self.piece(sum.numel(), rank));
+        let mine = piece_of(self.rank());
+        if mine.numel() > 0 {
+            piece_of(self.rank()).f_copy_(&self.sum_of_piece(&own, received, sum.numel())?)?;
+        }
+        let sends = self.peers().map(|rank| (rank, mine.shallow_clone()));
         let sends = sends.filter(|(_, piece)| piece.numel() > 0).collect();
-        let receives = peers.iter().filter_map(|rank| {
-            let numbers = self.piece(like.numel(), *rank).len();
-            (numbers > 0).then(|| (*rank, room(&like, numbers)))
-        });
-        let receives = receives.collect();
+        let receives = self.peers().map(|rank| (rank, piece_of(rank)));
+        let receives = receives.filter(|(_, piece)| piece.numel() > 0).collect();
         let exchange = self.collective.exchange(sends, receives)?;
-        Ok(PendingBucket { stage: Stage::Gathering { exchange, own }, like })
+        Ok(PendingBucket { stage: Stage::Gathering(exchange), sum })
     }
 
-    /// Waits for the whole sum, `[length]`.
+    /// Waits until the whole sum is where it was wanted.
     ///
     /// # Errors
     /// As [`Reduction::advance_bucket`].
-    pub fn finish_bucket(&mut self, bucket: PendingBucket) -> Result<Tensor, CollectiveError> {
-        let PendingBucket { stage, like } = self.advance_bucket(bucket)?;
-        let (exchange, own) = match stage {
-            Stage::Complete(sum) => return Ok(sum),
-            Stage::Gathering { exchange, own } => (exchange, own),
+    pub fn finish_bucket(&mut self, bucket: PendingBucket) -> Result<(), CollectiveError> {
+        match self.advance_bucket(bucket)?.stage {
+            Stage::Complete => Ok(()),
+            Stage::Gathering(exchange) => self.timed(|_| exchange.wait()).map(drop),
             Stage::Scattering { .. } => unreachable!("advancing ends the scattering"),
-        };
-        let mut received = self.timed(|_| exchange.wait())?.into_iter();
-        let me = self.rank();
-        let pieces = self.collective.world_size().ranks().filter_map(|rank| {
-            if rank == me {
-                return Some(own.shallow_clone());
-            }
-            if self.piece(like.numel(), rank).is_empty() { None } else { received.next() }
-        });
-        Ok(Tensor::f_cat(&pieces.collect::<Vec<_>>(), 0)?)
+        }
     }
 
     fn piece(&self, length: usize, rank: Rank) -> Range<usize> {
@@ -111,9 +104,9 @@ impl Reduction {
     fn scatter(
         &mut self,
         own: &[Tensor],
-        like: &Tensor,
+        sum: &Tensor,
     ) -> Result<PendingExchange, CollectiveError> {
-        let length = like.numel();
+        let length = sum.numel();
         let mut sends = Vec::new();
         let mut receives = Vec::new();
         let mine = self.piece(length, self.rank()).len();
@@ -121,27 +114,25 @@ impl Reduction {
             let piece = self.piece(length, peer);
             if !own.is_empty() && !piece.is_empty() {
                 let parts: Vec<Tensor> = own.iter().map(|root| part(root, &piece)).collect();
-                sends.push((peer, Tensor::f_cat(&parts, 0)?));
+                sends.push((peer, together(parts)?));
             }
             let roots = self.subtrees[peer.index()].len();
             if roots * mine > 0 {
-                receives.push((peer, room(like, roots * mine)));
+                let room = Tensor::f_empty([(roots * mine) as i64], (sum.kind(), sum.device()))?;
+                receives.push((peer, room));
             }
         }
         self.collective.exchange(sends, receives)
     }
 
-    /// The ordered sum of this rank's piece.
+    /// The ordered sum of this rank's piece, which is not empty, of a bucket of so many numbers.
     fn sum_of_piece(
         &self,
         own: &[Tensor],
         received: Vec<Tensor>,
-        like: &Tensor,
+        length: usize,
     ) -> Result<Tensor, CollectiveError> {
-        let piece = self.piece(like.numel(), self.rank());
-        if piece.is_empty() {
-            return Ok(room(like, 0));
-        }
+        let piece = self.piece(length, self.rank());
         let mut nodes = HashMap::new();
         let mut received = received.into_iter();
         for (rank, roots) in self.subtrees.iter().enumerate() {
@@ -155,17 +146,15 @@ impl Reduction {
             };
             nodes.extend(roots.iter().zip(parts));
         }
-        self.tree.total(&mut |node| nodes.remove(&node), &mut add)
+        self.tree.total(&mut |node| nodes.remove(&node), &mut add_in_place)
     }
 
-    fn native_bucket(
-        &mut self,
-        own: Vec<Tensor>,
-        like: &Tensor,
-    ) -> Result<Tensor, CollectiveError> {
-        let mut sum = own.into_iter().try_fold(like.f_zeros_like()?, add)?;
-        self.timed(|this| this.collective.all_reduce(&mut sum))?;
-        Ok(sum)
+    fn native_bucket(&mut self, own: &[Tensor], sum: &mut Tensor) -> Result<(), CollectiveError> {
+        let _ = sum.f_zero_()?;
+        for root in own {
+            let _ = sum.f_add_(root)?;
+        }
+        self.timed(|this| this.collective.all_reduce(sum))
     }
 }
 
@@ -178,16 +167,25 @@ impl Clone for Held {
     }
 }
 
-/// Never in place: a partial may be on its way to a peer.
+/// Where the tensors are used elsewhere.
 pub(super) fn add(a: Tensor, b: Tensor) -> Result<Tensor, CollectiveError> {
     Ok(a.f_add(&b)?)
+}
+
+/// Where nobody needs the tensors any more: large ones take time to allocate.
+fn add_in_place(mut a: Tensor, b: Tensor) -> Result<Tensor, CollectiveError> {
+    let _ = a.f_add_(&b)?;
+    Ok(a)
 }
 
 fn part(root: &Tensor, piece: &Range<usize>) -> Tensor {
     root.narrow(0, piece.start as i64, piece.len() as i64)
 }
 
-/// Room for numbers of the dtype and on the device of `like`.
-fn room(like: &Tensor, numbers: usize) -> Tensor {
-    Tensor::empty([numbers as i64], (like.kind(), like.device()))
+/// The parts of a message, one after the other: as it is, where there is one.
+fn together(mut parts: Vec<Tensor>) -> Result<Tensor, CollectiveError> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
 }

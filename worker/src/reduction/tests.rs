@@ -68,9 +68,9 @@ fn on_ranks<R: Send + 'static>(
 fn bucket(reduction: &mut Reduction, length: usize) -> Vec<f32> {
     let partials: Vec<Tensor> =
         (reduction.owned()).map(|shard| Tensor::from_slice(&partial_f32(shard, length))).collect();
-    let like = Tensor::zeros([length as i64], (tch::Kind::Float, tch::Device::Cpu));
-    let bucket = reduction.start_bucket(&partials, &like).unwrap();
-    let sum = reduction.finish_bucket(bucket).unwrap();
+    let sum = Tensor::zeros([length as i64], (tch::Kind::Float, tch::Device::Cpu));
+    let bucket = reduction.start_bucket(&partials, sum.shallow_clone()).unwrap();
+    reduction.finish_bucket(bucket).unwrap();
     Vec::try_from(sum).unwrap()
 }
 

@@ -83,12 +83,12 @@ fn sums(collective: Box<dyn Collective>, mode: config::Reduction) -> (Tensor, Te
         owned.clone().map(|shard| partial(shard, 33).to_kind(Kind::Double)).collect();
     let small = reduction.sum_on_device(&small, 33, Device::Cpu).unwrap();
     let large: Vec<_> = owned.map(|shard| partial(shard, 300_000)).collect();
-    let like = Tensor::zeros([300_000], (Kind::Float, Device::Cpu));
-    let bucket = reduction.start_bucket(&large, &like).unwrap();
-    let bucket = reduction.finish_bucket(bucket).unwrap();
+    let sum = Tensor::zeros([300_000], (Kind::Float, Device::Cpu));
+    let bucket = reduction.start_bucket(&large, sum.shallow_clone()).unwrap();
+    reduction.finish_bucket(bucket).unwrap();
     reduction.check().unwrap();
     reduction.leave().unwrap();
-    (small, bucket)
+    (small, sum)
 }
 
 #[test]

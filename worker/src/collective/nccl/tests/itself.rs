@@ -63,9 +63,10 @@ fn one_rank_on_a_gpu() {
         let abort = nccl.abort_handle();
         let mut reduction = Reduction::new(Box::new(nccl), 4, mode);
         let partials: Vec<_> = (0..4).map(|shard| partial(shard, 33).to_device(device)).collect();
-        let like = partials[0].zeros_like();
-        let bucket = reduction.start_bucket(&partials, &like).unwrap();
-        let sum = reduction.finish_bucket(bucket).unwrap().to_device(Device::Cpu);
+        let sum = partials[0].zeros_like();
+        let bucket = reduction.start_bucket(&partials, sum.shallow_clone()).unwrap();
+        reduction.finish_bucket(bucket).unwrap();
+        let sum = sum.to_device(Device::Cpu);
         let shard = |shard| partial(shard, 33);
         let expected = match mode {
             config::Reduction::Ordered => (shard(0) + shard(1)) + (shard(2) + shard(3)),
