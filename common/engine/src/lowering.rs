@@ -94,7 +94,7 @@ pub(super) trait Lowering<T: Number>: Sync {
         to_input: *mut T,
     );
 
-    /// U, `[inner, outputs]`: the columns of some outputs, which begin a line.
+    /// U, `[inner, outputs]`: the columns of some outputs, which begin a line. It may be streamed, as Uᵀ may.
     unsafe fn lower_kernel<V: Vector<Number = T>>(
         &self,
         kernel: *const T,

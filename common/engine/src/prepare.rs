@@ -109,5 +109,6 @@ impl<T: Number, L: Lowering<T>> Task<T> for Prepare<'_, T, L> {
                 }
             }
         }
+        V::end_stream();
     }
 }

@@ -33,6 +33,21 @@ pub trait Vector: Copy {
     /// `LANES` numbers can be written there.
     unsafe fn store(self, to: *mut Self::Number);
 
+    /// As [`store`](Self::store), past the caches where the processor can: for much that is not read soon.
+    ///
+    /// # Safety
+    /// As for `store`, and the address is a multiple of the vector's size. Nobody reads what was streamed, and nothing else
+    /// tells that it is there, before [`end_stream`](Self::end_stream).
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut Self::Number) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to) }
+    }
+
+    /// Orders what this thread has streamed before everything that follows.
+    #[inline(always)]
+    fn end_stream() {}
+
     /// `self + other`.
     fn add(self, other: Self) -> Self;
 

@@ -9,7 +9,7 @@ use super::vector::Vector;
 
 macro_rules! vector {
     ($name:ident, $raw:ident, $number:ty, $lanes:literal, $registers:literal,
-     $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident) => {
+     $splat:ident, $load:ident, $store:ident, $stream:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident) => {
         #[doc = concat!(stringify!($lanes), " numbers of ", stringify!($number), ".")]
         #[derive(Clone, Copy)]
         pub struct $name($raw);
@@ -35,6 +35,18 @@ macro_rules! vector {
             unsafe fn store(self, to: *mut $number) {
                 // SAFETY: the caller's promise, and that of whoever made the vector.
                 unsafe { $store(to, self.0) };
+            }
+
+            #[inline(always)]
+            unsafe fn stream(self, to: *mut $number) {
+                // SAFETY: as for `store`, and the address is aligned.
+                unsafe { $stream(to, self.0) };
+            }
+
+            #[inline(always)]
+            fn end_stream() {
+                // SAFETY: every x86-64 processor has the instruction.
+                unsafe { _mm_sfence() };
             }
 
             #[inline(always)]
@@ -73,6 +85,7 @@ vector!(
     _mm256_set1_ps,
     _mm256_loadu_ps,
     _mm256_storeu_ps,
+    _mm256_stream_ps,
     _mm256_add_ps,
     _mm256_sub_ps,
     _mm256_mul_ps,
@@ -87,6 +100,7 @@ vector!(
     _mm256_set1_pd,
     _mm256_loadu_pd,
     _mm256_storeu_pd,
+    _mm256_stream_pd,
     _mm256_add_pd,
     _mm256_sub_pd,
     _mm256_mul_pd,
@@ -101,6 +115,7 @@ vector!(
     _mm512_set1_ps,
     _mm512_loadu_ps,
     _mm512_storeu_ps,
+    _mm512_stream_ps,
     _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_mul_ps,
@@ -115,6 +130,7 @@ vector!(
     _mm512_set1_pd,
     _mm512_loadu_pd,
     _mm512_storeu_pd,
+    _mm512_stream_pd,
     _mm512_add_pd,
     _mm512_sub_pd,
     _mm512_mul_pd,

@@ -201,7 +201,7 @@ impl<S: Scheme<N, M, R>, T: Number, const N: usize, const M: usize, const R: usi
     }
 }
 
-/// `G·g·Gᵀ` of a vector of kernels.
+/// `G·g·Gᵀ` of a vector of kernels. What it becomes is larger than the nearest caches together, and not needed at once.
 #[inline(always)]
 unsafe fn transform<V, S, const N: usize, const M: usize, const R: usize>(
     taps: [[V; R]; R],
@@ -220,7 +220,7 @@ unsafe fn transform<V, S, const N: usize, const M: usize, const R: usize>(
             #[inline(always)]
             |line| S::kernel(line),
             #[inline(always)]
-            |row, column, point: V| point.store(to.start(row * N + column)),
+            |row, column, point: V| point.stream(to.start(row * N + column)),
         );
     }
 }
