@@ -7,7 +7,8 @@
 //!
 //! Prints the least time of several and the direct convolution's operations per second: of each layer alone, then of all
 //! forward and backward as in a step, by one thread, by two that share a shard, and by two with a shard each; first, as what
-//! the machine can do at most, of a product of matrices that fit a cache, which nothing is lowered for.
+//! the machine can do at most, of a product of matrices that fit a cache, which nothing is lowered for; and how much longer
+//! a layer takes whose numbers are smaller than the smallest normal one, which some processors have no fast way for.
 
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ const SIZES: [usize; 3] = [25, 50, 13];
 /// Channels of input and output, and the side of the images, of the network's convolutions of 5 × 5.
 const LAYERS: [(usize, usize, usize); 6] =
     [(1, 32, 28), (32, 32, 28), (32, 64, 14), (64, 64, 14), (64, 128, 7), (128, 128, 7)];
+/// Makes numbers in ±1 smaller than the smallest normal one.
+const BELOW_NORMAL: f32 = 1e-39;
 /// Seconds that something is measured again and again, and the fewest times.
 const SECONDS: f64 = 0.3;
 const TIMES: usize = 5;
@@ -38,6 +41,7 @@ fn main() {
         sizes = SIZES.to_vec();
     }
     measure_product(Engine::new(set, &OneThread), set);
+    measure_below_normal(Engine::new(set, &OneThread), set);
     let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
     for images in sizes {
         measure(
@@ -58,6 +62,24 @@ fn measure_product(engine: Engine<'_>, set: Instructions) {
     let mut workspace = Workspace::default();
     let time = least(|| layer.forward(engine, &mut workspace));
     println!("256 × 256 times 256 × 256, {set}, one thread: {}", speed(time, layer.operations()));
+}
+
+/// One layer, its input and gradient as usual, then smaller than the smallest normal number.
+fn measure_below_normal(engine: Engine<'_>, set: Instructions) {
+    let mut layer = layers(engine, SIZES[0]).swap_remove(1);
+    let mut workspace = Workspace::default();
+    let mut times = |layer: &mut Layer| {
+        let forward = least(|| layer.forward(engine, &mut workspace));
+        [forward, least(|| layer.backward(engine, &mut workspace))]
+    };
+    let usual = times(&mut layer);
+    layer.input.iter_mut().chain(&mut layer.gradient).for_each(|number| *number *= BELOW_NORMAL);
+    let small = times(&mut layer);
+    println!(
+        "numbers below the smallest normal one, {set}, one thread: forward {:.2}, backward {:.2} times as long",
+        small[0] / usual[0],
+        small[1] / usual[1]
+    );
 }
 
 /// Threads of a pool.
