@@ -15,7 +15,7 @@
 //!
 //! - `training`: from epoch to epoch, and how a generation or a run ends;
 //! - `engine`, `feed`: what a step computes with, and the samples of this epoch and the next;
-//! - `step`: one step, from samples to commit;
+//! - `step`, `change`: one step, from samples to commit;
 //! - `device_run`, `on_device`: steps that a device is asked for ahead of time;
 //! - `epoch_end`: evaluation, metrics, checkpoint and features of an epoch;
 //!
@@ -25,6 +25,7 @@
 //! - `progress`: what the session's heartbeats tell;
 //! - `ending`, `error`: what a generation leaves, and why it could not go on.
 
+mod change;
 mod connecting;
 mod device_run;
 mod ending;

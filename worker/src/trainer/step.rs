@@ -2,27 +2,24 @@
 
 use std::time::Instant;
 
-use common::config::{CenterRule, Loss};
 use common::ids::{LogicalShard, Rank, Step};
 use common::plan;
 use tch::Tensor;
 
+use super::change::{Change, SUMS, center_loss, center_numbers, sums_of};
 use super::error::TrainerError;
 use super::report::Losses;
 use super::request::Request;
 use super::training::Trainer;
 use crate::fault::Phase;
 use crate::mathematics::batch_norm::NormParameters;
-use crate::mathematics::center_loss::CenterLoss;
 use crate::mathematics::kernels::Float;
 use crate::network::pass::{Forward, Head, Pass};
-use crate::network::shard::{BatchContext, HeadPart, Shard};
+use crate::network::shard::BatchContext;
 use crate::network::{ComputeError, norm_parameters};
 use crate::reduction::small::{Contribution, PendingSum, Summed};
-use crate::state::{Checkpoint, Position, round};
+use crate::state::{Checkpoint, Position};
 
-/// Sums of one step over the logical shards: the losses' two, the right predictions, then Σ(c − f) per class.
-const SUMS: usize = 3;
 /// Numbers of a rank's rows before its samples: what it was asked for, and how many uploads it knows to be stored.
 const WISHES: usize = 2;
 
@@ -102,7 +99,7 @@ impl<T: Float> Trainer<T> {
         let row_numbers = (self.engine.reduction.world_size().ranks())
             .map(|rank| WISHES + self.samples_of_rank(batch, rank) * (dim + 2))
             .collect();
-        let length = SUMS + self.center_numbers();
+        let length = SUMS + center_numbers(&self.config, &self.state);
         let contribution = Contribution { partials: &partials, length, rows, row_numbers };
         Ok(self.engine.reduction.start_sum(contribution)?)
     }
@@ -111,13 +108,6 @@ impl<T: Float> Trainer<T> {
         let shards = self.config.shard_count();
         let owned = plan::shards_of(shards, self.engine.reduction.world_size(), rank);
         plan::slices(batch, shards, &owned).len()
-    }
-
-    fn center_numbers(&self) -> usize {
-        match self.config.loss {
-            Loss::Center => self.state.centers.len(),
-            Loss::Softmax | Loss::CrossEntropy => 0,
-        }
     }
 
     /// Runs the head of the network and the losses.
@@ -151,20 +141,11 @@ impl<T: Float> Trainer<T> {
             return Err(TrainerError::NonFinite { epoch, step, loss: losses.total() });
         }
         let learning_rate = self.learning_rate_at(self.state.position);
-        let centers =
-            center.map(|center| self.moved(&center, differences, self.config.center_rule));
-        self.state
-            .optimizer
-            .step::<T>(&self.state.flat, gradient, &self.config, learning_rate)
-            .map_err(ComputeError::from)?;
-        self.state.centers = centers.unwrap_or_else(|| std::mem::take(&mut self.state.centers));
-        for (running, statistics) in self.state.running.iter_mut().zip(&forward.statistics) {
-            *running = statistics.update::<T>(running);
-        }
+        let change = Change { forward, gradient, differences, batch, learning_rate };
+        change.apply(&mut self.state, &self.config)?;
         if !self.state.is_finite::<T>().map_err(ComputeError::from)? {
             return Err(TrainerError::NonFiniteState { epoch, step });
         }
-        self.state.batches_tracked += 1;
         self.record(batch, losses, sums[2] as u64, &results.rows);
         self.state.position =
             Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
@@ -182,12 +163,6 @@ impl<T: Float> Trainer<T> {
             self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
         }
         Ok(())
-    }
-
-    /// The centers after this step, numbers of the run's precision.
-    fn moved(&self, center: &CenterLoss<'_>, differences: &[f64], rule: CenterRule) -> Vec<f64> {
-        let moved = center.moved(differences, rule, self.config.center_lr);
-        moved.into_iter().map(|value| round(value, T::KIND)).collect()
     }
 
     /// Adds the step to the epoch's record, and takes note of what the ranks were asked for.
@@ -218,28 +193,4 @@ impl<T: Float> Trainer<T> {
         }
         self.agreed = Request::from_number(asked);
     }
-}
-
-fn sums_of<T: Float>(shard: &Shard<T>, part: &HeadPart) -> Vec<f64> {
-    let pairs = part.predictions.iter().zip(shard.labels());
-    let correct = pairs.filter(|(prediction, label)| prediction == label).count();
-    let mut sums = vec![part.negative_log_likelihood, part.center_distance, correct as f64];
-    sums.extend_from_slice(&part.center_differences);
-    sums
-}
-
-/// The center loss of a batch, where the run has one.
-fn center_loss<'a, T>(
-    config: &common::config::Config,
-    centers: &'a [f64],
-    forward: &'a Forward<T>,
-    batch: usize,
-) -> Option<CenterLoss<'a>> {
-    (config.loss == Loss::Center).then_some(CenterLoss {
-        centers,
-        dim: config.feature_dim as usize,
-        counts: &forward.counts,
-        weight: config.center_weight,
-        batch,
-    })
 }
