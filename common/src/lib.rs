@@ -8,6 +8,7 @@
 //! - [`plan`]: which sample is consumed where and when, as pure functions;
 //! - [`architecture`]: names and shapes of the network's tensors;
 //! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
+//! - [`computing`]: what a worker computes with, and how two are told apart;
 //! - [`wire`]: conversions between these types and the service's messages;
 //! - [`status`]: how errors travel as gRPC status; `tls_alert`: those of TLS among them;
 //! - [`hexadecimal()`]: digests and keys as text;
@@ -27,6 +28,7 @@ pub mod address;
 pub mod architecture;
 pub mod causes;
 pub mod command_line;
+pub mod computing;
 pub mod config;
 pub mod dataset;
 pub mod foreign;

@@ -8,9 +8,14 @@ use common::launcher::Launcher;
 use common::telemetry::{self, Colours};
 use worker::args::WorkerArgs;
 use worker::bridge;
+use worker::machine::environment;
 use worker::session;
 
 fn main() -> ExitCode {
+    let set_right = match environment::set_right() {
+        Ok(set_right) => set_right,
+        Err(error) => return refuse(&anyhow::Error::msg(error)),
+    };
     bridge::memory::keep_freed_memory();
     let args = match WorkerArgs::parse(std::env::args_os(), &Launcher::from_environment()) {
         Ok(args) => args,
@@ -22,6 +27,9 @@ fn main() -> ExitCode {
     }
     if let Some(reason) = &args.no_gpu {
         tracing::info!("computing on the CPU: {reason}");
+    }
+    if let Some(names) = set_right {
+        tracing::warn!("{names} would change what --precision says: computing without");
     }
     let told = args.notes.iter().cloned();
     for line in told.chain(variables::misspelt(std::env::vars_os())) {

@@ -13,7 +13,7 @@ use crate::nearest::nearest;
 const PREFIX: &str = "CONCENTRIC_";
 /// Those beside the settings of a run and of access: of either program, of its tests, and of the files in `deploy/`. Each
 /// program has a test that its own are among them.
-const OTHERS: [&str; 38] = [
+const OTHERS: [&str; 39] = [
     "ADVERTISE",
     "BENCH_RUN",
     "CHAOS",
@@ -45,6 +45,7 @@ const OTHERS: [&str; 38] = [
     "RESUME_IF_ANY",
     "RUN",
     "RUNS",
+    "SET_RIGHT",
     "TEST_FOLDER",
     "TEST_INCARNATION",
     "TEST_LIBRARY",

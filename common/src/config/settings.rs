@@ -29,7 +29,7 @@ pub struct Config {
         help_heading = "Cluster"
     )]
     pub listen: String,
-    /// Let workers on different processors or libtorch versions join an ordered run (bits may then differ)
+    /// Let workers join that do not compute alike: on different GPUs, say (bits may then differ)
     #[arg(long, env = "CONCENTRIC_ALLOW_MIXED_HARDWARE", num_args = 0..=1, default_missing_value = "true",
           default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set,
           help_heading = "Cluster")]

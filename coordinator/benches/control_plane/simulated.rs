@@ -202,5 +202,7 @@ fn hello(slot: u32) -> Hello {
         listens_at: Vec::new(),
         kernels: 0,
         answer: 0,
+        proof: String::new(),
+        variables: Vec::new(),
     }
 }

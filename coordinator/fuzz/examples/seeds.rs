@@ -17,8 +17,8 @@ use proto::{
     AddKeyRequest, DrainRequest, EpochMetrics, Failed, Finished, GetArtifactRequest,
     GetKeysRequest, Heartbeat, HeldState, Hello, Leaving, Left, PendingFile, PendingUpload, Pong,
     PutArtifactHeader, PutArtifactPiece, Reached, ReportMetricsRequest, SamplesRequest,
-    ScaleRequest, SetKeyRequest, StateTransfer, StatusRequest, StepMetrics, TestMetrics,
-    WorkerMessage, pending_upload,
+    ScaleRequest, SetKeyRequest, StateTransfer, StatusRequest, StepMetrics, TermsRequest,
+    TestMetrics, WorkerMessage, pending_upload,
 };
 use safetensors::Dtype;
 
@@ -54,7 +54,7 @@ fn call(name: &str, delay: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 fn requests() {
-    let calls: [(&str, Vec<u8>); 10] = [
+    let calls: [(&str, Vec<u8>); 11] = [
         (
             "SetKey",
             message(&SetKeyRequest { generation: 1, key: "rank 0".into(), value: "a".into() }),
@@ -82,6 +82,7 @@ fn requests() {
         ("PutArtifact", joined(&artifact("pictures/curves.svg", b"<svg/>"))),
         ("GetArtifact", message(&GetArtifactRequest { path: "initial.safetensors".into() })),
         ("ReportMetrics", message(&step_metrics(0, 0))),
+        ("GetTerms", message(&TermsRequest {})),
         ("GetStatus", message(&StatusRequest {})),
         ("Scale", message(&ScaleRequest { workers: 2 })),
         ("Drain", message(&DrainRequest { slot: 0 })),

@@ -1,5 +1,6 @@
 //! Messages that choices make: right in form, anything in content. The fuzzer seldom finds the form by itself.
 
+use common::computing::Proof;
 use prost::Message;
 use proto::put_artifact_piece::Piece;
 use proto::report_metrics_request::Metrics;
@@ -255,6 +256,12 @@ fn hello(choices: &mut Choices<'_>, generation: u64) -> Hello {
         advertise: choices.text(&["a", "b"]),
         hardware: choices.text(&["a", "a", "a", "b"]),
         libtorch_version: choices.text(&["a", "a", "a", "b"]),
+        proof: match choices.below(4) {
+            0 | 1 => String::new(),
+            2 => Proof::new([choices.byte() % 2; 32]).to_string(),
+            _ => choices.text(&["1-", "no"]),
+        },
+        variables: (0..choices.byte() % 40).map(|_| choices.text(&["A=1", "B\n"])).collect(),
         protocol_version: choices.of(&[0, 0, 0, 1]),
         machine: choices.text(&["", "m", "n"]),
         listens_at: match choices.below(4) {

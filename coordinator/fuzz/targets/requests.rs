@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use proto::{
     ArtifactPiece, CoordinatorMessage, GetArtifactRequest, SampleBlock, StateTransfer, StatusReply,
-    WorkerMessage,
+    TermsReply, WorkerMessage,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -143,6 +143,7 @@ fn check(method: &Method, request: &[u8], answers: Vec<Bytes>) {
     match method.name {
         "StreamSamples" => check_samples(answers),
         "GetArtifact" => check_artifact(request, answers),
+        "GetTerms" => drop(TermsReply::decode(&*answers[0]).expect("it is a message")),
         "GetStatus" => drop(StatusReply::decode(&*answers[0]).expect("it is a message")),
         _ => {}
     }

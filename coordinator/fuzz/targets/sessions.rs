@@ -141,7 +141,7 @@ fn rules() -> Rules {
         logical_shards: 3,
         max_generations: 100,
         spawning: Spawning::ByHand,
-        hardware: HardwareRule::Uniform,
+        hardware: HardwareRule::Alike,
         timing: Timing::default(),
     }
 }

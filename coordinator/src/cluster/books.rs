@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::causes::in_words;
+use common::computing::Computing;
 use common::config::Config;
 use common::ids::{Generation, Slot, Step, WorldSize};
 use common::plan;
@@ -15,7 +16,7 @@ use proto::StartFrom;
 
 use super::membership::{Begin, Identity, Loss, Origin, Place};
 use crate::run_directory::RunDirectory;
-use crate::run_directory::ledger::{Entry, Member};
+use crate::run_directory::ledger::{Entry, Member, Summary};
 
 /// The run's ledger, and where its state comes from when no member has it.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Books {
     /// The generation that was begun last, and the steps known to be done.
     generation: Generation,
     done: u64,
+    /// What the run is computed with, as it is written down.
+    computing: Option<Computing>,
     recovering: Option<Recovering>,
 }
 
@@ -81,14 +84,16 @@ pub struct Beginning {
 }
 
 impl Books {
-    /// Goes on with the ledger in `directory`, whose last generation is `generation` with `done` steps.
+    /// Goes on with the ledger in `directory`, of which this is known. A run without any checkpoint begins with `beginning`.
     pub fn new(
         directory: Arc<RunDirectory>,
         beginning: StartFrom,
         shape: Shape,
-        (generation, done): (Generation, u64),
+        history: &Summary,
     ) -> Self {
-        Self { directory, beginning, shape, generation, done, recovering: None }
+        let Summary { generation, done, .. } = *history;
+        let computing = history.computing.clone();
+        Self { directory, beginning, shape, generation, done, computing, recovering: None }
     }
 
     /// Writes down that a generation is about to begin, and says where its state comes from.
@@ -102,6 +107,12 @@ impl Books {
         };
         // What its state holds is done, also where the news of it was lost.
         self.done_until(step)?;
+        if let Some(computing) = begin.computing.as_deref()
+            && self.computing.as_ref() != Some(computing)
+        {
+            self.directory.record(Entry::Computing(computing.clone()))?;
+            self.computing = Some(computing.clone());
+        }
         let world_size = begin.world_size();
         self.directory.record_durably(Entry::Generation {
             generation: begin.generation,

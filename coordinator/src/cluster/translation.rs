@@ -2,8 +2,10 @@
 //!
 //! `service::session`, `seat` and `dispatch` call it. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::computing::Computing;
 use common::ids::{Generation, Rank};
 use proto::worker_message::Message;
 use proto::{Contact, Failed, Hello, Start};
@@ -21,9 +23,14 @@ pub fn identity(hello: &Hello) -> Identity {
         listens_at: hello.listens_at.iter().filter_map(|address| address.parse().ok()).collect(),
         answer: hello.answer,
         device: hello.device.clone(),
-        hardware: hello.hardware.clone(),
-        kernels: hello.kernels,
-        libtorch_version: hello.libtorch_version.clone(),
+        computing: Arc::new(Computing {
+            // What is no proof proves nothing.
+            proof: hello.proof.parse().ok(),
+            hardware: hello.hardware.clone(),
+            kernels: hello.kernels,
+            libtorch: hello.libtorch_version.clone(),
+            variables: hello.variables.clone(),
+        }),
         program_version: hello.program_version.clone(),
         process_id: hello.process_id,
         incarnation: hello.incarnation,
@@ -109,6 +116,7 @@ pub fn start_of(start: Start, begin: &Begin, place: &Place, beginning: &Beginnin
         Origin::Stored => (0, Vec::new()),
         Origin::Member { source, lacking, .. } => (source.0, told_to(place.rank, *source, lacking)),
     };
+    let proof = begin.computing.as_ref().and_then(|computing| computing.proof);
     Start {
         generation: begin.generation.0,
         rank: place.rank.0,
@@ -121,6 +129,7 @@ pub fn start_of(start: Start, begin: &Begin, place: &Place, beginning: &Beginnin
         local_world_size: place.local.world_size,
         address: place.address.map(|address| address.to_string()).unwrap_or_default(),
         only_store: begin.only_stores,
+        proof: proof.map(|proof| proof.to_string()).unwrap_or_default(),
         ..start
     }
 }

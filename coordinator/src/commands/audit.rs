@@ -142,6 +142,7 @@ impl Auditor {
             | Entry::Join { .. }
             | Entry::Leave { .. }
             | Entry::Recovery { .. }
+            | Entry::Computing(_)
             | Entry::End { .. } => {}
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use common::config::{Config, Reduction};
+use common::config::Config;
 use common::ids::Slot;
 use proto::{Start, Welcome};
 use tokio::sync::mpsc;
@@ -89,19 +89,23 @@ pub fn share(
     };
     let milliseconds = |seconds: f64| (1e3 * seconds).ceil() as u64;
     let shape = Shape::new(&config, data.identity.train_samples);
-    let last = (history.generation, history.done);
+    let books = Books::new(Arc::clone(&directory), beginning, shape, &history);
     let samples = (data.identity.train_samples, data.identity.test_samples);
     let intake = Intake::new(&config, samples, record.first_step.max(history.done));
     let cluster = Cluster::new(Parts {
         rules: rules(&config, run.clone(), timing),
-        past: Past { generation: history.generation, survivors: history.survivors },
+        past: Past {
+            generation: history.generation,
+            survivors: history.survivors,
+            computing: history.computing.map(Arc::new),
+        },
         welcome: Welcome {
             heartbeat_interval_ms: milliseconds(config.heartbeat_interval),
             heartbeat_timeout_ms: milliseconds(config.heartbeat_timeout),
             slot: 0,
         },
         start,
-        books: Books::new(Arc::clone(&directory), beginning, shape, last),
+        books,
         clock,
         spawns,
     });
@@ -127,7 +131,6 @@ pub fn share(
 }
 
 fn rules(config: &Config, run: String, timing: Timing) -> Rules {
-    let ordered = config.reduction == Reduction::Ordered && !config.allow_mixed_hardware;
     let seconds = Duration::from_secs_f64;
     Rules {
         run,
@@ -137,10 +140,9 @@ fn rules(config: &Config, run: String, timing: Timing) -> Rules {
         logical_shards: config.shard_count() as u32,
         max_generations: config.max_generations,
         spawning: if config.spawn { Spawning::Spawned } else { Spawning::ByHand },
-        hardware: match (ordered, config.precision.has_own_kernels()) {
-            (false, _) => HardwareRule::Mixed,
-            (true, true) => HardwareRule::Kernels,
-            (true, false) => HardwareRule::Uniform,
+        hardware: match config.allow_mixed_hardware {
+            true => HardwareRule::Mixed,
+            false => HardwareRule::Alike,
         },
         timing: Timing {
             heartbeat_timeout: seconds(config.heartbeat_timeout),

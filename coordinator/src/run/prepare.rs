@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use common::computing::Computing;
 use common::config::{Config, LrSchedule, Precision, schedule};
 use common::dataset::{self, LoadOptions};
 use common::hexadecimal;
@@ -77,7 +78,7 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
         }
     };
     let events = directory.events()?;
-    let history = ledger::summarise(&events);
+    let mut history = ledger::summarise(&events);
     let point = if plan.resume {
         directory.check_data_identity(&data.identity)?;
         let point = directory.newest()?;
@@ -94,6 +95,10 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
         directory.save_data_identity(&data.identity)?;
         None
     };
+    if let (None, Some(proof)) = (&history.computing, point.as_ref().and_then(|point| point.proof))
+    {
+        history.computing = Some(Computing { proof: Some(proof), ..Computing::default() });
+    }
     directory.save_config(&config.to_toml())?;
     announce(&config, &data, directory.root());
     let initial_state = initial_state.map(|state| {

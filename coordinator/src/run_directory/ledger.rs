@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use common::computing::Computing;
 use common::ids::{Generation, Slot};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,9 @@ pub enum Entry {
         /// Its stable number.
         slot: Slot,
     },
+    /// What the run is computed with from here on: before its first generation, and where a later release proves it
+    /// otherwise.
+    Computing(Computing),
     /// A generation is about to begin.
     Generation {
         /// Its number, above all before it.
@@ -132,6 +136,8 @@ pub struct Summary {
     pub processes: BTreeMap<Slot, u32>,
     /// Steps known to be done.
     pub done: u64,
+    /// What its last members computed with, where they had to be alike.
+    pub computing: Option<Computing>,
 }
 
 /// The coordinator that had a run last.
@@ -193,6 +199,7 @@ pub fn summarise<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Summary {
                 summary.survivors.remove(slot);
                 summary.processes.remove(slot);
             }
+            Entry::Computing(computing) => summary.computing = Some(computing.clone()),
             Entry::Generation { generation, step, members, .. } => {
                 summary.generation = *generation;
                 summary.done = *step;

@@ -1,4 +1,5 @@
-//! What a checkpoint's model file says about itself: its position, and the resume file it belongs to.
+//! What a checkpoint's files say about themselves: the model file its position and the resume file it belongs to, this what
+//! it was computed with.
 
 use std::fs;
 use std::path::Path;
@@ -7,6 +8,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use common::computing::Proof;
 use common::hexadecimal;
 
 /// Key of the safetensors metadata that holds [`CheckpointMetadata`] as JSON.
@@ -57,6 +59,18 @@ pub fn parse(content: &[u8]) -> Result<CheckpointMetadata, String> {
         }
         _ => Ok(metadata),
     }
+}
+
+/// What the worker that wrote a resume file has proved to compute; none where the file does not say it.
+pub fn proof_of(resume: &Path) -> Option<Proof> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        proof: Option<Proof>,
+    }
+    let content = fs::read(resume).ok()?;
+    let (_, header) = SafeTensors::read_metadata(&content).ok()?;
+    let text = header.metadata().as_ref()?.get(METADATA_KEY)?;
+    serde_json::from_str::<Metadata>(text).ok()?.proof
 }
 
 /// Bytes before a safetensors header: its length.

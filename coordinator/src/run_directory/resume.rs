@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::artifact_path::{CHECKPOINTS, CheckpointPaths};
 use super::model_file::{self, CheckpointMetadata};
 use super::{atomic, retention};
+use common::computing::Proof;
 use common::hexadecimal;
 
 /// Name of the newest checkpoint.
@@ -51,6 +52,8 @@ pub struct ResumePoint {
     pub stem: String,
     /// Newer checkpoints that cannot be used, and why.
     pub skipped: Vec<String>,
+    /// What its writer has proved to compute, where it says so.
+    pub proof: Option<Proof>,
 }
 
 /// The newest intact checkpoint in `folder`, made the last one; none where none was ever stored.
@@ -70,7 +73,8 @@ pub fn find(folder: &Path) -> Result<Option<ResumePoint>, ResumeError> {
         match checkpoint {
             Ok(position) => {
                 make_last(folder, &stem).map_err(at)?;
-                return Ok(Some(ResumePoint { position, stem, skipped }));
+                let proof = model_file::proof_of(&CheckpointPaths::new(folder, &stem).resume);
+                return Ok(Some(ResumePoint { position, stem, skipped, proof }));
             }
             Err(reason) => skipped.push(format!("{stem}.safetensors {reason}")),
         }

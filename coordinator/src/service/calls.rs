@@ -9,12 +9,13 @@ use proto::{
     AddKeyReply, AddKeyRequest, ArtifactPiece, CoordinatorMessage, DrainReply, DrainRequest,
     GetArtifactRequest, GetKeysReply, GetKeysRequest, PutArtifactPiece, PutArtifactReply,
     ReportMetricsReply, ReportMetricsRequest, SampleBlock, SamplesRequest, ScaleReply,
-    ScaleRequest, SetKeyReply, SetKeyRequest, StatusReply, StatusRequest, WorkerMessage,
+    ScaleRequest, SetKeyReply, SetKeyRequest, StatusReply, StatusRequest, TermsReply, TermsRequest,
+    WorkerMessage,
 };
 use tonic::{Request, Response, Status, Streaming};
 
 use super::shared::{Outgoing, Shared};
-use super::{artifacts, metrics, operator, rendezvous, samples, session, status};
+use super::{artifacts, metrics, operator, rendezvous, samples, session, status, terms};
 use crate::door::guests::Caller;
 
 /// The service.
@@ -26,6 +27,13 @@ impl Coordinator for Service {
     type SessionStream = Outgoing<CoordinatorMessage>;
     type StreamSamplesStream = Outgoing<SampleBlock>;
     type GetArtifactStream = Outgoing<ArtifactPiece>;
+
+    async fn get_terms(
+        &self,
+        _request: Request<TermsRequest>,
+    ) -> Result<Response<TermsReply>, Status> {
+        Ok(Response::new(terms::terms(&self.0)))
+    }
 
     async fn session(
         &self,

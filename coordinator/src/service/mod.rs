@@ -4,6 +4,7 @@
 //! - [`Service`]: each call to its handler;
 //! - [`intake`]: what of a call is taken: lengths, names, shapes, steps, numbers, joins;
 //! - the handlers, one file for each group of calls:
+//!   - `terms`: what the run computes, for workers that are about to join;
 //!   - `session`: a worker's whole stay;
 //!   - `rendezvous`: the key-value store;
 //!   - `samples`, [`artifacts`], `metrics`: what flows while training;
@@ -27,6 +28,7 @@ pub mod server;
 mod session;
 mod shared;
 pub mod status;
+mod terms;
 
 pub use calls::Service;
 pub use shared::{Outgoing, Shared};

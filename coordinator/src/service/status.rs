@@ -67,7 +67,7 @@ fn worker(member: &MemberView) -> WorkerStatus {
         rank: member.rank.map(|rank| rank.0),
         host: member.identity.host.clone(),
         device: member.identity.device.clone(),
-        hardware: member.identity.hardware.clone(),
+        hardware: member.identity.computing.hardware.clone(),
         phase: member.report.phase.clone(),
         step: member.report.step,
         memory_bytes: member.report.memory_bytes,

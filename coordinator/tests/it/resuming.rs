@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use common::computing::Proof;
 use common::status::ServiceError;
 use coordinator::cluster::membership::Outcome;
 use coordinator::interrupts::Interrupt;
-use proto::StartFrom;
 use proto::report_metrics_request::Metrics;
 use proto::{EpochMetrics, ReportMetricsRequest};
+use proto::{Hello, StartFrom};
+use safetensors::Dtype;
 use tempfile::TempDir;
 
-use crate::files::checkpoint_files;
+use crate::files::{archive, checkpoint_files, metadata, model};
 use crate::harness::{FakeWorker, TestRun, config, hello, plan, within};
 
 /// A run of 12 steps whose last checkpoint is at step 11, the first of epoch 1 at step 10.
@@ -115,6 +117,32 @@ async fn without_an_intact_checkpoint_it_says_why() {
         message.contains("last.safetensors") && message.contains("epoch=0.safetensors"),
         "{message}"
     );
+}
+
+/// As its ledger tells, and where there is none as its checkpoint does.
+#[tokio::test]
+async fn a_resumed_run_is_computed_with_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let proof = |byte| Proof::new([byte; 32]).to_string();
+    let proving = |byte| Hello { proof: proof(byte), ..hello(0) };
+    let run = TestRun::start(&folder, &["--workers", "1"]).await;
+    let mut worker = FakeWorker::join_as(&run, proving(1)).await.unwrap();
+    assert_eq!(worker.start().await.proof, proof(1));
+    let told = Some(serde_json::json!({ "proof": proof(1) }).to_string());
+    let resume = archive(&[("record.labels".to_string(), Dtype::U8, vec![0], vec![])], told);
+    let model = archive(&model(), Some(metadata([0, 1, 1], &resume)));
+    worker.put(&["checkpoints/last.resume.safetensors"], &resume).await.unwrap();
+    worker.put(&["checkpoints/last.safetensors"], &model).await.unwrap();
+    run.kill().await;
+    for expected in ["this run was computed with so far: nothing", "but a digest is left"] {
+        let run = TestRun::resume(&folder, &["--rejoin-timeout", "1"]).await;
+        let refused = FakeWorker::join_as(&run, proving(2)).await.unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+        let mut worker = FakeWorker::join_as(&run, proving(1)).await.unwrap();
+        assert_eq!(worker.start().await.start_from(), StartFrom::Checkpoint);
+        run.kill().await;
+        std::fs::remove_file(folder.path().join("run/events.jsonl")).unwrap();
+    }
 }
 
 #[tokio::test]

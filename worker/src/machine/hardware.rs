@@ -1,4 +1,4 @@
-//! What this worker computes on, as the coordinator compares it: bits are promised on one kind only.
+//! What this worker computes on, in words.
 
 use common::KERNEL_VERSION;
 use tch::Device;

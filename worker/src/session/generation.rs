@@ -79,6 +79,8 @@ impl RunningGeneration {
                 reached => reached.to_string(),
             },
             only_store: start.only_store,
+            // What is no proof is none to be kept.
+            proof: start.proof.parse().ok(),
             place: post.place,
             graphs: post.graphs.clone(),
             collective: post.collective.clone(),

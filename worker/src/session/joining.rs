@@ -16,6 +16,7 @@ use tonic::Streaming;
 use super::contact::Listening;
 use super::incarnation::incarnation;
 use super::own_address;
+use super::proofs::Proofs;
 use crate::args::WorkerArgs;
 use crate::bridge;
 use crate::collective::agreement::CollectiveOptions;
@@ -23,6 +24,7 @@ use crate::link::{Client, connect};
 use crate::machine::cpus::CpuBind;
 use crate::machine::cpus::allotment::Allotment;
 use crate::machine::device::Place;
+use crate::machine::environment;
 use crate::machine::graphs::Graphs;
 use crate::machine::hardware;
 
@@ -69,18 +71,26 @@ pub struct Joined {
 /// Joins the coordinator, in this slot or in any.
 ///
 /// # Errors
-/// It is out of reach, or refuses this worker.
+/// It is out of reach, or refuses this worker; or this worker cannot compute what the run does.
 pub async fn join(
     args: &WorkerArgs,
+    proofs: &mut Proofs,
     slot: Option<Slot>,
     held: Option<HeldState>,
 ) -> Result<Joined, ServiceError> {
     let mut client = connect(&args.coordinator, &args.access).await?;
+    // All GPUs of a machine are taken to be alike.
+    let place = args.placement.of(slot.unwrap_or_default());
+    let proof = proofs.of(&mut client, (place, args.instructions)).await.map_err(of_an_answer)?;
     let listening = listen(args).await?;
     let own = || listening.addresses[0].ip().to_string();
     let advertise = args.advertise.clone().unwrap_or_else(own);
     let (words, outgoing) = mpsc::channel(16);
-    let hello = Word::Hello(hello(args, slot, (advertise.clone(), &listening), held));
+    let hello = Hello {
+        proof: proof.map(|proof| proof.to_string()).unwrap_or_default(),
+        ..hello(args, slot, (advertise.clone(), &listening), held)
+    };
+    let hello = Word::Hello(hello);
     words.try_send(WorkerMessage { message: Some(hello) }).expect("the channel is new");
     let session = client.session(ReceiverStream::new(outgoing)).await;
     let mut orders = session.map_err(|status| of_an_answer(status.into()))?.into_inner();
@@ -184,6 +194,8 @@ fn hello(
         machine: Allotment::of_this_process().name(),
         listens_at: listening.addresses.iter().map(ToString::to_string).collect(),
         answer: listening.answer,
+        variables: environment::choosing_kernels(),
+        ..Hello::default()
     }
 }
 

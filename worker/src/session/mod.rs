@@ -5,6 +5,7 @@
 //!
 //! - `stays`: from one stay to the next;
 //! - `joining`: how a stay begins, with `own_address` and `incarnation`, two things that the coordinator is told;
+//! - `proofs`: what the worker proves to compute, before;
 //! - `contact`: whether workers reach each other;
 //! - `stay`: its orders, and what follows from each;
 //! - `generation`: the trainer thread of one generation, seen from here;
@@ -19,6 +20,7 @@ mod joining;
 mod kept;
 mod own_address;
 mod parting;
+mod proofs;
 mod signals;
 mod stay;
 mod stays;

@@ -11,6 +11,7 @@ use proto::HeldState;
 
 use super::joining;
 use super::kept::Kept;
+use super::proofs::Proofs;
 use super::signals::Signals;
 use super::stay::{End, Stay};
 use crate::args::WorkerArgs;
@@ -21,8 +22,8 @@ use crate::args::WorkerArgs;
 /// Why the run did not end well, in words for the user.
 pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
     let signals = Signals::listen().context("listening for signals")?;
-    let mut kept = None;
-    let mut next = first_stay(args, &signals).await?;
+    let (mut kept, mut proofs) = (None, Proofs::default());
+    let mut next = first_stay((args, &signals), &mut proofs).await?;
     while let Some(stay) = next {
         let slot = stay.slot();
         let reason = match stay.obey(&mut kept, &signals).await {
@@ -33,18 +34,22 @@ pub async fn run(args: &WorkerArgs) -> anyhow::Result<()> {
             End::Evicted(reason) => format!("the run goes on without this worker: {reason}"),
         };
         tracing::warn!("{reason}; joining anew");
-        next = next_stay((args, &signals), slot, kept.as_ref(), &reason).await?;
+        let known = &mut proofs;
+        next = next_stay((args, &signals), known, (slot, kept.as_ref()), &reason).await?;
     }
     tracing::info!("the run is complete: there is nothing left to do");
     Ok(())
 }
 
 /// None where the run is complete.
-async fn first_stay(args: &WorkerArgs, signals: &Signals) -> anyhow::Result<Option<Stay>> {
+async fn first_stay(
+    (args, signals): (&WorkerArgs, &Signals),
+    proofs: &mut Proofs,
+) -> anyhow::Result<Option<Stay>> {
     let refused = |error| anyhow!("{error}").context("the coordinator refused this worker");
     let mut told = false;
     let limit = args.connect_timeout;
-    let found = join_within((args, signals), (args.slot, None), limit, |error| {
+    let found = join_within((args, signals), proofs, (args.slot, None), limit, |error| {
         if !std::mem::replace(&mut told, true) {
             tracing::info!("waiting for the coordinator at {}: {error}", args.coordinator_in_words);
         }
@@ -56,7 +61,7 @@ async fn first_stay(args: &WorkerArgs, signals: &Signals) -> anyhow::Result<Opti
             "no coordinator at {} within {limit:?} ({error}); start it, or give its address with --coordinator",
             args.coordinator_in_words,
         ),
-        // The coordinator ends, this worker was told to, or cannot listen where it should.
+        // The coordinator ends, this worker was told to, cannot listen where it should, or cannot compute.
         Err(error @ (ServiceError::Ending(_) | ServiceError::NotFound(_))) => bail!("{error}"),
         Err(error) => Err(refused(error)),
     }
@@ -66,17 +71,18 @@ async fn first_stay(args: &WorkerArgs, signals: &Signals) -> anyhow::Result<Opti
 /// another's by now.
 async fn next_stay(
     (args, signals): (&WorkerArgs, &Signals),
-    slot: Slot,
-    kept: Option<&Kept>,
+    proofs: &mut Proofs,
+    (slot, kept): (Slot, Option<&Kept>),
     reason: &str,
 ) -> anyhow::Result<Option<Stay>> {
     let limit = args.coordinator_timeout;
     let held = || kept.map(Kept::describe);
     let not_yet = |error: &ServiceError| tracing::debug!(%error, "not yet");
-    let mut found = join_within((args, signals), (Some(slot), held()), limit, not_yet).await;
+    let mut found =
+        join_within((args, signals), proofs, (Some(slot), held()), limit, not_yet).await;
     if let (Err(error @ ServiceError::SlotTaken(_)), None) = (&found, args.slot) {
         tracing::info!("{error}; asking for another slot");
-        found = join_within((args, signals), (None, held()), limit, not_yet).await;
+        found = join_within((args, signals), proofs, (None, held()), limit, not_yet).await;
     }
     match found {
         Ok(stay) => Ok(Some(stay)),
@@ -93,6 +99,7 @@ async fn next_stay(
 /// Tries to join until it works, is refused, or `limit` is over. A signal ends it at once, whoever is being waited for.
 async fn join_within(
     (args, signals): (&WorkerArgs, &Signals),
+    proofs: &mut Proofs,
     asked: (Option<Slot>, Option<HeldState>),
     limit: Duration,
     missed: impl FnMut(&ServiceError),
@@ -102,12 +109,13 @@ async fn join_within(
         signal = signals.reach(1) => {
             Err(ServiceError::Ending(format!("{signal} while looking for the coordinator")))
         }
-        found = try_to_join(args, asked, limit, missed) => found,
+        found = try_to_join(args, proofs, asked, limit, missed) => found,
     }
 }
 
 async fn try_to_join(
     args: &WorkerArgs,
+    proofs: &mut Proofs,
     (slot, held): (Option<Slot>, Option<HeldState>),
     limit: Duration,
     mut missed: impl FnMut(&ServiceError),
@@ -120,7 +128,7 @@ async fn try_to_join(
         .with_jitter()
         .build();
     loop {
-        match joining::join(args, slot, held.clone()).await.map(Stay::begin) {
+        match joining::join(args, proofs, slot, held.clone()).await.map(Stay::begin) {
             Err(error @ ServiceError::Unreachable(_)) if Instant::now() < deadline => {
                 missed(&error)
             }

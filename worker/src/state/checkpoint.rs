@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use common::architecture::{BATCHES_TRACKED, CENTER, CLASSES, RUNNING_MEAN, RUNNING_VARIANCE};
+use common::computing::Proof;
 use common::config::Config;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -49,6 +50,8 @@ struct ResumeMetadata {
     center_loss: f64,
     correct: u64,
     best_accuracy: Option<f64>,
+    #[serde(default)]
+    proof: Option<Proof>,
 }
 
 const FIRST_MOMENT: &str = "momentum.";
@@ -106,6 +109,7 @@ fn resume_file(state: &State) -> Result<Vec<u8>, ArchiveError> {
         center_loss: record.center_loss,
         correct: record.correct,
         best_accuracy: state.best_accuracy,
+        proof: state.proof,
     })
 }
 
@@ -191,6 +195,7 @@ impl State {
         self.optimizer.steps = metadata.optimizer_steps;
         self.position = metadata.position;
         self.best_accuracy = metadata.best_accuracy;
+        self.proof = metadata.proof;
         self.record = EpochRecord {
             softmax_loss: metadata.softmax_loss,
             center_loss: metadata.center_loss,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::computing::Proof;
 use common::config::Config;
 use proto::Reached;
 use tch::{Device, Kind, Tensor};
@@ -36,6 +37,8 @@ pub struct State {
     pub record: EpochRecord,
     /// The best test accuracy of a complete epoch.
     pub best_accuracy: Option<f64>,
+    /// What the members of its run have proved to compute; none where they need not be alike.
+    pub proof: Option<Proof>,
     /// All is done that follows the run's last step. Not a part of the state's files: where it lies in the middle of an
     /// epoch, a run that has more steps goes on as if it had never ended.
     pub ended: bool,
@@ -66,6 +69,7 @@ impl State {
             position: Position::default(),
             record: EpochRecord::default(),
             best_accuracy: None,
+            proof: None,
             ended: false,
         }
     }

@@ -17,6 +17,7 @@
 //! - `engine`, `feed`: what a step computes with, and the samples of this epoch and the next;
 //! - `step`, `change`: one step, from samples to commit;
 //! - `device_run`, `on_device`: steps that a device is asked for ahead of time;
+//! - `proof`: a small fixed computation with the run's kernels, before a worker joins;
 //! - `epoch_end`: evaluation, metrics, checkpoint and features of an epoch;
 //!
 //! and what goes out:
@@ -36,6 +37,7 @@ mod feed;
 mod on_device;
 mod origin;
 mod progress;
+mod proof;
 mod report;
 mod request;
 mod setup;
@@ -48,6 +50,7 @@ pub use ending::{Ending, Memory, Outcome};
 pub use error::{TrainerError, Verdict};
 pub use origin::Origin;
 pub use progress::Progress;
+pub use proof::{Means, Terms, prove};
 pub use request::{Request, Requests};
 pub use setup::run;
 pub use task::{RunFacts, Task};

@@ -39,14 +39,22 @@ pub fn run(task: Task) -> Ending {
     }
 }
 
-/// Makes the device that of this thread, and says what computes.
-fn enter_device(task: &Task) -> Result<(), TrainerError> {
-    let precision = task.config.precision;
-    let Device::Cuda(number) = task.place.device else {
+/// Makes the device that of this thread.
+pub(super) fn enter(device: Device, precision: Precision) -> Result<(), TrainerError> {
+    let Device::Cuda(number) = device else {
         return if precision == Precision::Tf32 { Err(TrainerError::Tf32OnCpu) } else { Ok(()) };
     };
     cuda::configure(precision == Precision::Tf32).map_err(ComputeError::from)?;
-    cuda::enter(number).map_err(ComputeError::from)?;
+    Ok(cuda::enter(number).map_err(ComputeError::from)?)
+}
+
+/// Makes the device that of this thread, and says what computes.
+fn enter_device(task: &Task) -> Result<(), TrainerError> {
+    let precision = task.config.precision;
+    enter(task.place.device, precision)?;
+    if task.place.device == Device::Cpu {
+        return Ok(());
+    }
     let tf32 = if precision == Precision::Tf32 { "on" } else { "off" };
     tracing::info!(device = %task.place, %precision, tf32, "computing on a GPU");
     if let Some(reason) = &task.graphs.absent {
@@ -56,7 +64,7 @@ fn enter_device(task: &Task) -> Result<(), TrainerError> {
 }
 
 /// What convolutions multiply.
-fn products(precision: Precision) -> Kind {
+pub(super) fn products(precision: Precision) -> Kind {
     match precision {
         Precision::F32 | Precision::Tf32 => Kind::Float,
         Precision::Bf16 => Kind::BFloat16,
@@ -118,18 +126,13 @@ impl<T: Float> Trainer<T> {
     fn assemble(
         task: Task,
         collective: Box<dyn Collective>,
-        state: Box<State>,
+        mut state: Box<State>,
         outbox: Outbox,
     ) -> Result<Self, (TrainerError, Option<Box<State>>)> {
-        let threads = task.config.thread_count();
-        // The program's own kernels divide their work among the pool's threads.
-        let pool = match task.config.precision.has_own_kernels() {
-            true => ShardPool::new(task.parallel * threads as usize, 1),
-            false => ShardPool::new(task.parallel, threads),
-        };
-        let pool = match pool {
+        state.proof = task.proof;
+        let pool = match pool(&task.config, task.parallel) {
             Ok(pool) => pool,
-            Err(error) => return Err((TrainerError::Threads(error.to_string()), Some(state))),
+            Err(error) => return Err((error, Some(state))),
         };
         let products = products(task.config.precision);
         let prepared = Prepared::of(&state.layout, &state.flat, products, task.instructions);
@@ -184,6 +187,17 @@ impl<T: Float> Trainer<T> {
     }
 }
 
+/// The threads that compute so many logical shards side by side.
+pub(super) fn pool(config: &Config, parallel: usize) -> Result<ShardPool, TrainerError> {
+    let threads = config.thread_count();
+    // The program's own kernels divide their work among the pool's threads.
+    let pool = match config.precision.has_own_kernels() {
+        true => ShardPool::new(parallel * threads as usize, 1),
+        false => ShardPool::new(parallel, threads),
+    };
+    pool.map_err(|error| TrainerError::Threads(error.to_string()))
+}
+
 /// The state on the device, where one computes all of a step.
 fn on_device(
     task: &Task,
@@ -196,10 +210,7 @@ fn on_device(
     }
     let shards =
         plan::shards_of(task.config.shard_count(), collective.world_size(), collective.rank());
-    let table: Vec<f64> = match state.flat.kind() {
-        Kind::Double => pixel_table::<f64>(&task.config).to_vec(),
-        _ => pixel_table::<f32>(&task.config).map(f64::from).to_vec(),
-    };
+    let table = pixel_table_of(state.flat.kind(), &task.config);
     let place = (task.place.device, products);
     let epoch_samples = task.facts.train_samples;
     let steps = 0..plan::steps_per_epoch(epoch_samples, task.config.batch_size as usize);
@@ -222,8 +233,16 @@ fn reporter(task: &Task, state: &State, outbox: Outbox) -> Result<Reporter, Trai
     Reporter::sending(outbox, line, (epochs, task.pictures_from))
 }
 
+/// Every pixel value as a network of this precision takes it, in 64 bits.
+pub(super) fn pixel_table_of(kind: Kind, config: &Config) -> Vec<f64> {
+    match kind {
+        Kind::Double => pixel_table::<f64>(config).to_vec(),
+        _ => pixel_table::<f32>(config).map(f64::from).to_vec(),
+    }
+}
+
 /// Every pixel value as the network takes it: scaled to 0…1, then normalised.
-fn pixel_table<T: Float>(config: &Config) -> Box<[T; 256]> {
+pub(super) fn pixel_table<T: Float>(config: &Config) -> Box<[T; 256]> {
     let (mean, deviation) = (T::of(config.pixel_mean), T::of(config.pixel_std));
     let value = |pixel: usize| (T::of(pixel as f64) / T::of(255.0) - mean) / deviation;
     Box::new(std::array::from_fn(value))

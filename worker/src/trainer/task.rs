@@ -1,5 +1,6 @@
 //! What a generation's trainer is given: the session fills it in from the coordinator's Start and what the worker is.
 
+use common::computing::Proof;
 use common::config::Config;
 use common::ids::{Epoch, Rank, WorldSize};
 use engine::Instructions;
@@ -43,6 +44,8 @@ pub struct Task {
     pub address: String,
     /// The run ends: no step is taken, the state is stored.
     pub only_store: bool,
+    /// What the run's members have proved to compute, to be kept with the state.
+    pub proof: Option<Proof>,
     /// Where and how to compute.
     pub place: Place,
     /// What records steps.

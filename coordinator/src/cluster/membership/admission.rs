@@ -10,7 +10,6 @@ use proto::PROTOCOL_VERSION;
 use super::contacts::Asked;
 use super::ending::over;
 use super::event::{Decision, SessionId};
-use super::rules::HardwareRule;
 use super::state::{Member, Membership, Phase, Probe, Standing};
 use super::worker::{Held, Identity, Join, Report};
 
@@ -165,38 +164,8 @@ impl Membership {
                 self.limit
             )));
         }
-        self.check_hardware(slot, join)?;
+        self.check_computing(slot, join)?;
         Ok(slot)
-    }
-
-    fn check_hardware(&self, slot: Slot, join: &Join) -> Result<(), ServiceError> {
-        if self.rules.hardware == HardwareRule::Mixed {
-            return Ok(());
-        }
-        // All who are here are alike.
-        let mut others = self.members.iter().filter(|(other, _)| **other != slot);
-        let Some((slot, member)) = others.next() else {
-            return Ok(());
-        };
-        let kind = |identity| self.kind(identity);
-        if kind(&member.identity) == kind(&join.identity) {
-            return Ok(());
-        }
-        Err(ServiceError::Invalid(format!(
-            "this worker computes on {}, the worker in slot {slot} on {}: their results may differ in the last bits; \
-             use one kind and one release, or give the coordinator --allow-mixed-hardware",
-            kind(&join.identity),
-            kind(&member.identity)
-        )))
-    }
-
-    /// What must be equal for equal bits, in words.
-    fn kind(&self, identity: &Identity) -> String {
-        let Identity { hardware, kernels, libtorch_version, .. } = identity;
-        match (self.rules.hardware, kernels) {
-            (HardwareRule::Kernels, 1..) => format!("kernels of version {kernels}"),
-            _ => format!("{hardware} with libtorch {libtorch_version}"),
-        }
     }
 }
 

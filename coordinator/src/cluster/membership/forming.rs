@@ -285,8 +285,9 @@ impl Membership {
         let generation = self.generation;
         let cause = std::mem::take(&mut self.cause);
         let sessions: Vec<SessionId> = members.iter().map(|place| place.session).collect();
-        let mut decisions =
-            vec![Decision::Begin(Begin { generation, origin, members, cause, only_stores })];
+        let computing = members.first().and_then(|place| self.remember_computing(place.slot));
+        let begin = Begin { generation, origin, members, cause, only_stores, computing };
+        let mut decisions = vec![Decision::Begin(begin)];
         decisions.extend(self.seek_contacts(now));
         if !only_stores {
             decisions.extend(self.follow_up(now, &sessions));

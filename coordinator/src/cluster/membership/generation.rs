@@ -1,7 +1,9 @@
 //! What a generation begins with: its members, their places, and where their state comes from.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use common::computing::Computing;
 use common::ids::{Generation, Rank, Slot, WorldSize};
 
 use super::event::SessionId;
@@ -20,6 +22,8 @@ pub struct Begin {
     pub cause: String,
     /// It takes no step: its members store the state, and the run ends.
     pub only_stores: bool,
+    /// What the run is computed with; none where members need not be alike.
+    pub computing: Option<Arc<Computing>>,
 }
 
 impl Begin {

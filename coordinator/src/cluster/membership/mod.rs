@@ -5,6 +5,7 @@
 //! - `rules`: what it is decided by ([`Rules`]);
 //! - `state`: slots, their holders, and how far the run's life has got ([`Membership`]);
 //! - `admission`: who may join, and the probe of a slot's holder;
+//! - `computing`: who computes what the run has been computed with so far;
 //! - `placing`: the slot of a worker that asks for none;
 //! - `forming`: how members leave a generation and the next one begins;
 //! - `contacts`: who reaches whom, as far as it was tried; `crew`: who can compute together, then; `unreachable`: in words;
@@ -19,6 +20,7 @@
 //! counted from the coordinator's start) and is the only place that decides about members.
 
 mod admission;
+mod computing;
 mod contacts;
 mod crew;
 mod ending;

@@ -37,11 +37,8 @@ pub enum Spawning {
 /// Which workers may compute together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HardwareRule {
-    /// One version of the program's own kernels, whose bits are the same everywhere; of workers that compute with others one
-    /// kind of hardware and one libtorch.
-    Kernels,
-    /// One kind of hardware and one libtorch: the promise of equal bits needs it.
-    Uniform,
+    /// Those that compute alike: the promise of equal bits needs it.
+    Alike,
     /// Any mixture.
     Mixed,
 }

@@ -3,8 +3,10 @@
 //! `cluster` feeds it. Its fields are the other files' here, and nobody else's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::computing::Computing;
 use common::ids::{Generation, Rank, Slot};
 
 use super::contacts::{Asked, Contact};
@@ -20,6 +22,8 @@ pub struct Past {
     pub generation: Generation,
     /// Its members, where they may still live and hold the run's state: the coordinator before this one was killed.
     pub survivors: BTreeSet<Slot>,
+    /// What its members computed with, where that is known.
+    pub computing: Option<Arc<Computing>>,
 }
 
 /// The state: slots, their holders, and how far the run's life has got.
@@ -65,6 +69,8 @@ pub struct Membership {
     pub(super) last_checkpoint: (Option<String>, u64),
     /// Generations that made no step, and the pause after them.
     pub(super) pausing: Pausing,
+    /// What the run has been computed with so far, where members have to be alike.
+    pub(super) computing: Option<Arc<Computing>>,
 }
 
 /// How far the run's life has got.
@@ -163,6 +169,7 @@ impl Membership {
             cause: "enough workers are here".to_string(),
             last_checkpoint: (None, 0),
             pausing: Pausing::default(),
+            computing: past.computing,
             rules,
         }
     }

@@ -1,7 +1,9 @@
 //! What workers say of themselves: what they are, what they hold, how far they are.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use common::computing::Computing;
 use common::ids::{Generation, Slot};
 
 use super::event::SessionId;
@@ -54,12 +56,8 @@ pub struct Identity {
     pub answer: u64,
     /// "cpu" or "cuda:I".
     pub device: String,
-    /// Processor or GPU model.
-    pub hardware: String,
-    /// Version of the program's own kernels, where it computes with these; 0 where it does not.
-    pub kernels: u32,
-    /// Version of its libtorch.
-    pub libtorch_version: String,
+    /// What it computes with.
+    pub computing: Arc<Computing>,
     /// Version of the program.
     pub program_version: String,
     /// On its host.

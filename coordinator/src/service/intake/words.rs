@@ -2,6 +2,7 @@
 //!
 //! What can be shortened is shortened; a member that says what cannot be true is lost like any other.
 
+use common::computing::Proof;
 use common::status::ServiceError;
 use proto::worker_message::Message;
 use proto::{Heartbeat, Hello, Reached};
@@ -13,6 +14,8 @@ const LONGEST_NAME: usize = 256;
 /// Longest reason that is kept, bytes: a message of libtorch's, with its trace.
 const LONGEST_REASON: usize = 16 << 10;
 
+/// Most variables that choose kernels: more are not known.
+const MOST_VARIABLES: usize = 32;
 /// Most addresses of one worker.
 const MOST_ADDRESSES: usize = 16;
 
@@ -25,8 +28,17 @@ impl Intake {
         let Hello { advertise, device, hardware, libtorch_version, program_version, .. } = &hello;
         let run = hello.held.as_ref().map_or("", |held| &held.run);
         let names = [advertise, device, hardware, libtorch_version, program_version];
-        for name in names.into_iter().map(String::as_str).chain([hello.machine.as_str(), run]) {
+        let others = [&hello.machine].into_iter().chain(&hello.variables).map(String::as_str);
+        for name in names.into_iter().map(String::as_str).chain(others).chain([run]) {
             check_name(name).map_err(|why| refused("a worker's Hello", why))?;
+        }
+        if hello.variables.len() > MOST_VARIABLES {
+            let why = format!("{} variables; {MOST_VARIABLES} are the most", hello.variables.len());
+            return Err(refused("a worker's Hello", why));
+        }
+        if !hello.proof.is_empty() {
+            let parsed = hello.proof.parse::<Proof>();
+            parsed.map_err(|error| refused("a worker's Hello", error.to_string()))?;
         }
         if hello.listens_at.len() > MOST_ADDRESSES {
             let count = hello.listens_at.len();

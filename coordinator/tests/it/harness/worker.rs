@@ -58,6 +58,8 @@ pub fn hello(slot: u32) -> Hello {
         listens_at: Vec::new(),
         kernels: 0,
         answer: 0,
+        proof: String::new(),
+        variables: Vec::new(),
     }
 }
 

@@ -55,41 +55,6 @@ fn a_rank_out_of_range_is_told_the_range() {
 }
 
 #[test]
-fn kernels_of_one_version_are_one_kind_on_any_hardware() {
-    let joins = |first: (&str, u32), second: (&str, u32)| {
-        let mut membership = new(Rules { hardware: HardwareRule::Kernels, ..rules(2) });
-        let join = |slot, (hardware, kernels): (&str, u32)| {
-            let identity =
-                Identity { hardware: hardware.to_string(), kernels, ..Identity::default() };
-            Event::Joined(Join { identity, ..join(u64::from(slot), slot) })
-        };
-        membership.apply(SECOND, join(0, first));
-        let decisions = membership.apply(SECOND, join(1, second));
-        !decisions.iter().any(|decision| matches!(decision, Decision::Refuse { .. }))
-    };
-    assert!(joins(("EPYC", 1), ("Xeon", 1)));
-    assert!(!joins(("EPYC", 1), ("EPYC", 2)), "other bits");
-    assert!(!joins(("EPYC", 1), ("EPYC", 0)), "libtorch's are others");
-    assert!(joins(("EPYC", 0), ("EPYC", 0)) && !joins(("EPYC", 0), ("Xeon", 0)));
-}
-
-#[test]
-fn other_hardware_is_refused_unless_allowed() {
-    for (hardware, expected) in [(HardwareRule::Uniform, true), (HardwareRule::Mixed, false)] {
-        let mut membership = new(Rules { hardware, ..rules(2) });
-        let with = |session, slot, name: &str| {
-            let identity = Identity { hardware: name.to_string(), ..Identity::default() };
-            Event::Joined(Join { identity, ..join(session, slot) })
-        };
-        membership.apply(SECOND, with(0, 0, "Xeon"));
-        let decisions = membership.apply(SECOND, with(1, 1, "EPYC"));
-        let refused = matches!(&decisions[0], Decision::Refuse { error, .. }
-            if error.to_string().contains("Xeon") && error.to_string().contains("EPYC"));
-        assert_eq!(refused, expected);
-    }
-}
-
-#[test]
 fn a_holder_that_answers_keeps_its_slot() {
     let mut membership = new(rules(2));
     joined(&mut membership, 0, 1);

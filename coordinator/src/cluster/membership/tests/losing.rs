@@ -222,7 +222,8 @@ fn states_of_other_runs_and_earlier_generations_are_worth_nothing() {
 
 #[test]
 fn a_restarted_coordinator_waits_for_the_survivors_of_the_killed_one() {
-    let past = Past { generation: Generation(4), survivors: [Slot(0), Slot(1)].into() };
+    let survivors = [Slot(0), Slot(1)].into();
+    let past = Past { generation: Generation(4), survivors, ..Past::default() };
     let mut membership = Membership::new(rules(2), past);
     let survivor = |session, slot| {
         Event::Joined(Join { held: held(4, 20 + u64::from(slot)), ..join(session, slot) })
@@ -235,7 +236,7 @@ fn a_restarted_coordinator_waits_for_the_survivors_of_the_killed_one() {
     assert_eq!(begin.origin, expected);
 
     let mut resumed =
-        Membership::new(rules(1), Past { generation: Generation(4), survivors: BTreeSet::new() });
+        Membership::new(rules(1), Past { generation: Generation(4), ..Past::default() });
     let decisions = joined(&mut resumed, 0, 0);
     assert!(
         decisions.iter().any(|d| matches!(d, Decision::Begin(b) if b.origin == Origin::Stored))

@@ -1,6 +1,5 @@
 //! The state machine under chosen events; `model` drives it by random ones.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::ids::{Generation, Rank, Slot};
@@ -8,6 +7,7 @@ use common::status::ServiceError;
 
 use super::*;
 
+mod computing;
 mod ending;
 mod joining;
 mod leaving;
@@ -28,7 +28,7 @@ pub fn rules(workers: u32) -> Rules {
         logical_shards: workers.max(4),
         max_generations: 100,
         spawning: Spawning::ByHand,
-        hardware: HardwareRule::Uniform,
+        hardware: HardwareRule::Alike,
         timing: Timing::default(),
     }
 }

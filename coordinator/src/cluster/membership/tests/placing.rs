@@ -60,7 +60,8 @@ fn a_worker_that_did_not_hear_its_slot_is_given_the_same() {
 fn slots_of_survivors_who_are_waited_for_are_given_last() {
     let rules = Rules { max_workers: 3, ..rules(2) };
     let survivors = [Slot(0), Slot(1)].into();
-    let mut membership = Membership::new(rules, Past { generation: Generation(5), survivors });
+    let past = Past { generation: Generation(5), survivors, ..Past::default() };
+    let mut membership = Membership::new(rules, past);
     assert_eq!(given(&join_anywhere(&mut membership, 3), 3), Some(2));
     assert_eq!(given(&join_anywhere(&mut membership, 4), 4), Some(0));
 }
