@@ -6,7 +6,8 @@
 //!   - [`operator`]: more workers, fewer, one less;
 //! - [`audit`]: proves from a run's ledger that every sample was used once;
 //! - [`fingerprint`]: what a run has come to, in one line;
-//! - [`verify`]: proves by runs of its own that the result does not depend on the workers.
+//! - [`verify`]: proves by runs of its own that the result does not depend on the workers;
+//! - [`child_run`], [`folder`]: one training run as a child process, and where it is, for that.
 //!
 //! `main` parses, then calls one of them or [`run()`](crate::run::run()); `coordinator certs` is the
 //! [`door`](crate::door::certs)'s. Nothing here is part of a run: what it knows of one it reads from the run's folder, or
@@ -14,7 +15,9 @@
 
 pub mod args;
 pub mod audit;
+pub mod child_run;
 pub mod fingerprint;
+pub mod folder;
 pub mod operator;
 pub mod running_coordinator;
 pub mod settings;

@@ -2,14 +2,15 @@
 //! the workers.
 //!
 //! - [`plan`]: what is asked for, and the settings of the runs;
-//! - [`run`]: one training run as a child process;
 //! - [`kills`]: workers that are killed on its way;
 //! - [`compare`]: how far the checkpoints of two runs are apart;
 //! - [`report`]: the table and the sentence.
 //!
-//! Nothing here computes: every run is this very program's, as the user would start it.
+//! Nothing here computes: every run is this very program's, as the user would start it
+//! ([`child_run`](super::child_run)).
 
-use std::path::{Path, PathBuf};
+use std::future::pending;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -17,9 +18,10 @@ use anyhow::{Context, Result};
 use common::config::{Precision, schedule};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use super::child_run::{Interrupted, Request};
+use super::folder::Folder;
 use crate::data::DataIdentity;
 use crate::interrupts::{self, Interrupt};
 
@@ -27,13 +29,11 @@ pub mod compare;
 pub mod kills;
 pub mod plan;
 pub mod report;
-pub mod run;
 
 pub use plan::{VerifyArgs, VerifyPlan};
 
 use kills::Kill;
 use report::Row;
-use run::{Interrupted, Request};
 
 /// What is printed, and whether the proof holds.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Verdict {
 /// A run that failed, with its log's path; or files that cannot be read or written.
 pub async fn command(plan: &VerifyPlan) -> Result<Verdict> {
     let mut interrupts = interrupts::listen().context("listening for signals")?;
-    let folder = Folder::new(plan.keep.as_deref())?;
+    let folder = Folder::new(plan.keep.as_deref(), "verify")?;
     let rows = match make_runs(plan, folder.path(), &mut interrupts).await {
         Ok(rows) => rows,
         Err(error) => {
@@ -90,11 +90,10 @@ async fn make_runs(
     let mut rows = Vec::new();
     for precision in [Precision::F64, Precision::F32] {
         let one = request(plan, folder, precision, 1);
-        rows.push(make(&one, None, interrupts).await?);
-        let mut several = request(plan, folder, precision, plan.workers);
-        let steps = steps_of(&one)?;
-        several.kills = kills::draw(&mut random, plan.kills, steps, plan.workers);
-        rows.push(make(&several, Some(&one), interrupts).await?);
+        rows.push(make(&one, &[], None, interrupts).await?);
+        let several = request(plan, folder, precision, plan.workers);
+        let kills = kills::draw(&mut random, plan.kills, steps_of(&one)?, plan.workers);
+        rows.push(make(&several, &kills, Some(&one), interrupts).await?);
     }
     Ok(rows)
 }
@@ -113,77 +112,46 @@ fn seed(plan: &VerifyPlan) -> u64 {
 fn request(plan: &VerifyPlan, folder: &Path, precision: Precision, workers: u32) -> Request {
     let name = format!("{precision}-{workers}");
     let config = plan.config_of(precision, workers, &folder.join(&name));
-    Request { name, config, folder: folder.to_path_buf(), kills: Vec::new() }
+    Request { name, config, folder: folder.to_path_buf(), resumes: false }
 }
 
 /// Steps that a finished run has done: the data may end before `--steps`.
 fn steps_of(request: &Request) -> Result<u64> {
-    let root = request.folder.join(&request.name);
-    let samples = DataIdentity::read(&root)?.train_samples;
+    let samples = DataIdentity::read(&request.root())?.train_samples;
     Ok(schedule::total_steps(&request.config, samples as usize))
 }
 
-/// Makes a run and compares it with another.
+/// Makes a run, killing workers on its way, and compares it with another.
 async fn make(
     request: &Request,
+    kills: &[Kill],
     reference: Option<&Request>,
     interrupts: &mut mpsc::Receiver<Interrupt>,
 ) -> Result<Row> {
-    announce(request);
-    let finished = request.run(interrupts).await?;
-    let folder = |request: &Request| request.folder.join(&request.name);
-    let comparison = reference
-        .map(|reference| compare::compare(&folder(request), &folder(reference)))
-        .transpose()?;
+    announce(request, kills);
+    let (root, mut killed) = (request.root(), 0);
+    let killing = async {
+        kills::carry_out(kills, &root, &mut killed).await;
+        pending::<()>().await;
+    };
+    let time = request.run(interrupts, killing).await?;
+    let comparison =
+        reference.map(|reference| compare::compare(&root, &reference.root())).transpose()?;
     Ok(Row {
         precision: request.config.precision,
         workers: request.config.workers,
-        kills: finished.kills,
-        kills_wanted: request.kills.len(),
-        time: finished.time,
+        kills: killed,
+        kills_wanted: kills.len(),
+        time,
         comparison,
     })
 }
 
-fn announce(request: &Request) {
+fn announce(request: &Request, kills: &[Kill]) {
     let kill = |Kill { step, slot }: &Kill| format!(", killing worker {slot} after step {step}");
-    let kills: String = request.kills.iter().map(kill).collect();
+    let kills: String = kills.iter().map(kill).collect();
     let (precision, workers) = (request.config.precision, request.config.workers);
     let workers =
         if workers == 1 { "one worker".to_string() } else { format!("{workers} workers") };
     eprintln!("training in {precision} with {workers}{kills}");
-}
-
-/// Where the runs are.
-enum Folder {
-    /// Goes away by itself.
-    Temporary(TempDir),
-    Named(PathBuf),
-}
-
-impl Folder {
-    fn new(keep: Option<&Path>) -> Result<Self> {
-        let Some(path) = keep else {
-            let folder = tempfile::Builder::new().prefix("concentric-verify-").tempdir();
-            return Ok(Self::Temporary(folder.context("cannot create a temporary folder")?));
-        };
-        std::fs::create_dir_all(path)
-            .with_context(|| format!("cannot create {} (given by --keep)", path.display()))?;
-        Ok(Self::Named(path.to_path_buf()))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Temporary(folder) => folder.path(),
-            Self::Named(path) => path,
-        }
-    }
-
-    /// Lets the runs stay.
-    fn keep(self) -> PathBuf {
-        match self {
-            Self::Temporary(folder) => folder.keep(),
-            Self::Named(path) => path,
-        }
-    }
 }

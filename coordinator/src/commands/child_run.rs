@@ -1,10 +1,9 @@
 //! One training run as a child process of this very program.
 //!
-//! `verify` starts one after the other. The child has a process group of its own, so that a Ctrl-C in the terminal
+//! `verify` starts one after the other, `replay` one. The child has a process group of its own, so that a Ctrl-C in the terminal
 //! reaches this process alone, which passes it on: the child ends its workers. Every wait has a deadline.
 
 use std::fs::{self, File};
-use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,7 +17,6 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::kills::{self, Kill};
 use crate::door::DoorSettings;
 use crate::interrupts::Interrupt;
 
@@ -38,17 +36,8 @@ pub struct Request {
     pub config: Config,
     /// Where its configuration and its log go.
     pub folder: PathBuf,
-    /// Workers to kill on its way.
-    pub kills: Vec<Kill>,
-}
-
-/// A run that is complete.
-#[derive(Clone, Copy, Debug)]
-pub struct Finished {
-    /// From its process's start to its end.
-    pub time: Duration,
-    /// Workers that were killed.
-    pub kills: usize,
+    /// It goes on with what is in its folder already.
+    pub resumes: bool,
 }
 
 /// The user does not want to wait.
@@ -59,25 +48,34 @@ pub struct Interrupted(pub Interrupt);
 /// Why waiting for the child is over.
 enum End {
     Exited(ExitStatus),
+    Enough,
     Interrupted(Interrupt),
     TooLong,
 }
 
 impl Request {
-    /// Runs it to its end.
+    /// Where the run is.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// Runs it to its end, or until `enough` is over; how long that took.
     ///
     /// # Errors
-    /// [`Interrupted`], or what went wrong, with the log's path. The child has ended then, too.
-    pub async fn run(&self, interrupts: &mut mpsc::Receiver<Interrupt>) -> Result<Finished> {
-        let root = self.config.run_dir.as_deref().context("a run to verify has a folder")?;
+    /// [`Interrupted`], or what went wrong, with the log's path. The child has ended in any case.
+    pub async fn run(
+        &self,
+        interrupts: &mut mpsc::Receiver<Interrupt>,
+        enough: impl Future<Output = ()>,
+    ) -> Result<Duration> {
         let begin = Instant::now();
-        let mut child = self.start(root)?;
-        let mut done = 0;
-        let killing = kills::carry_out(&self.kills, root, &mut done);
-        let end = watch(&mut child, interrupts, killing).await?;
+        let mut child = self.start()?;
+        let end = watch(&mut child, interrupts, enough).await?;
         let fault = match end {
-            End::Exited(status) if status.success() => {
-                return Ok(Finished { time: begin.elapsed(), kills: done });
+            End::Exited(status) if status.success() => return Ok(begin.elapsed()),
+            End::Enough => {
+                stop(&mut child, interrupts).await;
+                return Ok(begin.elapsed());
             }
             End::Exited(status) => self.failure(status),
             End::Interrupted(interrupt) => Interrupted(interrupt).into(),
@@ -91,13 +89,21 @@ impl Request {
         Err(fault)
     }
 
-    fn start(&self, root: &Path) -> Result<Child> {
-        fs::create_dir(root).with_context(|| {
-            format!("cannot create {} (does --keep name a folder in use?)", root.display())
-        })?;
-        let settings = self.folder.join(format!("{}.toml", self.name));
+    fn start(&self) -> Result<Child> {
         let cannot_write = |path: &Path| format!("cannot write {}", path.display());
-        fs::write(&settings, self.config.to_toml()).with_context(|| cannot_write(&settings))?;
+        let arguments = match self.resumes {
+            true => ["--resume".into(), self.root()],
+            false => {
+                let root = self.root();
+                fs::create_dir(&root).with_context(|| {
+                    format!("cannot create {} (does --keep name a folder in use?)", root.display())
+                })?;
+                let settings = self.folder.join(format!("{}.toml", self.name));
+                fs::write(&settings, self.config.to_toml())
+                    .with_context(|| cannot_write(&settings))?;
+                ["--config".into(), settings]
+            }
+        };
         let log = File::create(self.log()).with_context(|| cannot_write(&self.log()))?;
         let program = std::env::current_exe().context("finding this program's own path")?;
         let mut command = Command::new(&program);
@@ -106,8 +112,7 @@ impl Request {
             command.env_remove(variable);
         }
         command
-            .arg("--config")
-            .arg(settings)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -131,21 +136,17 @@ impl Request {
     }
 }
 
-/// Waits for the child while `killing` goes on.
+/// Waits for the child while `enough` goes on.
 async fn watch(
     child: &mut Child,
     interrupts: &mut mpsc::Receiver<Interrupt>,
-    killing: impl Future<Output = ()>,
+    enough: impl Future<Output = ()>,
 ) -> Result<End> {
-    let killing = async {
-        killing.await;
-        pending::<Result<End>>().await
-    };
     tokio::select! {
         status = child.wait() => Ok(End::Exited(status.context("waiting for a run")?)),
         Some(interrupt) = interrupts.recv() => Ok(End::Interrupted(interrupt)),
         () = sleep(LONGEST) => Ok(End::TooLong),
-        end = killing => end,
+        () = enough => Ok(End::Enough),
     }
 }
 
