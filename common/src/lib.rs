@@ -9,6 +9,7 @@
 //! - [`architecture`]: names and shapes of the network's tensors;
 //! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
 //! - [`computing`]: what a worker computes with, and how two are told apart;
+//! - [`digests`]: what the tensors of a run have come to, and its line in `digests.jsonl`;
 //! - [`wire`]: conversions between these types and the service's messages;
 //! - [`status`]: how errors travel as gRPC status; `tls_alert`: those of TLS among them;
 //! - [`hexadecimal()`]: digests and keys as text;
@@ -31,6 +32,7 @@ pub mod command_line;
 pub mod computing;
 pub mod config;
 pub mod dataset;
+pub mod digests;
 pub mod foreign;
 mod hexadecimal;
 pub mod ids;

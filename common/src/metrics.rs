@@ -31,6 +31,10 @@ pub struct StepMetrics {
     pub lr: f64,
     /// Global throughput since the last report.
     pub images_per_second: f64,
+    /// Of each tensor after the step, in the order of [`digests::names`](crate::digests::names); a file of its own holds
+    /// them.
+    #[serde(skip)]
+    pub digests: Vec<u64>,
 }
 
 /// The means and geometry of one epoch.

@@ -15,6 +15,7 @@ impl From<&StepMetrics> for StepMessage {
             center_loss: metrics.center_loss,
             lr: metrics.lr,
             images_per_second: metrics.images_per_second,
+            digests: metrics.digests.clone(),
         }
     }
 }
@@ -29,6 +30,7 @@ impl From<StepMessage> for StepMetrics {
             center_loss: message.center_loss,
             lr: message.lr,
             images_per_second: message.images_per_second,
+            digests: message.digests,
         }
     }
 }

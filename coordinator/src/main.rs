@@ -12,7 +12,7 @@ use common::telemetry::{self, Colours};
 use coordinator::clock::Clock;
 use coordinator::cluster::membership::{Outcome, Timing};
 use coordinator::commands::args::{self, Command, Environment};
-use coordinator::commands::{audit, fingerprint, operator, status, verify};
+use coordinator::commands::{audit, fingerprint, operator, replay, status, verify};
 use coordinator::door::{self, certs};
 use coordinator::interrupts;
 use coordinator::log::{LogFile, Terminal};
@@ -51,6 +51,10 @@ fn start(command: Command) -> Result<ExitCode> {
         }),
         Command::Fingerprint(plan) => fingerprint::command(&plan).map(print),
         Command::Certs(plan) => certs::command(&plan).map(print),
+        Command::Replay(plan) => runtime.block_on(replay::command(&plan)).map(|verdict| {
+            println!("{}", verdict.text);
+            verdict.exit_code()
+        }),
         Command::Verify(plan) => runtime.block_on(verify::command(&plan)).map(|verdict| {
             println!("{}", verdict.text);
             verdict.exit_code()

@@ -180,6 +180,7 @@ fn step_metrics(epoch: u64, step: u64) -> ReportMetricsRequest {
         center_loss: 0.25,
         lr: 0.1,
         images_per_second: 400.0,
+        digests: Vec::new(),
     };
     ReportMetricsRequest { generation: 1, metrics: Some(Metrics::Step(metrics)) }
 }

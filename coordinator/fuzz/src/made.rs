@@ -167,6 +167,7 @@ fn metrics(choices: &mut Choices<'_>, generation: u64) -> ReportMetricsRequest {
             center_loss: choices.fraction(),
             lr: choices.fraction(),
             images_per_second: choices.fraction(),
+            digests: (0..choices.byte() % 80).map(|_| choices.number()).collect(),
         })),
         1 => Some(Metrics::Epoch(EpochMetrics {
             epoch: choices.number(),

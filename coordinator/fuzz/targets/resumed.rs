@@ -108,6 +108,7 @@ fn go_on(directory: &RunDirectory, done: u64) {
         center_loss: 0.0,
         lr: 0.1,
         images_per_second: 1.0,
+        digests: Vec::new(),
     });
     let length = || fs::metadata(directory.root().join(METRICS)).expect("it is there").len();
     let before = length();

@@ -15,6 +15,7 @@ use common::dataset::DatasetError;
 
 use super::audit::AuditPlan;
 use super::fingerprint::FingerprintPlan;
+use super::replay::ReplayPlan;
 use super::running_coordinator::{DrainPlan, ScalePlan, StatusPlan};
 pub use super::settings::Environment;
 use super::settings::{merge, resumed, run_in_place};
@@ -38,6 +39,8 @@ pub enum Command {
     Audit(AuditPlan),
     /// Print what a run has come to, in one line.
     Fingerprint(FingerprintPlan),
+    /// Compute a stretch of a run again and compare.
+    Replay(ReplayPlan),
     /// Prove that the result does not depend on the workers.
     Verify(Box<VerifyPlan>),
     /// Make certificates and a join token.
@@ -82,6 +85,12 @@ enum RawCommand {
     Audit(AuditPlan),
     /// Print what a run has come to, in one line that is the same on every machine
     Fingerprint(FingerprintPlan),
+    /// Compute a stretch of a run again and say from which step on which tensor differs
+    ///
+    /// A run records a digest of each tensor every --log-every steps, in digests.jsonl. The stretch is computed on this
+    /// machine with the run's settings and data, from one of its checkpoints: coordinator replay runs/R --from epoch=3
+    /// --to epoch=5. The run itself is only read. The exit code is 0 only if nothing differs.
+    Replay(ReplayPlan),
     /// Prove that the result does not depend on the workers
     ///
     /// Trains with one worker and with several on this machine, in float64 and in float32, and compares what they
@@ -110,6 +119,7 @@ pub fn parse(
         Some(RawCommand::Drain(plan)) => return Ok(Command::Drain(plan)),
         Some(RawCommand::Audit(plan)) => return Ok(Command::Audit(plan)),
         Some(RawCommand::Fingerprint(plan)) => return Ok(Command::Fingerprint(plan)),
+        Some(RawCommand::Replay(plan)) => return Ok(Command::Replay(plan)),
         Some(RawCommand::Verify(wish)) => {
             return Ok(Command::Verify(Box::new(verification(wish, environment)?)));
         }

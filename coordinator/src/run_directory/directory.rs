@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use common::config::Config;
+use common::digests::StepDigests;
 use common::ids::Generation;
 use common::metrics::{EpochMetrics, Record};
 use common::status::ServiceError;
@@ -21,7 +22,7 @@ use super::line_log::LineLog;
 use super::lock::{self, Held};
 use super::metrics_log::{self, MetricsLog};
 use super::model_file::CheckpointMetadata;
-use super::place::{CONFIG, EVENTS, METRICS, cannot, find_run, saved_config};
+use super::place::{CONFIG, DIGESTS, EVENTS, METRICS, cannot, find_run, saved_config};
 use super::resume::{self, ResumePoint};
 use super::{atomic, events_log};
 use crate::data::{DATA_IDENTITY, DataIdentity};
@@ -33,6 +34,7 @@ pub struct RunDirectory {
     /// Epoch checkpoints to keep, 0 for all.
     pub(super) keep: u64,
     pub(super) metrics: Mutex<MetricsLog>,
+    pub(super) digests: Mutex<MetricsLog>,
     pub(super) events: Mutex<LineLog>,
     /// Held while files are put in place: what stays is decided for one upload at a time. The generation whose uploads
     /// are; what an earlier one has begun to send must not replace what came after it.
@@ -83,10 +85,12 @@ impl RunDirectory {
             atomic::clean(&root.join(folder))?;
         }
         let metrics = Mutex::new(MetricsLog::open(&root.join(METRICS))?);
+        let digests = Mutex::new(MetricsLog::open(&root.join(DIGESTS))?);
         events_log::cut_torn_line(&root.join(EVENTS))?;
         let events = Mutex::new(LineLog::open(&root.join(EVENTS))?);
         let placing = Mutex::default();
-        Ok(Self { root: root.to_path_buf(), keep, metrics, events, placing, _held: held })
+        let root = root.to_path_buf();
+        Ok(Self { root, keep, metrics, digests, events, placing, _held: held })
     }
 
     /// What has happened so far.
@@ -166,7 +170,7 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Finds the checkpoint to go on from and takes `metrics.jsonl` back to it; without any, to the run's beginning.
+    /// Finds the checkpoint to go on from and takes metrics and digests back to it; without any, to the run's beginning.
     ///
     /// # Errors
     /// There are checkpoints, but none is intact; or the folder cannot be changed.
@@ -177,21 +181,23 @@ impl RunDirectory {
         Ok(point)
     }
 
-    /// Takes `metrics.jsonl` back to a checkpoint; without any, to the run's beginning.
+    /// Takes `metrics.jsonl` and `digests.jsonl` back to a checkpoint; without any, to the run's beginning.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn cut_back(&self, point: Option<&ResumePoint>) -> Result<()> {
         let beginning = CheckpointMetadata::default();
         let position = point.map_or(&beginning, |point| &point.position);
-        let path = self.root.join(METRICS);
         let context = || cannot("write", &self.root);
-        let mut metrics = lock_on(&self.metrics);
-        let unreadable = metrics_log::cut_back(&path, position).with_context(context)?;
-        if unreadable > 0 {
-            tracing::warn!(lines = unreadable, "dropped unreadable lines of {METRICS}");
+        for (name, log) in [(METRICS, &self.metrics), (DIGESTS, &self.digests)] {
+            let path = self.root.join(name);
+            let mut log = lock_on(log);
+            let unreadable = metrics_log::cut_back(&path, position).with_context(context)?;
+            if unreadable > 0 {
+                tracing::warn!(lines = unreadable, "dropped unreadable lines of {name}");
+            }
+            *log = MetricsLog::open(&path).with_context(context)?;
         }
-        *metrics = MetricsLog::open(&path).with_context(context)?;
         Ok(())
     }
 
@@ -247,6 +253,15 @@ impl RunDirectory {
             Record::Step(_) => Ok(()),
         });
         written.map_err(|error| self.storage_error(METRICS, &error))
+    }
+
+    /// Adds a line to `digests.jsonl`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub fn append_digests(&self, digests: &StepDigests) -> Result<(), ServiceError> {
+        let written = lock_on(&self.digests).append_digests(digests);
+        written.map_err(|error| self.storage_error(DIGESTS, &error))
     }
 
     /// What `metrics.jsonl` says of the newest epoch, if it has one.

@@ -1,10 +1,11 @@
-//! `metrics.jsonl`: a line for a step is there once, whoever reports it again.
+//! `metrics.jsonl` and `digests.jsonl`: a line for a step is there once, whoever reports it again.
 //!
 //! After a loss the new first rank reports what may not have arrived from the one before.
 
 use std::io;
 use std::path::Path;
 
+use common::digests::StepDigests;
 use common::metrics::{EpochMetrics, Record};
 use serde::Deserialize;
 
@@ -61,6 +62,18 @@ impl MetricsLog {
         *known = number + 1;
         self.lines.append(record)?;
         self.next = next;
+        Ok(())
+    }
+
+    /// Adds a line of digests, unless it is there.
+    ///
+    /// # Errors
+    /// As [`MetricsLog::append`].
+    pub fn append_digests(&mut self, digests: &StepDigests) -> io::Result<()> {
+        if digests.step.0 >= self.next.step {
+            self.lines.append(digests)?;
+            self.next.step = digests.step.0 + 1;
+        }
         Ok(())
     }
 
@@ -204,6 +217,7 @@ mod tests {
             center_loss: 1.0 / 3.0,
             lr: 1e-3,
             images_per_second: 400.0,
+            digests: Vec::new(),
         }
     }
 

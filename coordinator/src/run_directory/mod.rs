@@ -34,6 +34,6 @@ pub use artifact_path::{ArtifactPath, CHECKPOINTS, CheckpointFile, CheckpointPat
 pub use directory::RunDirectory;
 pub use lock::LOCK;
 pub use model_file::CheckpointMetadata;
-pub use place::{CONFIG, EVENTS, LOG, METRICS, WORKER_LOGS, default_root, saved_config};
-pub use resume::ResumePoint;
+pub use place::{CONFIG, DIGESTS, EVENTS, LOG, METRICS, WORKER_LOGS, default_root, saved_config};
+pub use resume::{ResumePoint, whole_checkpoints};
 pub use upload::Upload;

@@ -15,6 +15,8 @@ use super::artifact_path::CHECKPOINTS;
 pub const CONFIG: &str = "config.toml";
 /// The metrics.
 pub const METRICS: &str = "metrics.jsonl";
+/// What the tensors have come to, every now and then.
+pub const DIGESTS: &str = "digests.jsonl";
 /// What happened: generations, losses, steps.
 pub const EVENTS: &str = "events.jsonl";
 /// The log.

@@ -91,6 +91,21 @@ pub fn find(folder: &Path) -> Result<Option<ResumePoint>, ResumeError> {
     Err(ResumeError::NoCheckpoint { folder: folder.display().to_string(), reasons })
 }
 
+/// Names of the checkpoints in a folder that are whole, each with the steps that are done in it. Changes nothing.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn whole_checkpoints(folder: &Path) -> io::Result<Vec<(String, u64)>> {
+    let epochs = retention::epochs(folder)?.into_iter().map(retention::epoch_stem);
+    let stems = [LAST, BEST].map(str::to_string).into_iter().chain(epochs);
+    let whole = stems.filter_map(|stem| {
+        let paths = CheckpointPaths::new(folder, &stem);
+        let metadata = model_file::read(&paths.model).ok()?;
+        is_named_by(&metadata, &paths.resume).then_some((stem, metadata.step))
+    });
+    Ok(whole.collect())
+}
+
 /// Checks one checkpoint and leaves it with the one resume file that its model names. The inner error says why it
 /// cannot be used.
 fn settle(folder: &Path, stem: &str) -> io::Result<Result<CheckpointMetadata, String>> {

@@ -94,6 +94,7 @@ impl<'d> Upload<'d> {
         file.as_file().sync_all()?;
         if paths.iter().any(|path| path.checkpoint().is_some()) {
             lock_on(&directory.metrics).sync()?;
+            lock_on(&directory.digests).sync()?;
             lock_on(&directory.events).sync()?;
         }
         for path in &paths {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use common::metrics::{EpochMetrics, Record};
+use common::config::Config;
+use common::digests::StepDigests;
+use common::metrics::{EpochMetrics, Record, StepMetrics};
 use common::status::ServiceError;
 use proto::report_metrics_request::Metrics;
 use proto::{ReportMetricsReply, ReportMetricsRequest};
@@ -24,16 +26,33 @@ pub async fn report(
     };
     shared.intake.check_metrics(&record)?;
     let directory = Arc::clone(&shared.directory);
-    let writing = spawn_blocking(move || directory.append_metrics(&record).map(|()| record));
+    let digests = digests_of(&shared.config, &record);
+    let writing = spawn_blocking(move || {
+        // A line of metrics tells that the step's digests are there.
+        digests.map_or(Ok(()), |digests| directory.append_digests(&digests))?;
+        directory.append_metrics(&record).map(|()| record)
+    });
     let written = writing.await.map_err(|error| ServiceError::Internal(error.to_string()))?;
     match shared.ending_run_if_storage_failed(written)? {
-        Record::Step(step) => shared.board.update(|board| board.last_step = Some(step)),
+        Record::Step(step) => {
+            let step = StepMetrics { digests: Vec::new(), ..step };
+            shared.board.update(|board| board.last_step = Some(step));
+        }
         Record::Epoch(epoch) => {
             log(&epoch);
             shared.board.update(|board| board.last_epoch = Some(epoch));
         }
     }
     Ok(ReportMetricsReply {})
+}
+
+fn digests_of(config: &Config, record: &Record) -> Option<StepDigests> {
+    match record {
+        Record::Step(step) if !step.digests.is_empty() => {
+            Some(StepDigests::new(config, (step.epoch, step.step), &step.digests))
+        }
+        Record::Step(_) | Record::Epoch(_) => None,
+    }
 }
 
 fn log(metrics: &EpochMetrics) {

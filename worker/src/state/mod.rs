@@ -6,9 +6,11 @@
 //! - `position`: how far the run has got;
 //! - `run_state`: everything that it is by then;
 //! - `checkpoint`: that as two files, and back;
+//! - `digests`: what each of its tensors has come to;
 //! - `tensors`: named tensors as safetensors bytes (pure).
 
 mod checkpoint;
+mod digests;
 mod position;
 mod run_state;
 mod tensors;

@@ -213,7 +213,10 @@ impl<T: Float> Trainer<T> {
         // The first rank is the one that stores.
         self.reporter.acknowledge(report.stored as u64);
         self.agreed = self.agreed.max(Request::from_number(report.asked));
-        self.report_step(epoch, step, losses, marker.learning_rate);
+        if self.is_told(step) {
+            self.bring_back()?;
+        }
+        self.report_step((epoch, step), losses, marker.learning_rate)?;
         self.keep_checkpoint_in_between()?;
         self.faults.point(Phase::Commit);
         self.confirm_earlier()?;

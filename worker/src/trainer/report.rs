@@ -108,8 +108,13 @@ impl Reporter {
         self.epoch.add(samples, time);
     }
 
-    /// Keeps a line of metrics about a step.
-    pub fn step(&mut self, epoch: Epoch, step: Step, losses: Losses, learning_rate: f64) {
+    /// Keeps a line of metrics about a step, and what it has left of each tensor.
+    pub fn step(
+        &mut self,
+        (epoch, step): (Epoch, Step),
+        (losses, learning_rate): (Losses, f64),
+        digests: Vec<u64>,
+    ) {
         let metrics = StepMetrics {
             epoch,
             step,
@@ -118,6 +123,7 @@ impl Reporter {
             center_loss: losses.center,
             lr: learning_rate,
             images_per_second: self.since_report.images_per_second(),
+            digests,
         };
         self.since_report = Pace::default();
         self.outbox.push(Upload::Step(metrics));

@@ -150,7 +150,7 @@ impl<T: Float> Trainer<T> {
         self.state.position =
             Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
         // What is kept for the coordinator changes with the state, so that it is the same wherever that is.
-        self.report_step(epoch, step, losses, learning_rate);
+        self.report_step((epoch, step), losses, learning_rate)?;
         self.keep_checkpoint_if_due()
     }
 

@@ -19,6 +19,7 @@ use super::request::{Request, Requests};
 use super::task::RunFacts;
 use crate::fault::Faults;
 use crate::mathematics::kernels::Float;
+use crate::network::ComputeError;
 use crate::state::{Checkpoint, Position, State};
 
 /// One generation's training.
@@ -111,17 +112,23 @@ impl<T: Float> Trainer<T> {
         Ok(())
     }
 
-    /// A line of metrics, if it is time for one.
+    /// Whether a line of metrics tells of a step.
+    pub(super) fn is_told(&self, step: Step) -> bool {
+        step.0.is_multiple_of(self.config.log_every)
+    }
+
+    /// A line of metrics about a step that the state is after, if it is time for one.
     pub(super) fn report_step(
         &mut self,
-        epoch: Epoch,
-        step: Step,
+        (epoch, step): (Epoch, Step),
         losses: Losses,
         learning_rate: f64,
-    ) {
-        if step.0.is_multiple_of(self.config.log_every) {
-            self.reporter.step(epoch, step, losses, learning_rate);
+    ) -> Result<(), TrainerError> {
+        if self.is_told(step) {
+            let digests = self.state.digests::<T>().map_err(ComputeError::from)?;
+            self.reporter.step((epoch, step), (losses, learning_rate), digests);
         }
+        Ok(())
     }
 
     /// Takes note of a step's time.

@@ -16,6 +16,7 @@ mod locked;
 mod nccl;
 mod portable;
 mod reference;
+mod replaying;
 mod resume;
 mod strict_load;
 mod surviving;

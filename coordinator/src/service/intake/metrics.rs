@@ -28,6 +28,10 @@ impl Intake {
         if step / self.steps_per_epoch != epoch {
             return Err(format!("step {step} is not of epoch {epoch}"));
         }
+        let (count, tensors) = (metrics.digests.len(), self.digests);
+        if count != 0 && count != tensors {
+            return Err(format!("digests of {count} tensors, there are {tensors}"));
+        }
         let StepMetrics { loss, softmax_loss, center_loss, lr, images_per_second, .. } = *metrics;
         check_training([loss, softmax_loss, center_loss, lr, images_per_second])
     }

@@ -18,6 +18,7 @@ mod words;
 
 use common::architecture::{self, TensorSpec};
 use common::config::{Config, PictureFormat, schedule};
+use common::digests;
 use common::plan;
 use common::status::ServiceError;
 
@@ -35,6 +36,8 @@ pub struct Intake {
     formats: Vec<PictureFormat>,
     /// The tensors of a model file.
     tensors: Vec<TensorSpec>,
+    /// How many tensors of a state there are.
+    digests: usize,
 }
 
 impl Intake {
@@ -58,6 +61,7 @@ impl Intake {
             number_size: if config.precision.is_stored_in_64_bits() { 8 } else { 4 },
             formats: config.picture_format.clone(),
             tensors: architecture::tensors(config.network, feature_dim),
+            digests: digests::names(config).len(),
         }
     }
 

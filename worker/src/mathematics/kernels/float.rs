@@ -21,6 +21,8 @@ pub trait Float:
     const ZERO: Self;
     /// √, correctly rounded.
     fn sqrt(self) -> Self;
+    /// As it is stored, in the lower bits.
+    fn bits(self) -> u64;
 }
 
 macro_rules! float {
@@ -31,6 +33,11 @@ macro_rules! float {
             #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
+            }
+
+            #[inline(always)]
+            fn bits(self) -> u64 {
+                u64::from(self.to_bits())
             }
         }
     )*};

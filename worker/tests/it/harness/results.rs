@@ -84,6 +84,8 @@ impl Results {
 pub struct Left {
     files: BTreeMap<String, String>,
     metrics: Vec<Value>,
+    /// Of every tensor, as often as the run has recorded them.
+    digests: String,
 }
 
 impl Left {
@@ -96,7 +98,8 @@ impl Left {
     fn of(results: &Results) -> Self {
         let files = results.hashes(&["checkpoints", "features", "pictures"]);
         assert!(!files.is_empty());
-        Self { files, metrics: results.reproducible_metrics() }
+        let digests = fs::read_to_string(results.path("digests.jsonl")).unwrap();
+        Self { files, metrics: results.reproducible_metrics(), digests }
     }
 
     /// Another run has left the same, byte for byte.
@@ -106,6 +109,9 @@ impl Left {
         let mut both = found.metrics.iter().zip(&self.metrics);
         assert_eq!(both.find(|(found, expected)| found != expected), None, "{what}");
         assert_eq!(found.metrics.len(), self.metrics.len(), "{what}");
+        let mut both = found.digests.lines().zip(self.digests.lines());
+        assert_eq!(both.find(|(found, expected)| found != expected), None, "{what}");
+        assert_eq!(found.digests.len(), self.digests.len(), "{what}");
         assert_eq!(found.files, self.files, "{what}");
     }
 }

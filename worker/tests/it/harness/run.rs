@@ -49,6 +49,12 @@ impl Launch {
         Self::empty(root).with(&[flag, &root.display().to_string(), "--listen", "127.0.0.1:0"])
     }
 
+    /// `coordinator replay` of the run in `run`; `root` is kept for what it computes.
+    pub fn replay(run: &Path, root: &Path) -> Self {
+        let paths = [run, root].map(|path| path.to_str().unwrap());
+        Self::empty(root).with(&["replay", paths[0], "--keep", paths[1]])
+    }
+
     fn empty(root: &Path) -> Self {
         Self {
             root: root.to_path_buf(),
