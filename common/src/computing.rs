@@ -87,7 +87,7 @@ pub struct Computing {
     pub proof: Option<Proof>,
     /// Processor or GPU model, and whose kernels where they are not the usual ones.
     pub hardware: String,
-    /// Version of the program's own kernels, where it computes with these; 0 where it does not.
+    /// Version of the program's own kernels; 0 where every operation is libtorch's.
     pub kernels: u32,
     /// Version of its libtorch.
     pub libtorch: String,

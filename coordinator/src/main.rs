@@ -12,6 +12,7 @@ use common::telemetry::{self, Colours};
 use coordinator::clock::Clock;
 use coordinator::cluster::membership::{Outcome, Timing};
 use coordinator::commands::args::{self, Command, Environment};
+use coordinator::commands::verdict::Verdict;
 use coordinator::commands::{audit, fingerprint, operator, replay, status, verify};
 use coordinator::door::{self, certs};
 use coordinator::interrupts;
@@ -45,20 +46,11 @@ fn start(command: Command) -> Result<ExitCode> {
         Command::Status(plan) => runtime.block_on(status::status(&plan)).map(print),
         Command::Scale(plan) => runtime.block_on(operator::scale(&plan)).map(print),
         Command::Drain(plan) => runtime.block_on(operator::drain(&plan)).map(print),
-        Command::Audit(plan) => audit::command(&plan).map(|verdict| {
-            println!("{}", verdict.text);
-            verdict.exit_code()
-        }),
+        Command::Audit(plan) => audit::command(&plan).map(print_verdict),
         Command::Fingerprint(plan) => fingerprint::command(&plan).map(print),
         Command::Certs(plan) => certs::command(&plan).map(print),
-        Command::Replay(plan) => runtime.block_on(replay::command(&plan)).map(|verdict| {
-            println!("{}", verdict.text);
-            verdict.exit_code()
-        }),
-        Command::Verify(plan) => runtime.block_on(verify::command(&plan)).map(|verdict| {
-            println!("{}", verdict.text);
-            verdict.exit_code()
-        }),
+        Command::Replay(plan) => runtime.block_on(replay::command(&plan)).map(print_verdict),
+        Command::Verify(plan) => runtime.block_on(verify::command(&plan)).map(print_verdict),
     };
     // A download that was interrupted must not hold up the exit.
     runtime.shutdown_background();
@@ -68,6 +60,11 @@ fn start(command: Command) -> Result<ExitCode> {
 fn print(answer: String) -> ExitCode {
     println!("{answer}");
     ExitCode::SUCCESS
+}
+
+fn print_verdict(verdict: Verdict) -> ExitCode {
+    println!("{}", verdict.text);
+    verdict.exit_code()
 }
 
 async fn train(plan: RunPlan) -> Result<ExitCode> {

@@ -21,7 +21,7 @@ use coordinator::run::assembly::share;
 use coordinator::run::prepare::Prepared;
 use coordinator::run_directory::artifact_path::FOLDERS;
 use coordinator::run_directory::ledger::Summary;
-use coordinator::run_directory::{EVENTS, LOCK, METRICS, RunDirectory};
+use coordinator::run_directory::{DIGESTS, EVENTS, LOCK, METRICS, RunDirectory};
 use coordinator::service::board::Record;
 use coordinator::service::{Service, Shared};
 use prost::Message;
@@ -133,7 +133,7 @@ impl Run {
     pub fn results(&self) -> BTreeMap<PathBuf, Stamp> {
         let root = self.shared.directory.root();
         let folders = FOLDERS.iter().flat_map(|folder| names(&root.join(folder)));
-        let files = folders.chain([root.join(METRICS)]).map(|path| {
+        let files = folders.chain([METRICS, DIGESTS].map(|name| root.join(name))).map(|path| {
             let data = fs::symlink_metadata(&path).expect("it was listed");
             assert!(data.is_file(), "{path:?}");
             (path, (data.ino(), data.len()))
@@ -145,8 +145,11 @@ impl Run {
     fn check_files(&self) {
         let root = self.shared.directory.root();
         assert_eq!(names(&self.outside), [root.to_path_buf()]);
-        let mut expected: Vec<PathBuf> =
-            FOLDERS.iter().chain(&[LOCK, METRICS, EVENTS]).map(|name| root.join(name)).collect();
+        let mut expected: Vec<PathBuf> = FOLDERS
+            .iter()
+            .chain(&[LOCK, METRICS, DIGESTS, EVENTS])
+            .map(|name| root.join(name))
+            .collect();
         expected.sort();
         assert_eq!(names(root), expected);
         for path in self.results().keys() {

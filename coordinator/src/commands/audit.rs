@@ -6,13 +6,13 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use common::config::schedule;
 use common::ids::Generation;
 use serde::Serialize;
 
+use super::verdict::Verdict;
 use crate::data::DataIdentity;
 use crate::run_directory::ledger::{Entry, Line};
 use crate::run_directory::{self, events_log};
@@ -50,21 +50,6 @@ pub struct Findings {
     pub faults: Vec<String>,
 }
 
-/// What is printed, and whether all is well.
-#[derive(Debug)]
-pub struct Verdict {
-    /// For the user.
-    pub text: String,
-    clean: bool,
-}
-
-impl Verdict {
-    /// 0 only where nothing is wrong.
-    pub fn exit_code(&self) -> ExitCode {
-        if self.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    }
-}
-
 /// Audits the run in a folder.
 ///
 /// # Errors
@@ -86,7 +71,7 @@ pub fn command(plan: &AuditPlan) -> Result<Verdict> {
         true => serde_json::to_string_pretty(&findings)?,
         false => describe(&findings, shape),
     };
-    Ok(Verdict { text, clean })
+    Ok(Verdict::new(text, clean))
 }
 
 /// What a run's steps are made of.

@@ -4,6 +4,7 @@
 //! reaches this process alone, which passes it on: the child ends its workers. Every wait has a deadline.
 
 use std::fs::{self, File};
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -20,8 +21,6 @@ use tokio::time::{sleep, timeout};
 use crate::door::DoorSettings;
 use crate::interrupts::Interrupt;
 
-/// A run that takes longer is given up.
-const LONGEST: Duration = Duration::from_secs(3600);
 /// From the first SIGTERM, which stops a run in order, to the second, which ends it at once.
 const STOP_GRACE: Duration = Duration::from_secs(60);
 /// From there to SIGKILL.
@@ -38,6 +37,8 @@ pub struct Request {
     pub folder: PathBuf,
     /// It goes on with what is in its folder already.
     pub resumes: bool,
+    /// How long it may take; none where only its user knows.
+    pub limit: Option<Duration>,
 }
 
 /// The user does not want to wait.
@@ -70,7 +71,7 @@ impl Request {
     ) -> Result<Duration> {
         let begin = Instant::now();
         let mut child = self.start()?;
-        let end = watch(&mut child, interrupts, enough).await?;
+        let end = watch(&mut child, interrupts, (enough, self.limit)).await?;
         let fault = match end {
             End::Exited(status) if status.success() => return Ok(begin.elapsed()),
             End::Enough => {
@@ -81,7 +82,7 @@ impl Request {
             End::Interrupted(interrupt) => Interrupted(interrupt).into(),
             End::TooLong => {
                 let (name, log) = (&self.name, self.log());
-                let limit = humantime::format_duration(LONGEST);
+                let limit = humantime::format_duration(self.limit.unwrap_or_default());
                 anyhow!("the run {name} took longer than {limit}: see its log {}", log.display())
             }
         };
@@ -140,12 +141,18 @@ impl Request {
 async fn watch(
     child: &mut Child,
     interrupts: &mut mpsc::Receiver<Interrupt>,
-    enough: impl Future<Output = ()>,
+    (enough, limit): (impl Future<Output = ()>, Option<Duration>),
 ) -> Result<End> {
+    let too_long = async {
+        match limit {
+            Some(limit) => sleep(limit).await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
         status = child.wait() => Ok(End::Exited(status.context("waiting for a run")?)),
         Some(interrupt) = interrupts.recv() => Ok(End::Interrupted(interrupt)),
-        () = sleep(LONGEST) => Ok(End::TooLong),
+        () = too_long => Ok(End::TooLong),
         () = enough => Ok(End::Enough),
     }
 }

@@ -8,7 +8,8 @@
 //! - [`fingerprint`]: what a run has come to, in one line;
 //! - [`verify`]: proves by runs of its own that the result does not depend on the workers;
 //! - [`replay`]: computes a stretch of a run again and says what differs;
-//! - [`child_run`], [`folder`]: one training run as a child process, and where it is, for these two.
+//! - [`child_run`], [`folder`]: one training run as a child process, and where it is, for these two;
+//! - [`verdict`]: what those that prove something answer.
 //!
 //! `main` parses, then calls one of them or [`run()`](crate::run::run()); `coordinator certs` is the
 //! [`door`](crate::door::certs)'s. Nothing here is part of a run: what it knows of one it reads from the run's folder, or
@@ -24,4 +25,5 @@ pub mod replay;
 pub mod running_coordinator;
 pub mod settings;
 pub mod status;
+pub mod verdict;
 pub mod verify;

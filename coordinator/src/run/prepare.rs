@@ -95,6 +95,10 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
         directory.save_data_identity(&data.identity)?;
         None
     };
+    if point.is_none() && history.survivors.is_empty() {
+        // Nothing is left of what was computed.
+        history.computing = None;
+    }
     if let (None, Some(proof)) = (&history.computing, point.as_ref().and_then(|point| point.proof))
     {
         history.computing = Some(Computing { proof: Some(proof), ..Computing::default() });

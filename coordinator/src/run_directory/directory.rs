@@ -18,7 +18,7 @@ use common::status::ServiceError;
 
 use super::artifact_path::{self, ArtifactPath, CHECKPOINTS, PICTURES};
 use super::ledger::{Entry, Line};
-use super::line_log::LineLog;
+use super::line_log::{self, LineLog};
 use super::lock::{self, Held};
 use super::metrics_log::{self, MetricsLog};
 use super::model_file::CheckpointMetadata;
@@ -84,9 +84,11 @@ impl RunDirectory {
             fs::create_dir_all(root.join(folder))?;
             atomic::clean(&root.join(folder))?;
         }
+        for log in [METRICS, DIGESTS, EVENTS] {
+            line_log::cut_torn_line(&root.join(log))?;
+        }
         let metrics = Mutex::new(MetricsLog::open(&root.join(METRICS))?);
         let digests = Mutex::new(MetricsLog::open(&root.join(DIGESTS))?);
-        events_log::cut_torn_line(&root.join(EVENTS))?;
         let events = Mutex::new(LineLog::open(&root.join(EVENTS))?);
         let placing = Mutex::default();
         let root = root.to_path_buf();

@@ -5,13 +5,15 @@
 use std::io;
 use std::path::Path;
 
+use anyhow::Result;
 use common::digests::StepDigests;
 use common::metrics::{EpochMetrics, Record};
 use serde::Deserialize;
 
 use super::atomic;
-use super::line_log::LineLog;
+use super::line_log::{self, LineLog};
 use super::model_file::CheckpointMetadata;
+use super::place::DIGESTS;
 
 /// The open file.
 #[derive(Debug)]
@@ -84,6 +86,22 @@ impl MetricsLog {
     pub fn sync(&self) -> io::Result<()> {
         self.lines.sync()
     }
+}
+
+/// What is recorded of a run's tensors, step by step.
+///
+/// # Errors
+/// It cannot be read, or a line cannot be understood.
+pub fn digests(root: &Path) -> Result<Vec<StepDigests>> {
+    line_log::read(&root.join(DIGESTS))
+}
+
+/// The last line of that, or none: without reading all before it.
+///
+/// # Errors
+/// As [`digests`].
+pub fn last_digests(root: &Path) -> Result<Option<StepDigests>> {
+    line_log::read_last(&root.join(DIGESTS))
 }
 
 /// The newest epoch's line; none where there is none that can be read.

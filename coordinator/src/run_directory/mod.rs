@@ -33,6 +33,7 @@ mod upload;
 pub use artifact_path::{ArtifactPath, CHECKPOINTS, CheckpointFile, CheckpointPaths, PICTURES};
 pub use directory::RunDirectory;
 pub use lock::LOCK;
+pub use metrics_log::{digests, last_digests};
 pub use model_file::CheckpointMetadata;
 pub use place::{CONFIG, DIGESTS, EVENTS, LOG, METRICS, WORKER_LOGS, default_root, saved_config};
 pub use resume::{ResumePoint, whole_checkpoints};

@@ -42,8 +42,11 @@ const LONGEST: usize = 200;
 pub fn set_right() -> Result<Option<String>, String> {
     let wrong: Vec<&str> = PRECISION.into_iter().filter(|name| changes_precision(name)).collect();
     let told = env::var(SET_RIGHT).ok();
-    if wrong.is_empty() || told.is_some() {
+    if wrong.is_empty() {
         return Ok(told);
+    }
+    if told.is_some() {
+        return Err(refusal(&wrong, &"the variable CONCENTRIC_SET_RIGHT is set already"));
     }
     let program = env::current_exe().map_err(|error| refusal(&wrong, &error))?;
     let mut arguments = env::args_os();
@@ -59,7 +62,7 @@ pub fn set_right() -> Result<Option<String>, String> {
     Err(refusal(&wrong, &command.exec()))
 }
 
-fn refusal(wrong: &[&str], error: &std::io::Error) -> String {
+fn refusal(wrong: &[&str], error: &dyn std::fmt::Display) -> String {
     let names = wrong.join(" and ");
     format!("{names} would change what --precision says, and cannot be removed ({error}): unset it")
 }

@@ -128,13 +128,14 @@ pub fn convolution_backward<T: Float>(
     flow: (&dyn Images<T>, &dyn Images<T>),
     layer: usize,
     Prepared { weights, products }: &Prepared,
-    to_parameters: &mut Tensor,
+    to_parameters: &Tensor,
     to_input: Option<ToInput<'_, T>>,
     means: &mut Means<'_>,
 ) -> Result<(), ComputeError> {
     let kernel = weights.layout.range(weights.layout.convolutions[layer]);
-    with_slice_mut(to_parameters, |parameters: &mut [T]| {
-        let to_kernel = &mut parameters[kernel];
+    // Other parts of it may be on their way to peers.
+    let mut to_kernel = to_parameters.f_narrow(0, kernel.start as i64, kernel.len() as i64)?;
+    with_slice_mut(&mut to_kernel, |to_kernel: &mut [T]| {
         match products.convolutions.get(layer) {
             Some(product) => product.backward(flow, to_kernel, to_input, means),
             None => rounded::backward(flow, layer, weights, to_kernel, to_input)?,

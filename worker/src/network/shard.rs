@@ -257,7 +257,7 @@ impl<T: Float> Shard<T> {
             observer: &observer,
         });
         let flow = (&gradient as _, &input as _);
-        let to_parameters = &mut self.gradient;
+        let to_parameters = &self.gradient;
         convolution_backward(flow, layer, parameters, to_parameters, to_input, &mut means)?;
         std::mem::swap(&mut self.upstream, &mut self.spare);
         Ok(sums.total())

@@ -167,11 +167,6 @@ impl Clone for Held {
     }
 }
 
-/// Where the tensors are used elsewhere.
-pub(super) fn add(a: Tensor, b: Tensor) -> Result<Tensor, CollectiveError> {
-    Ok(a.f_add(&b)?)
-}
-
 /// Where nobody needs the tensors any more: large ones take time to allocate.
 fn add_in_place(mut a: Tensor, b: Tensor) -> Result<Tensor, CollectiveError> {
     let _ = a.f_add_(&b)?;

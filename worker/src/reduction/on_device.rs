@@ -7,7 +7,7 @@ use common::config;
 use common::ids::Rank;
 use tch::{Device, Kind, Tensor};
 
-use super::bucket::{Held, add};
+use super::bucket::Held;
 use super::ordered::Reduction;
 use super::tree::Node;
 use crate::collective::{CollectiveError, PendingExchange};
@@ -140,6 +140,11 @@ impl Reduction {
         }
         self.collective.exchange(sends, receives).map(Some)
     }
+}
+
+/// Never in place: a partial may be on its way to a peer.
+fn add(a: Tensor, b: Tensor) -> Result<Tensor, CollectiveError> {
+    Ok(a.f_add(&b)?)
 }
 
 #[cfg(test)]

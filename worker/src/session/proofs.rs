@@ -19,8 +19,9 @@ use crate::trainer::{Means, Terms, TrainerError, prove};
 
 /// How long the coordinator may take to say what is computed.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long the small computation may take.
+/// How long the small computation may take, and how much longer for each image of it.
 const COMPUTATION: Duration = Duration::from_secs(120);
+const OF_AN_IMAGE: Duration = Duration::from_millis(50);
 
 /// What was proved so far: a worker that joins anew computes nothing again.
 #[derive(Debug, Default)]
@@ -57,44 +58,54 @@ impl Proofs {
             _ => status.into(),
         })?;
         let terms = terms.into_inner();
-        if !terms.prove {
-            return Ok(None);
+        if let Some(known) = &self.0
+            && known.terms == terms
+            && known.place == place
+        {
+            return Ok(known.proof);
         }
-        match &self.0 {
-            Some(known) if known.terms == terms && known.place == place => Ok(known.proof),
-            _ => {
-                let proof = compute(&terms, Means { place, instructions }).await?;
-                self.0 = Some(Known { terms, place, proof });
-                Ok(proof)
-            }
-        }
+        let means = Means { place, instructions };
+        let computation = understood(&terms, place)?;
+        let proof = if terms.prove { compute(computation, means).await? } else { None };
+        self.0 = Some(Known { terms, place, proof });
+        Ok(proof)
     }
 }
 
-async fn compute(terms: &TermsReply, means: Means) -> Result<Option<Proof>, ServiceError> {
-    let failed = |why: String| ServiceError::NotFound(format!("this worker cannot compute: {why}"));
+/// Why this worker is of no use to the run.
+fn useless(why: impl std::fmt::Display) -> ServiceError {
+    ServiceError::NotFound(format!("this worker cannot compute: {why}"))
+}
+
+/// What is to be computed, where libtorch can: it would wait for threads that it does not get.
+fn understood(terms: &TermsReply, place: Place) -> Result<Terms, ServiceError> {
     let config = Config::from_toml(&terms.config)
-        .map_err(|error| failed(format!("the coordinator's settings cannot be read: {error}")))?;
-    let is_shared_with_libtorch = !config.precision.has_own_kernels();
-    if means.place.device == Device::Cpu && is_shared_with_libtorch {
-        environment::check_threads(config.thread_count()).map_err(failed)?;
+        .map_err(|error| useless(format!("the coordinator's settings cannot be read: {error}")))?;
+    let libtorch_divides = !config.precision.has_own_kernels();
+    if place.device == Device::Cpu && libtorch_divides {
+        environment::check_threads(config.thread_count()).map_err(useless)?;
     }
-    let terms = Terms {
+    Ok(Terms {
         config,
         train_samples: terms.train_samples as usize,
         test_samples: terms.test_samples as usize,
-    };
+    })
+}
+
+async fn compute(terms: Terms, means: Means) -> Result<Option<Proof>, ServiceError> {
+    let limit =
+        COMPUTATION + OF_AN_IMAGE * u32::try_from(terms.config.batch_size).unwrap_or(1 << 20);
     let (sender, proof) = oneshot::channel();
     std::thread::Builder::new()
         .name("proof".to_string())
         // Nobody waits any more where the worker ends meanwhile.
         .spawn(move || drop(sender.send(prove(&terms, means))))
-        .map_err(|error| failed(error.to_string()))?;
-    let late = |_| failed(format!("a small part of the run took longer than {COMPUTATION:?}"));
-    let panicked = |_| failed(TrainerError::Panicked("proof").to_string());
-    match timeout(COMPUTATION, proof).await.map_err(late)?.map_err(panicked)? {
+        .map_err(useless)?;
+    let late = |_| useless(format!("a small part of the run took longer than {limit:?}"));
+    let panicked = |_| useless(TrainerError::Panicked("proof"));
+    match timeout(limit, proof).await.map_err(late)?.map_err(panicked)? {
         Ok(proof) => Ok(Some(proof)),
         Err(TrainerError::Tf32OnCpu) => Ok(None),
-        Err(error) => Err(failed(error.to_string())),
+        Err(error) => Err(useless(error)),
     }
 }

@@ -91,7 +91,9 @@ async fn next_stay(
             "{reason}; no coordinator came back at {} within {limit:?} ({error})",
             args.coordinator_in_words
         ),
-        Err(error @ ServiceError::Ending(_)) => bail!("{reason}; {error}"),
+        Err(error @ (ServiceError::Ending(_) | ServiceError::NotFound(_))) => {
+            bail!("{reason}; {error}")
+        }
         Err(error) => bail!("{reason}; the coordinator does not take this worker back: {error}"),
     }
 }

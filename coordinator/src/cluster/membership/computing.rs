@@ -39,12 +39,12 @@ impl Membership {
         )))
     }
 
-    /// What the run has been computed with so far, where that can be compared with what a worker has proved.
+    /// What the run has been computed with so far, unless that was proved by another computation than a worker's own. Who
+    /// proves nothing is held to the names.
     fn remembered(&self, own: &Computing) -> Option<&Computing> {
         let run = self.computing.as_deref()?;
-        let is_comparable =
-            run.proof.zip(own.proof).is_some_and(|(run, own)| run.is_comparable(&own));
-        is_comparable.then_some(run)
+        let proof = run.proof?;
+        own.proof.is_none_or(|own| own.is_comparable(&proof)).then_some(run)
     }
 
     /// What the generation that begins with this member is computed with, to be remembered; none where members need not be

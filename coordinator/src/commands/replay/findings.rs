@@ -10,7 +10,7 @@ const NAMED: usize = 6;
 /// How a stretch that was computed again compares with what the run has left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Steps whose tensors are recorded in both, and the tensors of each.
+    /// Steps whose tensors are recorded in both.
     pub compared: usize,
     /// The tensors of a step.
     pub tensors: usize,
@@ -20,7 +20,7 @@ pub struct Findings {
     pub last_equal: Option<u64>,
     /// The first step that differs, and the tensors that do.
     pub first_different: Option<(u64, BTreeSet<String>)>,
-    /// Checkpoints of the stretch that were compared, and of those that differ the tensors that do.
+    /// Checkpoints of the stretch, and the tensors that differ in each.
     pub checkpoints: Vec<(String, Vec<String>)>,
 }
 
@@ -41,11 +41,10 @@ impl Findings {
             let names = line.digests.keys().chain(other.digests.keys());
             let differ = |name: &&String| line.digests.get(*name) != other.digests.get(*name);
             let different: BTreeSet<String> = names.filter(differ).cloned().collect();
-            if findings.first_different.is_some() {
-            } else if different.is_empty() {
-                findings.last_equal = Some(step);
-            } else {
-                findings.first_different = Some((step, different));
+            match (&findings.first_different, different.is_empty()) {
+                (Some(_), _) => {}
+                (None, true) => findings.last_equal = Some(step),
+                (None, false) => findings.first_different = Some((step, different)),
             }
         }
         findings

@@ -30,12 +30,12 @@ impl fmt::Display for Start {
 
 impl Start {
     /// The latest of these checkpoints, each with its steps, that is not after so many steps; else the run's beginning.
-    pub fn of(checkpoints: Vec<(String, u64)>, from: u64) -> Self {
-        let earlier = checkpoints.into_iter().filter(|(_, step)| *step <= from);
+    pub fn of(checkpoints: &[(String, u64)], from: u64) -> Self {
+        let earlier = checkpoints.iter().filter(|(_, step)| *step <= from);
         let latest = earlier.max_by_key(|(_, step)| *step);
         latest.map_or(Self { steps: 0, checkpoint: None }, |(stem, steps)| Self {
-            steps,
-            checkpoint: Some(stem),
+            steps: *steps,
+            checkpoint: Some(stem.clone()),
         })
     }
 

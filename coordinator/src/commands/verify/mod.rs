@@ -11,8 +11,7 @@
 
 use std::future::pending;
 use std::path::Path;
-use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use common::config::{Precision, schedule};
@@ -20,8 +19,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tokio::sync::mpsc;
 
-use super::child_run::{Interrupted, Request};
+use super::child_run::Request;
 use super::folder::Folder;
+use super::verdict::Verdict;
 use crate::data::DataIdentity;
 use crate::interrupts::{self, Interrupt};
 
@@ -35,20 +35,8 @@ pub use plan::{VerifyArgs, VerifyPlan};
 use kills::Kill;
 use report::Row;
 
-/// What is printed, and whether the proof holds.
-#[derive(Debug)]
-pub struct Verdict {
-    /// For the user.
-    pub text: String,
-    code: u8,
-}
-
-impl Verdict {
-    /// 0 only where the proof holds.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code)
-    }
-}
+/// A run that takes longer is given up.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Makes the runs and compares them.
 ///
@@ -61,9 +49,7 @@ pub async fn command(plan: &VerifyPlan) -> Result<Verdict> {
         Ok(rows) => rows,
         Err(error) => {
             return match error.downcast_ref() {
-                Some(Interrupted(how)) => {
-                    Ok(Verdict { text: how.name().to_string(), code: how.exit_code() })
-                }
+                Some(interrupted) => Ok(Verdict::of_an_interrupt(*interrupted)),
                 None => {
                     folder.keep();
                     Err(error)
@@ -78,7 +64,7 @@ pub async fn command(plan: &VerifyPlan) -> Result<Verdict> {
     if !faults.is_empty() {
         text.push_str(&format!("\nThe runs are in {}", folder.keep().display()));
     }
-    Ok(Verdict { text, code: u8::from(!faults.is_empty()) })
+    Ok(Verdict::new(text, faults.is_empty()))
 }
 
 async fn make_runs(
@@ -112,7 +98,7 @@ fn seed(plan: &VerifyPlan) -> u64 {
 fn request(plan: &VerifyPlan, folder: &Path, precision: Precision, workers: u32) -> Request {
     let name = format!("{precision}-{workers}");
     let config = plan.config_of(precision, workers, &folder.join(&name));
-    Request { name, config, folder: folder.to_path_buf(), resumes: false }
+    Request { name, config, folder: folder.to_path_buf(), resumes: false, limit: Some(LONGEST) }
 }
 
 /// Steps that a finished run has done: the data may end before `--steps`.

@@ -28,7 +28,8 @@ impl Intake {
         let Hello { advertise, device, hardware, libtorch_version, program_version, .. } = &hello;
         let run = hello.held.as_ref().map_or("", |held| &held.run);
         let names = [advertise, device, hardware, libtorch_version, program_version];
-        let others = [&hello.machine].into_iter().chain(&hello.variables).map(String::as_str);
+        let others = [&hello.machine, &hello.proof].into_iter().chain(&hello.variables);
+        let others = others.map(String::as_str);
         for name in names.into_iter().map(String::as_str).chain(others).chain([run]) {
             check_name(name).map_err(|why| refused("a worker's Hello", why))?;
         }

@@ -1,5 +1,6 @@
 //! Sixty-four bits that tell numbers from others, to the bit: Σ word·key over their words of 32 bits, modulo 2⁶⁴, with an odd
-//! key for each place (multilinear hashing). A change within one word always shows; of other changes one in 2⁶³ does not.
+//! key for each place (multilinear hashing). A change within one word always shows; of changes of several at most one in about
+//! 2³¹ does not.
 
 use pulp::Arch;
 

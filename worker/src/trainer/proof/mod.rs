@@ -1,7 +1,7 @@
-//! What this worker computes, proved: two steps and an evaluation of logical shards as large as the run's, from a seed of
-//! their own, with exactly the kernels that the run will use. The digest of the bits tells workers apart whose results would
-//! differ, whatever the reason: names of processors and versions of libraries do not tell of an environment variable that
-//! chooses other kernels.
+//! What this worker computes, proved: two steps and an evaluation of logical shards that have the run's sizes as far as
+//! these matter, from a seed of their own, with exactly the kernels that the run will use. The digest of the bits tells
+//! workers apart whose results would differ, whatever the reason: names of processors and versions of libraries do not tell
+//! of an environment variable that chooses other kernels.
 //!
 //! The session asks for it before it joins. Nothing here speaks to anybody, or depends on settings that a resumed run may
 //! change.
@@ -23,6 +23,7 @@ use engine::Instructions;
 use super::error::TrainerError;
 use super::setup::{enter, pool};
 use crate::machine::device::Place;
+use cases::Kernels;
 use transcript::Transcript;
 
 /// What is to be computed.
@@ -58,13 +59,16 @@ pub fn prove(terms: &Terms, means: Means) -> Result<Proof, TrainerError> {
     let precision = terms.config.precision;
     enter(means.place.device, precision)?;
     let mut transcript = Transcript::default();
-    let has_own_kernels = precision.has_own_kernels() && !means.place.tensors;
-    if has_own_kernels {
+    let kernels = match precision.has_own_kernels() && !means.place.tensors {
+        true => Kernels::Own,
+        false => Kernels::Libtorch,
+    };
+    if kernels == Kernels::Own {
         // Whatever a change of theirs leaves as it was, workers of two versions do not compute together.
         transcript.numbers([f64::from(KERNEL_VERSION)]);
     }
     let mut pool = pool(&terms.config, 1)?;
-    for case in cases::of(terms, has_own_kernels) {
+    for case in cases::of(terms, kernels) {
         let own = (pool, means.instructions);
         pool = match (means.place.tensors, precision) {
             (true, _) => {

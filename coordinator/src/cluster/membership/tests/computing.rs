@@ -63,6 +63,23 @@ fn the_run_remembers_what_it_was_computed_with() {
 }
 
 #[test]
+fn who_proves_nothing_does_not_take_a_proofs_place() {
+    let mut membership = new(rules(1));
+    membership.apply(SECOND, computes(0, 1, "Xeon"));
+    let ended = Event::SessionEnded { session: SessionId(0), how: "is gone".to_string() };
+    membership.apply(2 * SECOND, ended);
+    let unproved = |hardware: &str| {
+        let computing = Computing { hardware: hardware.to_string(), ..Computing::default() };
+        let identity = Identity { computing: Arc::new(computing), ..Identity::default() };
+        Event::Joined(Join { identity, ..join(7, 0) })
+    };
+    assert!(is_refused(&membership.apply(3 * SECOND, unproved("EPYC"))));
+    let decisions = membership.apply(3 * SECOND, unproved("Xeon"));
+    let computing = begin(&decisions).computing.clone().unwrap();
+    assert_eq!(computing.proof, Some(Proof::new([1; 32])), "the run's is kept");
+}
+
+#[test]
 fn who_comes_and_goes_before_the_first_generation_decides_nothing() {
     let mut membership = new(rules(2));
     membership.apply(SECOND, computes(0, 1, "Xeon"));
