@@ -16,6 +16,10 @@ pub const KERNEL_SIDE: usize = 5;
 pub const PADDING: usize = KERNEL_SIDE / 2;
 /// Name of the class centers beside the state dict.
 pub const CENTER: &str = "center";
+/// Before a parameter's name: SGD's momentum or Adam's first moment of it.
+pub const FIRST_MOMENT: &str = "momentum.";
+/// Likewise, Adam's second moment.
+pub const SECOND_MOMENT: &str = "second_moment.";
 
 /// A network as data: convolutional layers, then hidden linear ones, then the two linear layers `features` and
 /// `output` that every network ends in.

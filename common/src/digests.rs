@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{parameters, tensors};
+use crate::architecture::{FIRST_MOMENT, SECOND_MOMENT, parameters, tensors};
 use crate::config::{Config, Optimizer};
 use crate::ids::{Epoch, Step};
 
@@ -34,8 +34,8 @@ pub fn names(config: &Config) -> Vec<String> {
     let (network, dim) = (config.network, config.feature_dim as usize);
     let mut names: Vec<String> = tensors(network, dim).into_iter().map(|spec| spec.name).collect();
     let moments: &[&str] = match config.optimizer {
-        Optimizer::Sgd => &["momentum."],
-        Optimizer::Adam => &["momentum.", "second_moment."],
+        Optimizer::Sgd => &[FIRST_MOMENT],
+        Optimizer::Adam => &[FIRST_MOMENT, SECOND_MOMENT],
     };
     for moment in moments {
         names.extend(parameters(network, dim).iter().map(|spec| format!("{moment}{}", spec.name)));

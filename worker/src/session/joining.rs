@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::computing::Proof;
 use common::ids::Slot;
 use common::status::ServiceError;
 use engine::Instructions;
@@ -79,18 +80,15 @@ pub async fn join(
     held: Option<HeldState>,
 ) -> Result<Joined, ServiceError> {
     let mut client = connect(&args.coordinator, &args.access).await?;
-    // All GPUs of a machine are taken to be alike.
+    // As far as it is known before the slot is: all GPUs of a machine are taken to be alike.
     let place = args.placement.of(slot.unwrap_or_default());
     let proof = proofs.of(&mut client, (place, args.instructions)).await.map_err(of_an_answer)?;
     let listening = listen(args).await?;
     let own = || listening.addresses[0].ip().to_string();
     let advertise = args.advertise.clone().unwrap_or_else(own);
     let (words, outgoing) = mpsc::channel(16);
-    let hello = Hello {
-        proof: proof.map(|proof| proof.to_string()).unwrap_or_default(),
-        ..hello(args, slot, (advertise.clone(), &listening), held)
-    };
-    let hello = Word::Hello(hello);
+    let computes = (place, proof);
+    let hello = Word::Hello(hello(args, (slot, held), (advertise.clone(), &listening), computes));
     words.try_send(WorkerMessage { message: Some(hello) }).expect("the channel is new");
     let session = client.session(ReceiverStream::new(outgoing)).await;
     let mut orders = session.map_err(|status| of_an_answer(status.into()))?.into_inner();
@@ -98,8 +96,9 @@ pub async fn join(
     let own = Slot(welcome.slot);
     let how = if slot.is_some() { "joined" } else { "joined, and was given this slot" };
     tracing::info!(coordinator = %args.coordinator, slot = %own, "{how}");
+    let told = hardware::describe(place);
     let place = args.placement.of(own);
-    if hardware_told(args, slot) != hardware::describe(place) {
+    if told != hardware::describe(place) {
         return Err(ServiceError::Invalid(format!(
             "the GPUs of this machine are not alike, and slot {own} would compute on {place}: give --device or --rank"
         )));
@@ -138,11 +137,6 @@ async fn welcome(orders: &mut Streaming<CoordinatorMessage>) -> Result<Welcome, 
     }
 }
 
-/// What computes, as far as it is known before the slot is: all GPUs of a machine are taken to be alike.
-fn hardware_told(args: &WorkerArgs, slot: Option<Slot>) -> String {
-    hardware::describe(args.placement.of(slot.unwrap_or_default()))
-}
-
 /// Begins to answer other workers at every address at which they may reach this one.
 ///
 /// # Errors
@@ -168,12 +162,12 @@ async fn listen(args: &WorkerArgs) -> Result<Listening, ServiceError> {
     })
 }
 
-/// What this worker says first: which slot it asks for, and where others reach it.
+/// What this worker says first: which slot it asks for, where others reach it, and what it computes with.
 fn hello(
     args: &WorkerArgs,
-    slot: Option<Slot>,
+    (slot, held): (Option<Slot>, Option<HeldState>),
     (advertise, listening): (String, &Listening),
-    held: Option<HeldState>,
+    (place, proof): (Place, Option<Proof>),
 ) -> Hello {
     let device = match slot {
         Some(slot) => args.placement.of(slot).to_string(),
@@ -184,8 +178,8 @@ fn hello(
         slot: slot.map(|slot| slot.0),
         advertise,
         device,
-        hardware: hardware_told(args, slot),
-        kernels: hardware::kernels(args.placement.of(slot.unwrap_or_default())),
+        hardware: hardware::describe(place),
+        kernels: hardware::kernels(place),
         libtorch_version: bridge::LIBTORCH_VERSION.to_string(),
         program_version: env!("CARGO_PKG_VERSION").to_string(),
         process_id: std::process::id(),
@@ -194,8 +188,8 @@ fn hello(
         machine: Allotment::of_this_process().name(),
         listens_at: listening.addresses.iter().map(ToString::to_string).collect(),
         answer: listening.answer,
+        proof: proof.map(|proof| proof.to_string()).unwrap_or_default(),
         variables: environment::choosing_kernels(),
-        ..Hello::default()
     }
 }
 

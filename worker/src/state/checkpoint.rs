@@ -10,7 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use common::architecture::{BATCHES_TRACKED, CENTER, CLASSES, RUNNING_MEAN, RUNNING_VARIANCE};
+use common::architecture::{
+    BATCHES_TRACKED, CENTER, CLASSES, FIRST_MOMENT, RUNNING_MEAN, RUNNING_VARIANCE, SECOND_MOMENT,
+};
 use common::computing::Proof;
 use common::config::Config;
 use serde::{Deserialize, Serialize};
@@ -53,9 +55,6 @@ struct ResumeMetadata {
     #[serde(default)]
     proof: Option<Proof>,
 }
-
-const FIRST_MOMENT: &str = "momentum.";
-const SECOND_MOMENT: &str = "second_moment.";
 
 impl Checkpoint {
     /// The files of `state`.

@@ -8,8 +8,8 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Transforms all columns of `A × A` numbers, then all rows of the result, which becomes `B × B`: columns beyond `columns` are
-/// zeros, as is what becomes of them, and rows beyond `rows` are not wanted. `load` and `store` take row and column.
+/// Transforms all columns of `A × A` numbers, then all rows of the result, which becomes `B × B`: columns beyond `columns`
+/// are zeros, as is what becomes of them, and rows beyond `rows` are not wanted. `load` and `store` take row and column.
 ///
 /// All three are closures that are always inlined. A function's name in their place is compiled without the instructions of
 /// the vectors, and called: that takes five times as long.

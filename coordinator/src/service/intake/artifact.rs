@@ -3,7 +3,7 @@
 //!
 //! Pictures are stored as they come: nothing but people's viewers reads them.
 
-use common::architecture::{CLASSES, TensorKind};
+use common::architecture::{CLASSES, FIRST_MOMENT, SECOND_MOMENT, TensorKind};
 use common::status::ServiceError;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -154,7 +154,7 @@ impl Intake {
         let tensors = read(file)?;
         for (name, tensor) in tensors.iter() {
             let rows = tensor.shape().first().copied().unwrap_or(0);
-            let moment = name.strip_prefix("momentum.").or(name.strip_prefix("second_moment."));
+            let moment = name.strip_prefix(FIRST_MOMENT).or(name.strip_prefix(SECOND_MOMENT));
             let spec = moment.and_then(|of| self.tensors.iter().find(|spec| spec.name == of));
             let (dtype, shape) = match (name, spec) {
                 (_, Some(spec)) => (self.float(), spec.shape.clone()),
@@ -166,7 +166,7 @@ impl Intake {
             if spec.is_none() && rows as u64 > self.train_samples {
                 return Err(format!("{name} has {rows} rows, of {} samples", self.train_samples));
             }
-            if name.starts_with("second_moment.") {
+            if name.starts_with(SECOND_MOMENT) {
                 check_numbers(name, &tensor, |number| !number.is_nan())?;
             } else {
                 check_finite(name, &tensor)?;
