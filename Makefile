@@ -8,6 +8,7 @@
 #   RESULTS_FLAGS='…'         e.g. --epochs 2 --seeds 1, see worker/benches/results.py --help
 #   FUZZ_SECONDS=3600         how long `make fuzz` stays with each reader
 #   SOAK_FLAGS='…'            e.g. --faults 20 --seed 3, see worker/benches/soak.py --help
+#   FLIPS_FLAGS='…'           e.g. --flips 50 --seed 3, see worker/benches/flips.py --help
 #   CONCENTRIC_MNIST_DIR=DIR  a folder that holds MNIST already: nothing is downloaded then
 
 PROFILE ?= release
@@ -77,8 +78,9 @@ bench-recovery: build ## measure how fast a run goes on after a loss, over 140 l
 bench-outages: build ## measure what a network costs a run though nobody dies (10 minutes; root, ip, iptables)
 	python3 worker/benches/outages.py --programs $(PROGRAMS) $(BENCH_FLAGS)
 
-soak: build ## 200 random faults over one run: equal files, clean audit, no leak (15 minutes)
+soak: build ## 200 random faults over one run, 1,000 flipped bits over another: equal files, clean audit, no leak (40 minutes)
 	python3 worker/benches/soak.py --programs $(PROGRAMS) $(SOAK_FLAGS)
+	python3 worker/benches/flips.py --programs $(PROGRAMS) $(FLIPS_FLAGS)
 
 build: libtorch ## both programs, into target/release
 	cargo build --workspace --bins --profile $(PROFILE)

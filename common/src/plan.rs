@@ -82,6 +82,29 @@ pub fn shards_of(logical_shards: usize, world_size: WorldSize, rank: Rank) -> Ra
     piece(logical_shards, world_size.index(), rank.index())
 }
 
+/// Whether a step of the run is cross-checked where every `every`th is; 0 is never.
+pub fn is_cross_checked(every: u64, step: Step) -> bool {
+    every > 0 && step.0.is_multiple_of(every)
+}
+
+/// The logical shard of another rank that a rank computes, too, in a step of the run that is cross-checked; none where it is
+/// alone. Drawn from `seed` and `step`: each rank checks one other, and no two the same.
+pub fn cross_checked_shard(
+    (seed, step): (u64, Step),
+    logical_shards: usize,
+    (world_size, rank): (WorldSize, Rank),
+) -> Option<usize> {
+    let ranks = u64::from(world_size.0);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // Those of epochs' permutations begin at the other end.
+    random.set_stream(!step.0);
+    let turn = 1 + below(&mut random, ranks.checked_sub(1).filter(|others| *others > 0)?);
+    let owner = Rank(((u64::from(rank.0) + turn) % ranks) as u32);
+    let owned = shards_of(logical_shards, world_size, owner);
+    let place = below(&mut random, (owned.len() as u64).max(1)) as usize;
+    (place < owned.len()).then_some(owned.start + place)
+}
+
 /// The samples that a contiguous range of logical shards computes in these steps of an epoch.
 pub fn samples_of(
     steps: Range<u64>,
@@ -149,6 +172,34 @@ mod tests {
             prop_assert!(used.iter().all(|&count| count == 1));
             prop_assert!(batch(samples, batch_size, Step(steps_per_epoch(samples, batch_size))).is_empty());
         }
+    }
+
+    #[test]
+    fn every_rank_checks_another_and_is_checked_once() {
+        for ranks in 2..6 {
+            let world_size = WorldSize(ranks);
+            let mut seen = std::collections::BTreeSet::new();
+            for step in 0..60 {
+                let mut owners: Vec<Rank> = (world_size.ranks())
+                    .map(|rank| {
+                        let of = (9, Step(step));
+                        let shard = cross_checked_shard(of, 6, (world_size, rank)).unwrap();
+                        seen.insert(shard);
+                        let owns = |owner| shards_of(6, world_size, owner).contains(&shard);
+                        let owner = world_size.ranks().find(|owner| owns(*owner)).unwrap();
+                        assert_ne!(owner, rank);
+                        owner
+                    })
+                    .collect();
+                owners.sort_unstable();
+                assert!(owners.into_iter().eq(world_size.ranks()));
+            }
+            assert_eq!(seen.len(), 6, "{ranks} ranks check every shard at some time");
+        }
+        assert_eq!(cross_checked_shard((9, Step(3)), 6, (WorldSize(1), Rank(0))), None);
+        let checked: Vec<u64> = (0..10).filter(|step| is_cross_checked(4, Step(*step))).collect();
+        assert_eq!(checked, [0, 4, 8]);
+        assert!(!is_cross_checked(0, Step(0)));
     }
 
     #[test]

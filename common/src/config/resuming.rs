@@ -10,7 +10,7 @@ use crate::plan;
 
 /// Settings that a resumed run may change, because they do not shape the result so far. Those that are about how far the
 /// run goes must agree with how far it has got: [`Config::validate_position`].
-const FREE_ON_RESUME: [&str; 22] = [
+const FREE_ON_RESUME: [&str; 23] = [
     "workers",
     "spawn",
     "listen",
@@ -31,6 +31,7 @@ const FREE_ON_RESUME: [&str; 22] = [
     "checkpoint-every",
     "keep",
     "log-every",
+    "cross-check",
     "picture-format",
     "picture-every",
 ];

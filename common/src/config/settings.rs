@@ -236,6 +236,15 @@ pub struct Config {
     /// Numbers to compute in; tf32 on GPUs only
     #[arg(long, env = "CONCENTRIC_PRECISION", default_value_t = Precision::F32, help_heading = "Computation")]
     pub precision: Precision,
+    /// Steps between two in which each worker computes a logical shard of another, too, to compare; 0 never; on CPUs only
+    #[arg(
+        long,
+        env = "CONCENTRIC_CROSS_CHECK",
+        default_value_t = 0,
+        value_name = "STEPS",
+        help_heading = "Computation"
+    )]
+    pub cross_check: u64,
     /// How sums over the workers are made
     #[arg(long, env = "CONCENTRIC_REDUCTION", default_value_t = Reduction::Ordered, help_heading = "Computation")]
     pub reduction: Reduction,

@@ -145,6 +145,7 @@ async fn stream_epoch(
         first_step: 0,
         first_shard: 0,
         end_shard: shards,
+        checking: None,
     };
     let begin = Instant::now();
     let receiving = async {

@@ -6,7 +6,7 @@ use proto::put_artifact_piece::Piece;
 use proto::report_metrics_request::Metrics;
 use proto::worker_message::Message as Word;
 use proto::{
-    AddKeyRequest, Attempt, Contacted, DrainRequest, EpochMetrics, Failed, Finished,
+    AddKeyRequest, Attempt, CheckingRank, Contacted, DrainRequest, EpochMetrics, Failed, Finished,
     GetArtifactRequest, GetKeysRequest, Heartbeat, HeldState, Hello, Leaving, Left, Pong,
     PutArtifactHeader, PutArtifactPiece, Reached, ReportMetricsRequest, SamplesRequest,
     ScaleRequest, SetKeyRequest, StepMetrics, TestMetrics,
@@ -126,6 +126,8 @@ pub fn messages(name: &str, choices: &mut Choices<'_>, generation: u64) -> Vec<B
             first_step: choices.number(),
             first_shard: choices.short(),
             end_shard: choices.short(),
+            checking: (choices.below(2) == 0)
+                .then(|| CheckingRank { rank: choices.short(), world_size: choices.short() }),
         }
         .encode_to_vec(),
         "PutArtifact" => return upload(choices, generation),

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use common::architecture::IMAGE_PIXELS;
 use common::config::Config;
 use common::dataset::Samples;
-use common::ids::{Epoch, Step};
+use common::ids::{Epoch, Rank, Step, WorldSize};
 use common::plan::{self, Shuffle};
 use common::status::ServiceError;
-use proto::{SampleBlock, SamplesRequest, Split};
+use proto::{CheckingRank, SampleBlock, SamplesRequest, Split};
 
 use super::dataset::Data;
 
@@ -39,6 +39,30 @@ struct Plan {
     epochs: u64,
     seed: u64,
     shuffle: Shuffle,
+    cross_check: u64,
+}
+
+/// The logical shards that are asked for.
+enum Shards {
+    /// Of every step.
+    Range(Range<usize>),
+    /// Those that this rank of so many checks.
+    Checked((WorldSize, Rank)),
+}
+
+impl Shards {
+    /// Of a step of the run.
+    fn in_step(&self, plan: Plan, step: Step) -> Range<usize> {
+        match self {
+            Self::Range(shards) => shards.clone(),
+            Self::Checked(_) if !plan::is_cross_checked(plan.cross_check, step) => 0..0,
+            Self::Checked(rank) => {
+                let of = (plan.seed, step);
+                let shard = plan::cross_checked_shard(of, plan.logical_shards, *rank);
+                shard.map_or(0..0, |shard| shard..shard + 1)
+            }
+        }
+    }
 }
 
 impl SampleServer {
@@ -52,6 +76,7 @@ impl SampleServer {
             epochs: config.epochs,
             seed: config.seed,
             shuffle,
+            cross_check: config.cross_check,
         };
         Self { data, plan, permutations: Mutex::default() }
     }
@@ -59,10 +84,14 @@ impl SampleServer {
     /// The blocks that a request asks for.
     ///
     /// # Errors
-    /// A split, epoch, step or range of shards that this run does not have.
+    /// A split, epoch, step, range of shards or rank that this run does not have.
     pub fn blocks(&self, request: &SamplesRequest) -> Result<Blocks, ServiceError> {
         let split = Split::try_from(request.split).map_err(|error| invalid(&error.to_string()))?;
-        let shards = self.shards(request)?;
+        let shards = match request.checking {
+            Some(checking) if split == Split::Train => Shards::Checked(self.checking(checking)?),
+            Some(_) => return Err(invalid("only training steps are cross-checked")),
+            None => Shards::Range(self.shards(request)?),
+        };
         let (count, batch_size) = match split {
             Split::Train => (self.data.train.len(), self.plan.batch_size),
             Split::Test => (self.data.test.len(), self.plan.test_batch_size),
@@ -76,10 +105,12 @@ impl SampleServer {
             Split::Train => Some(self.permutation(Epoch(request.epoch))?),
             Split::Test => None,
         };
-        let logical_shards = self.plan.logical_shards;
+        let (plan, epoch) = (self.plan, request.epoch);
         let positions = (request.first_step..steps).flat_map(move |step| {
             let batch = plan::batch(count, batch_size, Step(step));
-            let slice = plan::slices(batch.len(), logical_shards, &shards);
+            let of_run = Step(epoch.saturating_mul(steps).saturating_add(step));
+            let slice =
+                plan::slices(batch.len(), plan.logical_shards, &shards.in_step(plan, of_run));
             batch.start + slice.start..batch.start + slice.end
         });
         Ok(Blocks { data: Arc::clone(&self.data), split, order, positions: Box::new(positions) })
@@ -92,6 +123,14 @@ impl SampleServer {
             return Err(invalid(&format!("logical shards {first}..{end} of a run that has {all}")));
         }
         Ok(first..end)
+    }
+
+    fn checking(&self, checking: CheckingRank) -> Result<(WorldSize, Rank), ServiceError> {
+        let CheckingRank { rank, world_size } = checking;
+        if rank >= world_size || world_size as usize > self.plan.logical_shards {
+            return Err(invalid(&format!("what rank {rank} of {world_size} checks")));
+        }
+        Ok((WorldSize(world_size), Rank(rank)))
     }
 
     fn permutation(&self, epoch: Epoch) -> Result<Arc<[u32]>, ServiceError> {

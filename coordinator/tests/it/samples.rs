@@ -6,7 +6,7 @@ use common::dataset::{self, Dataset, DatasetSource, LoadOptions, Samples};
 use common::ids::{Epoch, Rank, Step, WorldSize};
 use common::plan::{self, Shuffle};
 use common::status::ServiceError;
-use proto::{SamplesRequest, Split};
+use proto::{CheckingRank, SamplesRequest, Split};
 
 use crate::harness::{FakeWorker, TestRun, within};
 
@@ -24,6 +24,7 @@ fn request(split: Split, shards: Range<usize>) -> SamplesRequest {
         first_step: 0,
         first_shard: shards.start as u32,
         end_shard: shards.end as u32,
+        checking: None,
     }
 }
 
@@ -83,6 +84,34 @@ async fn all_ranks_together_receive_every_sample_once_in_order() {
 }
 
 #[tokio::test]
+async fn who_checks_others_receives_their_samples_of_those_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--workers", "3", "--seed", "5", "--cross-check", "3"];
+    let run = TestRun::start(&folder, &flags).await;
+    let (mut workers, _) = FakeWorker::start_all(&run, 3).await;
+    let data = dataset();
+    let order = plan::permutation(97, 5, Epoch(1), Shuffle::EveryEpoch);
+    for (rank, worker) in workers.iter_mut().enumerate() {
+        let checking = Some(CheckingRank { rank: rank as u32, world_size: 3 });
+        let ask = SamplesRequest { checking, first_step: 2, ..request(Split::Train, 0..0) };
+        let received = receive(worker, ask).await.unwrap();
+        // The second epoch begins with the run's step 10; every third of the run's is checked.
+        let mut expected = Vec::new();
+        for (within, of_run) in [(2, 12), (5, 15), (8, 18)] {
+            let rank = (WorldSize(3), Rank(rank as u32));
+            let shard = plan::cross_checked_shard((5, Step(of_run)), 4, rank).unwrap();
+            let batch = plan::batch(97, 10, Step(within));
+            let slice = plan::slices(batch.len(), 4, &(shard..shard + 1));
+            expected.extend(slice.map(|position| order[batch.start + position] as usize));
+        }
+        assert_eq!(received.len(), expected.len());
+        for (place, row) in expected.into_iter().enumerate() {
+            assert_eq!(received.image(place), data.train.image(row));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_the_run_does_not_have_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = TestRun::start(&folder, &[]).await;
@@ -92,6 +121,7 @@ async fn what_the_run_does_not_have_is_refused() {
     assert_eq!(receive(worker, good).await.unwrap().len(), 97);
     assert_eq!(receive(worker, request(Split::Train, 2..2)).await.unwrap().len(), 0);
     assert_eq!(receive(worker, SamplesRequest { first_step: 10, ..good }).await.unwrap().len(), 0);
+    let checking = |rank, world_size| Some(CheckingRank { rank, world_size });
     for bad in [
         SamplesRequest { epoch: 3, ..good },
         SamplesRequest { epoch: u64::MAX, ..good },
@@ -99,6 +129,9 @@ async fn what_the_run_does_not_have_is_refused() {
         SamplesRequest { end_shard: 5, ..good },
         SamplesRequest { first_shard: 3, end_shard: 2, ..good },
         SamplesRequest { split: 7, ..good },
+        SamplesRequest { checking: checking(1, 1), ..good },
+        SamplesRequest { checking: checking(0, 5), ..good },
+        SamplesRequest { checking: checking(0, 1), split: Split::Test.into(), ..good },
     ] {
         let refused = receive(worker, bad).await;
         assert!(matches!(refused, Err(ServiceError::Invalid(_))), "{bad:?}: {refused:?}");

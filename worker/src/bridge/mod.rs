@@ -38,7 +38,7 @@ mod store;
 
 pub use convolution::{InputGradient, convolution_backward};
 pub use error::BridgeError;
-pub use slices::{Element, with_slice, with_slice_mut};
+pub use slices::{Element, with_slice, with_slice_mut, with_slices, with_slices_mut};
 
 /// The version of the libtorch this program was built against.
 pub const LIBTORCH_VERSION: &str = env!("CONCENTRIC_LIBTORCH_VERSION");

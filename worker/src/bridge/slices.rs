@@ -41,11 +41,27 @@ pub fn with_slice<T: Element, R>(
     tensor: &Tensor,
     read: impl FnOnce(&[T]) -> R,
 ) -> Result<R, BridgeError> {
-    let (start, length) = memory::<T>("read a tensor's memory", tensor)?;
-    // SAFETY: `memory` found `length` elements of `T` at the aligned, non-null `start`, without
-    // gaps; the borrowed tensor keeps its storage alive and in place; every bit pattern is a valid
-    // `T`; that nobody writes meanwhile is the contract above.
-    Ok(read(unsafe { std::slice::from_raw_parts(start, length) }))
+    with_slices([tensor], |[slice]| read(slice))
+}
+
+/// [`with_slice`] of several tensors.
+///
+/// # Errors
+///
+/// As [`with_slice`].
+pub fn with_slices<T: Element, R, const N: usize>(
+    tensors: [&Tensor; N],
+    read: impl FnOnce([&[T]; N]) -> R,
+) -> Result<R, BridgeError> {
+    let mut slices: [&[T]; N] = [&[]; N];
+    for (slice, tensor) in slices.iter_mut().zip(tensors) {
+        let (start, length) = memory::<T>("read a tensor's memory", tensor)?;
+        // SAFETY: `memory` found `length` elements of `T` at the aligned, non-null `start`, without
+        // gaps; the borrowed tensor keeps its storage alive and in place; every bit pattern is a valid
+        // `T`; that nobody writes meanwhile is the contract of `with_slice`.
+        *slice = unsafe { std::slice::from_raw_parts(start, length) };
+    }
+    Ok(read(slices))
 }
 
 /// Calls `write` with the elements of `tensor` in the order they have in memory, to be changed.
@@ -60,10 +76,26 @@ pub fn with_slice_mut<T: Element, R>(
     tensor: &mut Tensor,
     write: impl FnOnce(&mut [T]) -> R,
 ) -> Result<R, BridgeError> {
-    let (start, length) = memory::<T>("change a tensor's memory", tensor)?;
-    // SAFETY: as in `with_slice`; dense means no two elements share a place, and that no other
-    // tensor uses the storage meanwhile is the contract above.
-    Ok(write(unsafe { std::slice::from_raw_parts_mut(start, length) }))
+    with_slices_mut([tensor], |[slice]| write(slice))
+}
+
+/// [`with_slice_mut`] of several tensors, none of which shares memory with another.
+///
+/// # Errors
+///
+/// As [`with_slice_mut`].
+pub fn with_slices_mut<T: Element, R, const N: usize>(
+    tensors: [&mut Tensor; N],
+    write: impl FnOnce([&mut [T]; N]) -> R,
+) -> Result<R, BridgeError> {
+    let mut slices: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
+    for (slice, tensor) in slices.iter_mut().zip(tensors) {
+        let (start, length) = memory::<T>("change a tensor's memory", tensor)?;
+        // SAFETY: as in `with_slices`; dense means no two elements share a place, and that no other
+        // tensor uses the storage meanwhile is the contract above.
+        *slice = unsafe { std::slice::from_raw_parts_mut(start, length) };
+    }
+    Ok(write(slices))
 }
 
 /// Where the elements of a suitable tensor begin and how many there are.

@@ -19,5 +19,5 @@ mod uplink;
 pub use calls::Link;
 pub use client::{Client, connect};
 pub use outbox::{Outbox, Upload};
-pub use sample_stream::{SampleRange, SampleStream};
+pub use sample_stream::{SampleRange, SampleStream, Shards};
 pub use uplink::Uplink;

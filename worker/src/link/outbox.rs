@@ -72,6 +72,13 @@ impl Outbox {
         }
     }
 
+    /// Takes back what was added from number `end` on.
+    pub fn withdraw(&self, end: u64) {
+        let mut pending = self.lock();
+        let kept = end.saturating_sub(pending.first);
+        pending.uploads.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+    }
+
     /// The contents of all files whose first path begins with `folder`.
     pub fn files_in(&self, folder: &str) -> Vec<Arc<Vec<u8>>> {
         let pending = self.lock();
@@ -146,6 +153,20 @@ mod tests {
         outbox.acknowledge(0);
         outbox.acknowledge(9);
         assert_eq!((outbox.stored(), outbox.end()), (3, 3));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_gone() {
+        let outbox = Outbox::default();
+        for name in ["a", "b", "c", "d"] {
+            outbox.push(file(name));
+        }
+        outbox.acknowledge(1);
+        outbox.withdraw(3);
+        assert_eq!((outbox.get(2), outbox.get(3), outbox.end()), (Some(file("c")), None, 3));
+        assert_eq!(outbox.push(file("e")), 3);
+        outbox.withdraw(0);
+        assert_eq!((outbox.stored(), outbox.end()), (1, 1));
     }
 
     #[test]

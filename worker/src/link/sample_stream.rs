@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use common::architecture::IMAGE_PIXELS;
-use common::ids::{Epoch, Step};
+use common::ids::{Epoch, Rank, Step, WorldSize};
 use common::status::ServiceError;
-use proto::{SampleBlock, SamplesRequest, Split};
+use proto::{CheckingRank, SampleBlock, SamplesRequest, Split};
 use tokio::sync::mpsc;
 
 use super::calls::Link;
@@ -28,7 +28,16 @@ pub struct SampleRange {
     /// The first step wanted.
     pub first_step: Step,
     /// The logical shards wanted of every batch.
-    pub shards: Range<usize>,
+    pub shards: Shards,
+}
+
+/// Logical shards of batches.
+#[derive(Clone, Debug)]
+pub enum Shards {
+    /// These of every batch.
+    Range(Range<usize>),
+    /// The one that this rank of so many checks, of batches that are cross-checked.
+    CheckedBy(Rank, WorldSize),
 }
 
 /// One stream of samples.
@@ -45,13 +54,20 @@ impl SampleStream {
         let (sender, blocks) = mpsc::unbounded_channel();
         let ended = link.ended().clone();
         let mut client = link.client();
+        let (shards, checking) = match range.shards {
+            Shards::Range(shards) => (shards, None),
+            Shards::CheckedBy(rank, world_size) => {
+                (0..0, Some(CheckingRank { rank: rank.0, world_size: world_size.0 }))
+            }
+        };
         let request = SamplesRequest {
             generation: link.generation().0,
             split: range.split.into(),
             epoch: range.epoch.0,
             first_step: range.first_step.0,
-            first_shard: range.shards.start as u32,
-            end_shard: range.shards.end as u32,
+            first_shard: shards.start as u32,
+            end_shard: shards.end as u32,
+            checking,
         };
         link.runtime().spawn(async move {
             let receive = async {

@@ -7,9 +7,9 @@ use common::config::{Config, Optimizer as Rule};
 use tch::Tensor;
 
 use super::kernels::Float;
-use super::kernels::update::{Adam, Momentum};
+use super::kernels::update::{Adam, Momentum, Written};
 use crate::bridge::error::BridgeError;
-use crate::bridge::{with_slice, with_slice_mut};
+use crate::bridge::{with_slices, with_slices_mut};
 
 /// What the optimizer remembers between steps.
 #[derive(Debug)]
@@ -20,6 +20,23 @@ pub struct OptimizerState {
     pub second: Option<Tensor>,
     /// Steps taken.
     pub steps: u64,
+}
+
+/// The vectors that a step of the optimizer changes: all of a state's, or memory for them.
+#[derive(Debug)]
+pub struct Vectors {
+    /// The parameters.
+    pub flat: Tensor,
+    /// What the optimizer remembers: its first moment, and Adam's second.
+    pub moments: Vec<Tensor>,
+}
+
+impl Vectors {
+    /// Memory for those of parameters like `flat`.
+    pub fn like(flat: &Tensor, optimizer: &OptimizerState) -> Self {
+        let moments = optimizer.moments().map(Tensor::zeros_like).collect();
+        Self { flat: flat.zeros_like(), moments }
+    }
 }
 
 /// Adam's decay of the first moment, PyTorch's default.
@@ -45,42 +62,59 @@ impl OptimizerState {
         Self { first: flat.zeros_like(), second, steps: 0 }
     }
 
-    /// One step of `flat` against `gradient`, in place; both and what is remembered hold numbers of type `T`.
+    /// What it remembers of each parameter.
+    pub fn moments(&self) -> impl Iterator<Item = &Tensor> {
+        [Some(&self.first), self.second.as_ref()].into_iter().flatten()
+    }
+
+    /// One step of `flat` against `gradient`, into `spare`, which then holds what was; all are numbers of type `T`.
     ///
     /// # Errors
     /// A tensor's numbers are of another type, or do not lie in this machine's memory, one after the other.
     pub fn step<T: Float>(
         &mut self,
-        flat: &Tensor,
+        flat: &mut Tensor,
         gradient: &Tensor,
-        config: &Config,
-        learning_rate: f64,
-    ) -> Result<(), BridgeError> {
+        (config, learning_rate): (&Config, f64),
+        spare: &mut Vectors,
+    ) -> Result<Written, BridgeError> {
         self.steps += 1;
         let weight_decay = T::of(config.weight_decay);
-        with_slice(gradient, |gradient: &[T]| {
-            with_slice_mut(&mut flat.shallow_clone(), |flat: &mut [T]| {
-                with_slice_mut(&mut self.first, |first: &mut [T]| {
-                    let Some(second) = &mut self.second else {
-                        let momentum = T::of(config.momentum);
-                        let rate = T::of(learning_rate);
-                        Momentum { weight_decay, momentum, rate }.step(flat, gradient, first);
-                        return Ok(());
-                    };
-                    let [correction_1, correction_2] = corrections(self.steps);
-                    let adam = Adam {
-                        weight_decay,
-                        decay: T::of(BETA_2),
-                        shares: [1.0 - BETA_1, 1.0 - BETA_2].map(T::of),
-                        correction: T::of(correction_2),
-                        epsilon: T::of(EPSILON),
-                        rate: T::of(learning_rate / correction_1),
-                    };
-                    with_slice_mut(second, |second: &mut [T]| {
-                        adam.step(flat, gradient, (first, second));
-                    })
-                })?
-            })?
-        })?
+        let written = match (&self.second, &mut spare.moments[..]) {
+            (None, [first]) => {
+                let momentum = T::of(config.momentum);
+                let rate = T::of(learning_rate);
+                let rule = Momentum { weight_decay, momentum, rate };
+                let from = [flat, &self.first, gradient];
+                with_slices_mut([&mut spare.flat, first], |into| {
+                    with_slices(from, |[w, v, gradient]| rule.step([w, v], gradient, into))
+                })??
+            }
+            (Some(second), [first, spare_second]) => {
+                let [correction_1, correction_2] = corrections(self.steps);
+                let rule = Adam {
+                    weight_decay,
+                    decay: T::of(BETA_2),
+                    shares: [1.0 - BETA_1, 1.0 - BETA_2].map(T::of),
+                    correction: T::of(correction_2),
+                    epsilon: T::of(EPSILON),
+                    rate: T::of(learning_rate / correction_1),
+                };
+                let from = [flat, &self.first, second, gradient];
+                with_slices_mut([&mut spare.flat, first, spare_second], |into| {
+                    with_slices(from, |[w, m, v, gradient]| rule.step([w, m, v], gradient, into))
+                })??
+            }
+            _ => unreachable!("the memory is for this optimizer's vectors"),
+        };
+        self.exchange(flat, spare);
+        Ok(written)
+    }
+
+    /// Makes what `other` holds the parameters and what is remembered of them, and the other way round.
+    pub fn exchange(&mut self, flat: &mut Tensor, other: &mut Vectors) {
+        std::mem::swap(flat, &mut other.flat);
+        let own = [Some(&mut self.first), self.second.as_mut()].into_iter().flatten();
+        own.zip(&mut other.moments).for_each(|(own, other)| std::mem::swap(own, other));
     }
 }

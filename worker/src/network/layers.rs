@@ -47,6 +47,12 @@ impl<T: Float> Outputs<T> {
         self.images = images;
     }
 
+    /// The output of a layer's convolution.
+    pub fn of(&mut self, layer: usize) -> &mut [T] {
+        let ConvolutionLayer { side, outputs, .. } = self.layers[layer];
+        sized(&mut self.outputs[layer], self.images * side * side * outputs)
+    }
+
     /// What layer `layer` is given, and memory for the output of its convolution.
     pub fn around<'a>(
         &'a mut self,

@@ -12,7 +12,7 @@
 //! - `rounded`: convolutions in fewer bits, by libtorch; `memory_order`, `alone_at_first`: memory for it, and how libtorch is kept from making two kernels at once;
 //! - [`linear`]: the linear ones, forward and back;
 //! - [`shard`]: one logical shard's part of a batch, forward and backward;
-//! - [`pass`]: all owned shards through the network, reduction by reduction;
+//! - [`pass`]: all owned shards through the network, reduction by reduction; [`trace`]: what they add, to compare;
 //! - `error`: why a computation fails.
 
 mod alone_at_first;
@@ -29,6 +29,7 @@ mod prepared;
 pub mod products;
 mod rounded;
 pub mod shard;
+pub mod trace;
 mod weights;
 mod workspaces;
 

@@ -12,22 +12,28 @@ use super::error::ComputeError;
 use super::layout::Layout;
 use super::prepared::Prepared;
 use super::shard::{BatchContext, HeadPart, Normalised, Shard};
+use super::trace::Trace;
 use crate::bridge::shared::Shared;
-use crate::bridge::with_slice_mut;
-use crate::fault::{Faults, Phase};
+use crate::bridge::{with_slice, with_slice_mut};
+use crate::fault::{Faults, Part, Phase};
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::batch_norm::{BatchStatistics, NormParameters};
 use crate::mathematics::kernels::Activation;
 use crate::mathematics::kernels::Float;
 use crate::reduction::Reduction;
 use crate::reduction::bucket::PendingBucket;
+use crate::reduction::small::{Contribution, Rows, Summed};
 
 /// What the passes of one step run on.
 pub struct Pass<'a, T> {
     /// The rank's threads.
     pub pool: &'a ShardPool,
-    /// The rank's logical shards, loaded with the step's samples.
+    /// The rank's logical shards, loaded with the step's samples, then those of others that it computes to compare.
     pub shards: &'a mut [Shard<T>],
+    /// How many are the rank's own.
+    pub owned: usize,
+    /// What each of them adds to the sums, where that is compared.
+    pub trace: Option<&'a mut Trace>,
     /// The parameters.
     pub parameters: &'a Shared<Prepared>,
     /// What follows each convolution.
@@ -46,6 +52,8 @@ pub struct Forward<T> {
     pub counts: [u64; CLASSES],
     /// Each layer's statistics over the global batch.
     pub statistics: Vec<BatchStatistics>,
+    /// Every rank's rows, in rank order.
+    pub rows: Vec<f64>,
     activations: Vec<Activation<T>>,
 }
 
@@ -63,32 +71,39 @@ impl<T: Float> Pass<'_, T> {
     }
 
     /// Runs every convolutional layer forward. The class counts of the global batch ride along with the first one's
-    /// sums, and travel alone where there is none.
+    /// sums, and are the first sum where there is none. `rows` ride along with the first sum.
     ///
     /// # Errors
     /// A kernel failed or a peer is lost.
-    pub fn forward(&mut self) -> Result<Forward<T>, ComputeError> {
-        let mut forward =
-            Forward { counts: [0; CLASSES], statistics: Vec::new(), activations: Vec::new() };
+    pub fn forward(&mut self, rows: Rows) -> Result<Forward<T>, ComputeError> {
+        let mut forward = Forward {
+            counts: [0; CLASSES],
+            statistics: Vec::new(),
+            rows: Vec::new(),
+            activations: Vec::new(),
+        };
+        let mut rows = Some(rows);
         if self.layers().is_empty() {
-            forward.counts = self.count_classes()?;
+            let counts = self.shards.iter().map(|shard| class_counts(shard.labels()).to_vec());
+            let counts = self.sum(&counts.collect::<Vec<_>>(), CLASSES, rows.take())?;
+            (forward.counts, forward.rows) = (integers(&counts.sum), counts.rows);
         }
         let share = self.pool.share(self.shards.len());
         for (layer, shape) in self.layers().iter().enumerate() {
             let before = &forward.activations;
-            let partials = self.pool.map(self.shards, |shard| {
+            let mut partials = self.pool.map(self.shards, |shard| {
                 let mut sums = shard.convolve(layer, before, self.parameters.get(), &share)?;
                 if layer == 0 {
                     sums.extend(class_counts(shard.labels()));
                 }
                 Ok::<_, ComputeError>(sums)
             })?;
+            self.strike(layer, &mut partials);
             let counted = if layer == 0 { CLASSES } else { 0 };
-            self.faults.point(Phase::Sum);
-            let sums = self.reduction.sum(&partials, 2 * shape.outputs + counted)?;
-            let (sums, counts) = sums.split_at(2 * shape.outputs);
+            let summed = self.sum(&partials, 2 * shape.outputs + counted, rows.take())?;
+            let (sums, counts) = summed.sum.split_at(2 * shape.outputs);
             if layer == 0 {
-                forward.counts = integers(counts);
+                (forward.counts, forward.rows) = (integers(counts), summed.rows);
             }
             let positions = self.batch * shape.side * shape.side;
             let statistics = BatchStatistics::from_sums(sums, positions);
@@ -98,11 +113,26 @@ impl<T: Float> Pass<'_, T> {
         Ok(forward)
     }
 
-    fn count_classes(&mut self) -> Result<[u64; CLASSES], ComputeError> {
-        let counts = self.shards.iter().map(|shard| class_counts(shard.labels()).to_vec());
-        let partials: Vec<Vec<f64>> = counts.collect();
+    /// Where a test changes a bit of what a shard has computed of a layer.
+    fn strike(&mut self, layer: usize, partials: &mut [Vec<f64>]) {
+        self.faults.strike_sums(Phase::Sum, layer, &mut partials[..self.owned]);
+        let is_it = |part| part == Part::Activation { layer };
+        if let Some(flip) = self.faults.flip(Phase::Sum, is_it) {
+            self.shards[flip.place % self.owned].strike(layer, flip);
+        }
+    }
+
+    /// A sum of the forward pass.
+    fn sum(
+        &mut self,
+        partials: &[Vec<f64>],
+        length: usize,
+        rows: Option<Rows>,
+    ) -> Result<Summed, ComputeError> {
         self.faults.point(Phase::Sum);
-        Ok(integers(&self.reduction.sum(&partials, CLASSES)?))
+        let partials = self.traced(partials);
+        let rows = rows.unwrap_or_else(|| self.reduction.no_rows());
+        Ok(self.reduction.sum_with(Contribution { partials, length, rows })?)
     }
 
     /// Runs the linear layers and the losses, forward and backward.
@@ -121,8 +151,24 @@ impl<T: Float> Pass<'_, T> {
             let sums = is_normalised.then(|| shard.sum_gradients(forward.normalised()));
             Ok::<_, ComputeError>((part, sums.unwrap_or_default()))
         })?;
-        let (parts, gradient_sums) = parts.into_iter().unzip();
+        let (parts, gradient_sums): (Vec<HeadPart>, _) = parts.into_iter().unzip();
+        if let Some(trace) = self.trace.as_deref_mut() {
+            for (shard, part) in parts.iter().enumerate() {
+                trace.add(shard, &[part.negative_log_likelihood, part.center_distance]);
+                trace.add(shard, &part.center_differences);
+                trace.add(shard, &part.features);
+                trace.add(shard, &part.predictions);
+            }
+        }
         Ok(Head { parts, gradient_sums })
+    }
+
+    /// The partial sums of the rank's own shards, of all those that were computed; what all add is traced.
+    fn traced<'b>(&mut self, partials: &'b [Vec<f64>]) -> &'b [Vec<f64>] {
+        if let Some(trace) = self.trace.as_deref_mut() {
+            partials.iter().enumerate().for_each(|(shard, sums)| trace.add(shard, sums));
+        }
+        &partials[..self.owned]
     }
 
     /// Runs every convolutional layer backward; the gradient of the global batch's mean loss, flat. Buckets travel while earlier
@@ -144,7 +190,8 @@ impl<T: Float> Pass<'_, T> {
         let share = self.pool.share(self.shards.len());
         self.launch_buckets(layers.len(), &flat, &mut buckets)?;
         for (layer, shape) in layers.iter().enumerate().rev() {
-            let sums = self.reduction.sum(&partials, 2 * shape.outputs + 1)?;
+            let own = self.traced(&partials);
+            let sums = self.reduction.sum(own, 2 * shape.outputs + 1)?;
             let (gradient, coefficients) =
                 forward.statistics[layer].backward(&sums, &self.norms[layer]);
             norms[layer] = Some(gradient);
@@ -178,8 +225,17 @@ impl<T: Float> Pass<'_, T> {
                 self.faults.point(Phase::Bucket);
             }
             let part = |flat: &Tensor| flat.narrow(0, range.start as i64, range.len() as i64);
-            let partials: Vec<Tensor> =
+            let mut partials: Vec<Tensor> =
                 self.shards.iter().map(|shard| part(shard.gradient())).collect();
+            if let Some(flip) = self.faults.flip(Phase::Backward, |part| part == Part::Gradient) {
+                flip.strike_tensor::<T>(&mut partials[flip.place % self.owned]);
+            }
+            if let Some(trace) = self.trace.as_deref_mut() {
+                for (shard, part) in partials.iter().enumerate() {
+                    with_slice(part, |part: &[T]| trace.add(shard, part))?;
+                }
+            }
+            partials.truncate(self.owned);
             buckets.push(self.reduction.start_bucket(&partials, part(flat))?);
         }
         Ok(())

@@ -41,14 +41,12 @@ impl Prepared {
         })
     }
 
-    /// Makes it what `flat` is now: what is a view of it follows by itself.
+    /// Makes it what `flat` is now, which may be another vector than before.
     ///
     /// # Errors
     /// Memory ran out, or the vector is not one of this precision on the CPU.
     pub fn renew<T: Float>(&mut self, flat: &Tensor, pool: &ShardPool) -> Result<(), ComputeError> {
-        if self.weights.products != flat.kind() {
-            self.weights = Weights::of(&self.weights.layout, flat, self.weights.products)?;
-        }
+        self.weights = Weights::of(&self.weights.layout, flat, self.weights.products)?;
         self.products.lower::<T>(&self.weights.layout, flat, pool)
     }
 }

@@ -18,6 +18,7 @@ use super::per_image::PerImage;
 use super::prepared::Prepared;
 use super::products::{Flow, ToInput};
 use crate::bridge::with_slice_mut;
+use crate::fault::Flip;
 use crate::machine::shard_pool::Share;
 use crate::mathematics::batch_norm::BatchStatistics;
 use crate::mathematics::center_loss::CenterLoss;
@@ -124,6 +125,11 @@ impl<T: Float> Shard<T> {
     /// The bucketed part of the flat gradient, complete once every layer ran backward.
     pub fn gradient(&self) -> &Tensor {
         &self.gradient
+    }
+
+    /// Changes a bit of the output of a layer's convolution.
+    pub fn strike(&mut self, layer: usize, flip: Flip) {
+        flip.strike(self.outputs.of(layer));
     }
 
     /// Runs a layer's convolution, given what follows each of those before; `[Σz…, Σz²…]` of its output.

@@ -19,10 +19,17 @@ pub struct Contribution<'a> {
     pub partials: &'a [Vec<f64>],
     /// Numbers in the sum, the same on every rank.
     pub length: usize,
-    /// This rank's rows, flattened.
-    pub rows: Vec<f64>,
-    /// How many numbers the rows of each rank have, in rank order.
-    pub row_numbers: Vec<usize>,
+    /// What travels along.
+    pub rows: Rows,
+}
+
+/// Rows that every rank gets of every other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// This rank's, flattened.
+    pub own: Vec<f64>,
+    /// How many numbers those of each rank have, in rank order.
+    pub numbers: Vec<usize>,
 }
 
 /// A sum under way.
@@ -56,10 +63,31 @@ impl Reduction {
         partials: &[Vec<f64>],
         length: usize,
     ) -> Result<Vec<f64>, CollectiveError> {
-        let row_numbers = vec![0; self.subtrees.len()];
-        let pending =
-            self.start_sum(Contribution { partials, length, rows: Vec::new(), row_numbers })?;
-        Ok(self.finish_sum(pending)?.sum)
+        let rows = self.no_rows();
+        Ok(self.sum_with(Contribution { partials, length, rows })?.sum)
+    }
+
+    /// Rows of nobody.
+    pub fn no_rows(&self) -> Rows {
+        Rows { own: Vec::new(), numbers: vec![0; self.subtrees.len()] }
+    }
+
+    /// [`Reduction::sum`] with rows that travel along.
+    ///
+    /// # Errors
+    /// As [`Reduction::sum`].
+    pub fn sum_with(&mut self, contribution: Contribution<'_>) -> Result<Summed, CollectiveError> {
+        let pending = self.start_sum(contribution)?;
+        self.finish_sum(pending)
+    }
+
+    /// Every rank's rows, in rank order, without a sum.
+    ///
+    /// # Errors
+    /// As [`Reduction::sum`].
+    pub fn gather(&mut self, rows: Rows) -> Result<Vec<f64>, CollectiveError> {
+        let partials = vec![Vec::new(); self.owned.len()];
+        Ok(self.sum_with(Contribution { partials: &partials, length: 0, rows })?.rows)
     }
 
     /// Starts an ordered sum and the gathering of every rank's rows.
@@ -70,14 +98,15 @@ impl Reduction {
         &mut self,
         contribution: Contribution<'_>,
     ) -> Result<PendingSum, CollectiveError> {
-        let Contribution { partials, length, rows, row_numbers } = contribution;
+        let Contribution { partials, length, rows } = contribution;
         let mut roots = self.own_sums(partials, add)?;
         let native = match self.mode {
             config::Reduction::Ordered => None,
+            config::Reduction::Native if length == 0 => Some(Vec::new()),
             config::Reduction::Native => Some(self.native_sum(std::mem::take(&mut roots), length)?),
         };
-        let message = [roots.concat(), rows].concat();
-        let lengths: Vec<usize> = (row_numbers.iter().enumerate())
+        let message = [roots.concat(), rows.own].concat();
+        let lengths: Vec<usize> = (rows.numbers.iter().enumerate())
             .map(|(rank, rows)| self.roots_sent_by(rank).len() * length + rows)
             .collect();
         let exchange = self.start_exchange(&message, &lengths)?;

@@ -9,7 +9,7 @@ use common::ids::Rank;
 use tch::Tensor;
 
 use super::ordered::Reduction;
-use super::small::Contribution;
+use super::small::Rows;
 use super::tree::{Node, Tree};
 use crate::collective::in_process::run_ranks;
 use crate::collective::{AbortHandle, SoloCollective};
@@ -137,12 +137,9 @@ fn rows_arrive_in_rank_order() {
     let gathered = on_ranks(3, 4, config::Reduction::Ordered, |reduction| {
         let rank = reduction.rank();
         let count = |rank: Rank| rank.index() * 2;
-        let row_numbers = reduction.world_size().ranks().map(count).collect();
-        let rows = vec![f64::from(rank.0); count(rank)];
-        let partials = vec![Vec::new(); reduction.owned().len()];
-        let contribution = Contribution { partials: &partials, length: 0, rows, row_numbers };
-        let pending = reduction.start_sum(contribution).unwrap();
-        reduction.finish_sum(pending).unwrap().rows
+        let numbers = reduction.world_size().ranks().map(count).collect();
+        let own = vec![f64::from(rank.0); count(rank)];
+        reduction.gather(Rows { own, numbers }).unwrap()
     });
     assert!(gathered.iter().all(|rows| *rows == [1.0, 1.0, 2.0, 2.0, 2.0, 2.0]));
 }

@@ -21,7 +21,7 @@ use crate::network::layers::{Outputs, convolution, flatten, translate};
 use crate::network::products::Flow;
 use crate::network::{ComputeError, Prepared, linear};
 use crate::reduction::Reduction;
-use crate::reduction::small::Contribution;
+use crate::reduction::small::Rows;
 
 /// Images that go through convolutions together: what they are in between stays in a core's cache.
 const IMAGES_TOGETHER: usize = 8;
@@ -115,13 +115,10 @@ impl TestSet {
         let world = reduction.world_size();
         let places: Vec<Vec<Range<usize>>> =
             world.ranks().map(|rank| self.places(world, rank)).collect();
-        let row_numbers = (places.iter())
+        let numbers = (places.iter())
             .map(|places| width * places.iter().map(Range::len).sum::<usize>())
             .collect();
-        let partials = vec![Vec::new(); reduction.owned().len()];
-        let gathering = Contribution { partials: &partials, length: 0, rows, row_numbers };
-        let pending = reduction.start_sum(gathering)?;
-        let rows = reduction.finish_sum(pending)?.rows;
+        let rows = reduction.gather(Rows { own: rows, numbers })?;
 
         let mut features = vec![0.0; self.samples * self.feature_dim];
         let mut set = FeatureSet {

@@ -90,7 +90,10 @@ impl RunningGeneration {
             abort: abort.clone(),
             progress: progress.clone(),
             requests: requests.clone(),
-            faults: Faults::from_environment(post.slot, number)?,
+            faults: Faults::from_environment(
+                (post.slot, number),
+                (Rank(start.rank), WorldSize(start.world_size)),
+            )?,
             config,
         };
         let (rank, world_size) = (task.rank, task.world_size);

@@ -50,7 +50,7 @@ impl Stay {
                 };
                 tracing::error!("training failed: {reason}");
                 // Where the run ends with it, the state that it leaves is still to be stored, by this worker or another.
-                let reached = reached.filter(|_| ends_run && error.leaves_the_state_whole());
+                let reached = reached.filter(|_| ends_run);
                 let diverged = error.is_divergence();
                 let generation = number;
                 let failed = Failed { generation, reason, ends_run, reached, diverged };

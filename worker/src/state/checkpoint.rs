@@ -232,6 +232,7 @@ mod tests {
     use clap::{Args, Command, FromArgMatches};
 
     use super::*;
+    use crate::mathematics::optimizer::Vectors;
     use common::config::Network;
     use common::ids::{Epoch, Step};
 
@@ -243,11 +244,13 @@ mod tests {
     fn used_state(config: &Config, kind: Kind) -> State {
         let mut state = State::initial(config, kind);
         let gradient = Tensor::randn_like(&state.flat);
-        let (optimizer, flat) = (&mut state.optimizer, &state.flat);
+        let mut spare = Vectors::like(&state.flat, &state.optimizer);
+        let State { optimizer, flat, .. } = &mut state;
+        let rate = (config, 0.1);
         match kind {
-            Kind::Double => optimizer.step::<f64>(flat, &gradient, config, 0.1).unwrap(),
-            _ => optimizer.step::<f32>(flat, &gradient, config, 0.1).unwrap(),
-        }
+            Kind::Double => optimizer.step::<f64>(flat, &gradient, rate, &mut spare).unwrap(),
+            _ => optimizer.step::<f32>(flat, &gradient, rate, &mut spare).unwrap(),
+        };
         state.running[2].mean[5] = round(0.1, kind);
         state.batches_tracked = 9;
         state.best_accuracy = Some(0.1 + 0.2);

@@ -1,6 +1,6 @@
 //! What each tensor of a state has come to, to the bit.
 
-use common::architecture::{CLASSES, TensorKind, tensors};
+use common::architecture::{TensorKind, tensors};
 
 use super::run_state::State;
 use crate::bridge::{BridgeError, with_slice};
@@ -14,7 +14,7 @@ impl State {
     /// The parameters are not of this precision, or not in this machine's memory.
     pub fn digests<T: Float>(&self) -> Result<Vec<u64>, BridgeError> {
         let layout = &self.layout;
-        let specs = tensors(layout.network, self.centers.len() / CLASSES);
+        let specs = tensors(layout.network, self.dim());
         let of_vector = |flat: &tch::Tensor| {
             with_slice(flat, |flat: &[T]| {
                 let ranges = (0..layout.entries.len()).map(|entry| layout.range(entry));
@@ -35,8 +35,8 @@ impl State {
                 TensorKind::Center => digest(&self.centers),
             });
         }
-        for moment in [Some(&self.optimizer.first), self.optimizer.second.as_ref()] {
-            digests.extend(moment.map(of_vector).transpose()?.into_iter().flatten());
+        for moment in self.optimizer.moments() {
+            digests.extend(of_vector(moment)?);
         }
         Ok(digests)
     }

@@ -6,16 +6,21 @@
 //! - `position`: how far the run has got;
 //! - `run_state`: everything that it is by then;
 //! - `checkpoint`: that as two files, and back;
-//! - `digests`: what each of its tensors has come to;
+//! - `digests`: what each of its tensors has come to; `identity`: all of it in one number;
+//! - `before`: what it was, to go back to;
 //! - `tensors`: named tensors as safetensors bytes (pure).
 
+mod before;
 mod checkpoint;
 mod digests;
+mod identity;
 mod position;
 mod run_state;
 mod tensors;
 
+pub use before::Before;
 pub use checkpoint::{Checkpoint, read_model};
+pub use identity::Identity;
 pub use position::{EpochRecord, Position};
 pub use run_state::{State, round};
 pub use tensors::ArchiveError;

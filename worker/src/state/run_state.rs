@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use common::architecture::CLASSES;
 use common::computing::Proof;
 use common::config::Config;
 use proto::Reached;
 use tch::{Device, Kind, Tensor};
 
 use super::position::{EpochRecord, Position};
-use crate::bridge::{BridgeError, with_slice};
 use crate::mathematics::batch_norm::RunningStatistics;
-use crate::mathematics::kernels::Float;
-use crate::mathematics::kernels::finite::all_finite;
 use crate::mathematics::optimizer::OptimizerState;
 use crate::network::initial::{self, Initialiser};
 use crate::network::layout::Layout;
@@ -82,14 +80,15 @@ impl State {
         Reached { step: step.0, epochs: epoch.0, ended: self.ended }
     }
 
-    /// Whether every parameter, statistic and center is a finite number.
-    ///
-    /// # Errors
-    /// The parameters are not of this precision.
-    pub fn is_finite<T: Float>(&self) -> Result<bool, BridgeError> {
+    /// Numbers of a feature.
+    pub fn dim(&self) -> usize {
+        self.centers.len() / CLASSES
+    }
+
+    /// Whether every statistic and center is a finite number.
+    pub fn is_finite(&self) -> bool {
         let statistics = self.running.iter().flat_map(|running| [&running.mean, &running.variance]);
-        let small = statistics.chain([&self.centers]).flatten().all(|value| value.is_finite());
-        Ok(small && with_slice(&self.flat, all_finite::<T>)?)
+        statistics.chain([&self.centers]).flatten().all(|value| value.is_finite())
     }
 }
 

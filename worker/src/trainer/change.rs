@@ -6,6 +6,8 @@ use tch::Tensor;
 
 use crate::mathematics::center_loss::CenterLoss;
 use crate::mathematics::kernels::Float;
+use crate::mathematics::kernels::update::Written;
+use crate::mathematics::optimizer::Vectors;
 use crate::network::ComputeError;
 use crate::network::pass::Forward;
 use crate::network::shard::{HeadPart, Shard};
@@ -29,17 +31,25 @@ pub(super) struct Change<'a, T> {
 }
 
 impl<T: Float> Change<'_, T> {
-    /// Changes parameters, momenta, centers and statistics.
+    /// Changes parameters, momenta, centers and statistics; what `spare` holds afterwards are the parameters and momenta
+    /// before.
     ///
     /// # Errors
     /// A tensor is not one of the run's precision.
-    pub(super) fn apply(&self, state: &mut State, config: &Config) -> Result<(), ComputeError> {
+    pub(super) fn apply(
+        &self,
+        state: &mut State,
+        spare: &mut Vectors,
+        config: &Config,
+    ) -> Result<Written, ComputeError> {
         let center = center_loss(config, &state.centers, self.forward, self.batch);
         let centers = center.map(|center| {
             let moved = center.moved(self.differences, config.center_rule, config.center_lr);
             moved.into_iter().map(|value| round(value, T::KIND)).collect()
         });
-        state.optimizer.step::<T>(&state.flat, self.gradient, config, self.learning_rate)?;
+        let State { optimizer, flat, .. } = &mut *state;
+        let rate = (config, self.learning_rate);
+        let written = optimizer.step::<T>(flat, self.gradient, rate, spare)?;
         if let Some(centers) = centers {
             state.centers = centers;
         }
@@ -47,7 +57,7 @@ impl<T: Float> Change<'_, T> {
             *running = statistics.update::<T>(running);
         }
         state.batches_tracked += 1;
-        Ok(())
+        Ok(Written { finite: written.finite && state.is_finite(), ..written })
     }
 }
 

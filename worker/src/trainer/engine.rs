@@ -7,6 +7,7 @@ use crate::mathematics::batch_norm::NormParameters;
 use crate::mathematics::kernels::Float;
 use crate::network::pass::Pass;
 use crate::network::shard::Shard;
+use crate::network::trace::Trace;
 use crate::network::{ComputeError, Prepared};
 use crate::reduction::Reduction;
 use crate::state::State;
@@ -15,8 +16,10 @@ use crate::state::State;
 pub struct Engine<T> {
     /// The rank's threads.
     pub pool: ShardPool,
-    /// Its logical shards, in order.
+    /// Its logical shards, in order, then one of another rank that it may check.
     pub shards: Vec<Shard<T>>,
+    /// What they add to the sums, in a step that is cross-checked.
+    pub trace: Option<Trace>,
     /// The parameters, which follow the state's changes once they are renewed.
     pub parameters: Shared<Prepared>,
     /// Every pixel value as the network takes it.
@@ -26,6 +29,11 @@ pub struct Engine<T> {
 }
 
 impl<T: Float> Engine<T> {
+    /// The rank's own shards.
+    pub fn own_shards(&self) -> &[Shard<T>] {
+        &self.shards[..self.reduction.owned().len()]
+    }
+
     /// Makes the parameters those of `state`.
     ///
     /// # Errors
@@ -41,9 +49,14 @@ impl<T: Float> Engine<T> {
         batch: usize,
         faults: &'a Faults,
     ) -> Pass<'a, T> {
+        let owned = self.reduction.owned().len();
+        // Of another rank's only where that is compared.
+        let computed = if self.trace.is_some() { self.shards.len() } else { owned };
         Pass {
             pool: &self.pool,
-            shards: &mut self.shards,
+            shards: &mut self.shards[..computed],
+            owned,
+            trace: self.trace.as_mut(),
             parameters: &self.parameters,
             norms,
             reduction: &mut self.reduction,

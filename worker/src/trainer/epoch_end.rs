@@ -14,37 +14,43 @@ use crate::network::norm_parameters;
 use crate::results::epoch_features::{EpochFeatures, FeatureSet, Points};
 use crate::results::evaluate::{Evaluation, Part, TestSet, activations};
 use crate::results::geometry;
-use crate::state::{Checkpoint, EpochRecord, Position};
+use crate::state::{Checkpoint, Position};
 
 impl<T: Float> Trainer<T> {
     /// Ends a complete epoch.
     pub(super) fn end_epoch(&mut self) -> Result<(), TrainerError> {
+        self.agree_now()?;
         let epoch = self.state.position.epoch;
         let features = self.summarise()?;
+        let mut back = self.way_back(false);
         let accuracy = features.metrics.test.test_accuracy;
         let is_best = accuracy > self.state.best_accuracy;
         if is_best {
             self.state.best_accuracy = accuracy;
         }
-        self.state.record = EpochRecord::default();
+        back.before.keep_record(std::mem::take(&mut self.state.record));
         self.state.position = Position {
             epoch: Epoch(epoch.0 + 1),
             step_in_epoch: Step(0),
             step: self.state.position.step,
         };
         self.state.ended = self.state.position.step.0 >= self.total_steps;
-        self.keep(epoch, features, is_best)
+        self.keep(epoch, features, is_best)?;
+        self.claim_memory(Some(back))
     }
 
     /// Ends a run in the middle of an epoch as an epoch's end does. The state remains in the middle of the epoch, so
     /// that a resumed run goes on as if it had not ended; what such an end achieves counts as the best only until an
     /// epoch is complete.
     pub(super) fn end_within_epoch(&mut self) -> Result<(), TrainerError> {
+        self.agree_now()?;
         let features = self.summarise()?;
+        let back = self.way_back(false);
         let is_best =
             self.state.best_accuracy.is_none() && features.metrics.test.test_accuracy.is_some();
         self.state.ended = true;
-        self.keep(self.state.position.epoch, features, is_best)
+        self.keep(self.state.position.epoch, features, is_best)?;
+        self.claim_memory(Some(back))
     }
 
     /// Evaluates, and gathers what the epoch leaves behind; the same on every rank but for the pace.
@@ -89,7 +95,7 @@ impl<T: Float> Trainer<T> {
         }
         self.progress.enter("evaluating");
         let started = Instant::now();
-        self.faults.point(Phase::Evaluation);
+        self.reach(Phase::Evaluation);
         let mut samples = self.feed.test_samples();
         let read = |count| samples.take(count).map_err(TrainerError::from);
         let set = TestSet {

@@ -3,6 +3,7 @@
 use common::ids::{Epoch, Step};
 use common::status::ServiceError;
 
+use super::disagreement::Disagreement;
 use crate::collective::CollectiveError;
 use crate::machine::device_fault::DeviceFault;
 use crate::network::ComputeError;
@@ -37,6 +38,15 @@ pub enum TrainerError {
         /// The step, counted from 0 over the run.
         step: Step,
     },
+    /// The ranks have not computed the same.
+    #[error(transparent)]
+    Disagreement(#[from] Box<Disagreement>),
+    /// The state that this worker kept between two generations is not the one that it was.
+    #[error(
+        "numbers of the run's state have changed in this worker's memory between two generations; it is dropped. The \
+         memory may be faulty: test it before this machine takes part again"
+    )]
+    Rotted,
     /// A kernel or a reduction failed.
     #[error(transparent)]
     Compute(#[from] ComputeError),
@@ -64,6 +74,12 @@ pub enum TrainerError {
          --precision f32 or bf16"
     )]
     Tf32OnCpu,
+    /// Steps that a device is asked for as a whole are not cross-checked.
+    #[error(
+        "--cross-check compares what the program's own passes compute on CPUs, and this worker computes otherwise (on a GPU, or \
+         with --engine tensors): leave it out"
+    )]
+    CannotCheck,
     /// The system gives no more threads.
     #[error("cannot start the threads of the trainer: {0}")]
     Threads(String),
@@ -106,7 +122,7 @@ impl TrainerError {
 
     /// Whether what this rank holds afterwards is the state of a step that is done, all of it.
     pub fn leaves_the_state_whole(&self) -> bool {
-        !matches!(self, Self::NonFiniteState { .. })
+        !matches!(self, Self::Disagreement(disagreement) if !disagreement.keeps)
     }
 
     /// What a failure on a GPU means for the user.
@@ -139,7 +155,11 @@ impl TrainerError {
             ))
             | Self::Threads(_)
             | Self::Panicked(_)
+            | Self::Rotted
             | Self::NoState => Verdict::WorkerFailed,
+            Self::Disagreement(disagreement) if disagreement.is_guilty() => Verdict::WorkerFailed,
+            Self::Disagreement(disagreement) if disagreement.is_undecided() => Verdict::RunFailed,
+            Self::Disagreement(_) => Verdict::GenerationBroken,
             Self::Compute(ComputeError::Collective(_)) | Self::Transfer(_) => {
                 Verdict::GenerationBroken
             }
@@ -156,6 +176,7 @@ impl TrainerError {
             | Self::Archive(_)
             | Self::Features(_)
             | Self::Picture(_)
+            | Self::CannotCheck
             | Self::Tf32OnCpu => Verdict::RunFailed,
         }
     }

@@ -16,6 +16,8 @@
 //! - `training`: from epoch to epoch, and how a generation or a run ends;
 //! - `engine`, `feed`: what a step computes with, and the samples of this epoch and the next;
 //! - `step`, `change`: one step, from samples to commit;
+//! - `agreement`, `cross_check`: that all ranks have computed the same, and each what it should; `claims`: what they say of it;
+//!   `judgement`, `disagreement`: who has not;
 //! - `device_run`, `on_device`: steps that a device is asked for ahead of time;
 //! - `proof`: a small fixed computation with the run's kernels, before a worker joins;
 //! - `epoch_end`: evaluation, metrics, checkpoint and features of an epoch;
@@ -26,14 +28,19 @@
 //! - `progress`: what the session's heartbeats tell;
 //! - `ending`, `error`: what a generation leaves, and why it could not go on.
 
+mod agreement;
 mod change;
+mod claims;
 mod connecting;
+mod cross_check;
 mod device_run;
+mod disagreement;
 mod ending;
 mod engine;
 mod epoch_end;
 mod error;
 mod feed;
+mod judgement;
 mod on_device;
 mod origin;
 mod progress;

@@ -3,7 +3,8 @@
 //!
 //! A wish that the ranks agree on in a step is seen when that step is committed, on every rank after the same number of
 //! steps was asked for, so all follow it after the same step. The state here is that of the newest committed step
-//! whenever something is to be made of it, and the position always is.
+//! whenever something is to be made of it, and the position always is. Whenever something was made of it the ranks prove that
+//! they agree, before it goes out; there is no way back to the state before, but to what is stored.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,7 @@ impl<T: Float> Trainer<T> {
 
     /// Trains to the end of the run or of the generation.
     pub(super) fn train_on_device(&mut self) -> Result<Outcome, TrainerError> {
+        self.agree_now()?;
         loop {
             let position = self.upcoming();
             if self.agreed == Some(Request::Pause) {
@@ -46,6 +48,7 @@ impl<T: Float> Trainer<T> {
                 self.settle()?;
                 self.run().accelerator.drop_samples();
                 self.end_epoch()?;
+                self.agree_now()?;
                 // The pace is that of training.
                 self.run().last_commit = Instant::now();
                 continue;
@@ -54,6 +57,7 @@ impl<T: Float> Trainer<T> {
                 self.settle()?;
                 if position.step_in_epoch.0 > 0 && !self.state.ended {
                     self.end_within_epoch()?;
+                    self.agree_now()?;
                 }
                 return Ok(Outcome::Complete);
             }
@@ -61,6 +65,7 @@ impl<T: Float> Trainer<T> {
                 self.settle()?;
                 if !self.is_at_end() {
                     self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+                    self.agree_on_memory()?;
                 }
                 return Ok(Outcome::Stopped);
             }
@@ -132,7 +137,16 @@ impl<T: Float> Trainer<T> {
         while !self.run().accelerator.ring.is_empty() {
             self.commit_oldest()?;
         }
-        self.bring_back()
+        self.bring_back()?;
+        self.agree_on_memory()
+    }
+
+    /// Proves the state that is here.
+    fn agree_on_memory(&mut self) -> Result<(), TrainerError> {
+        self.claim_memory(None)?;
+        self.agree_now()?;
+        self.run().unconfirmed.clear();
+        Ok(())
     }
 
     fn bring_back(&mut self) -> Result<(), TrainerError> {
@@ -177,6 +191,7 @@ impl<T: Float> Trainer<T> {
             matches!(result, Err(error) if error.verdict() == Verdict::GenerationBroken);
         let limit = if is_broken { LEAVING } else { Duration::MAX };
         self.bring_back_within(self.longest_wait().min(limit))?;
+        self.agreement.forget();
         self.run().accelerator.forget_recordings();
         Ok(())
     }
@@ -213,12 +228,16 @@ impl<T: Float> Trainer<T> {
         // The first rank is the one that stores.
         self.reporter.acknowledge(report.stored as u64);
         self.agreed = self.agreed.max(Request::from_number(report.asked));
+        let uploads = self.reporter.end();
         if self.is_told(step) {
             self.bring_back()?;
         }
         self.report_step((epoch, step), losses, marker.learning_rate)?;
         self.keep_checkpoint_in_between()?;
         self.faults.point(Phase::Commit);
+        if self.reporter.end() > uploads {
+            self.agree_on_memory()?;
+        }
         self.confirm_earlier()?;
         let now = Instant::now();
         let elapsed = now - std::mem::replace(&mut self.run().last_commit, now);

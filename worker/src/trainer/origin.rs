@@ -30,6 +30,14 @@ pub enum Origin {
 
 impl Origin {
     /// What this worker has brought along.
+    pub fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Members { own, .. } => own.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// That, to keep it.
     pub fn into_memory(self) -> Option<Memory> {
         match self {
             Self::Members { own, .. } => own,
@@ -56,7 +64,7 @@ impl Origin {
             }
         };
         let state = Box::new(stored.map_err(|error| (error, None))?);
-        Ok(Memory { state, outbox: Outbox::default() })
+        Ok(Memory { state, outbox: Outbox::default(), identity: None })
     }
 }
 

@@ -13,6 +13,7 @@ use common::metrics::StepMetrics;
 use super::error::TrainerError;
 use crate::fault::Faults;
 use crate::link::{Link, Outbox, Uplink, Upload};
+use crate::mathematics::kernels::digest::Digest;
 use crate::results::artist::{Artist, FEATURES, Gallery, features_path};
 use crate::results::epoch_features::EpochFeatures;
 use crate::state::Checkpoint;
@@ -26,6 +27,8 @@ pub struct Reporter {
     since_report: Pace,
     /// Pace of the epoch's training.
     pub(super) epoch: Pace,
+    /// Of all files that were kept here.
+    files: Digest,
 }
 
 /// The first rank's two queues: results, in order, and pictures.
@@ -76,7 +79,7 @@ impl Reporter {
     /// A rank that only keeps what `outbox` holds.
     pub fn keeping(outbox: Outbox) -> Self {
         let (since_report, epoch) = (Pace::default(), Pace::default());
-        Self { outbox, sender: None, since_report, epoch }
+        Self { outbox, sender: None, since_report, epoch, files: Digest::default() }
     }
 
     /// The first rank: sends what `outbox` holds, and draws. Epochs before `epochs` are complete; those from
@@ -134,7 +137,25 @@ impl Reporter {
         let Checkpoint { model, resume } = checkpoint;
         for (content, suffix) in [(resume, "resume.safetensors"), (model, "safetensors")] {
             let paths = names.iter().map(|name| format!("checkpoints/{name}.{suffix}")).collect();
-            self.outbox.push(Upload::File { paths, content: Arc::new(content) });
+            self.push_file(paths, content);
+        }
+    }
+
+    fn push_file(&mut self, paths: Vec<String>, content: Vec<u8>) {
+        self.files.extend_bytes(&content);
+        self.outbox.push(Upload::File { paths, content: Arc::new(content) });
+    }
+
+    /// What the files come to that were kept since this rank's generation began.
+    pub fn files(&self) -> u64 {
+        self.files.value()
+    }
+
+    /// Takes back what was kept from upload number `end` on.
+    pub fn withdraw(&mut self, end: u64) {
+        self.outbox.withdraw(end);
+        if let Some(sender) = &mut self.sender {
+            sender.to_draw.retain(|(number, _)| *number <= end);
         }
     }
 
@@ -144,9 +165,8 @@ impl Reporter {
     /// The features cannot be written.
     pub fn epoch(&mut self, features: EpochFeatures, config: &Config) -> Result<(), TrainerError> {
         self.outbox.push(Upload::Epoch(features.metrics.clone()));
-        let content = Arc::new(features.to_safetensors(config.precision)?);
-        let paths = vec![features_path(features.epoch())];
-        self.outbox.push(Upload::File { paths, content });
+        let content = features.to_safetensors(config.precision)?;
+        self.push_file(vec![features_path(features.epoch())], content);
         if let Some(sender) = &mut self.sender {
             sender.to_draw.push((self.outbox.end(), features));
         }

@@ -5,6 +5,7 @@ use common::ids::{Epoch, Rank};
 use common::plan;
 use tch::{Device, Kind};
 
+use super::agreement::Agreement;
 use super::connecting::connect;
 use super::device_run::{DeviceRun, own_samples};
 use super::ending::{Ending, Memory, Outcome, Unprepared};
@@ -83,6 +84,7 @@ fn run_in<T: Float>(task: Task) -> Ending {
         }
         Ok(outcome)
     });
+    trainer.go_back();
     if result.as_ref().is_err_and(TrainerError::is_divergence) {
         // The run ends because of the divergence, whatever becomes of the rest.
         if let Err(error) = trainer.store_the_rest() {
@@ -96,8 +98,11 @@ fn run_in<T: Float>(task: Task) -> Ending {
         std::mem::forget(trainer);
         return Ending { result: Err(cause_of_loss(result, error)), memory: None };
     }
-    let Trainer { state, reporter, .. } = trainer;
-    Ending { result, memory: Some(Memory { state, outbox: reporter.outbox() }) }
+    let is_lost = result.as_ref().is_err_and(|error| !error.leaves_the_state_whole());
+    let Trainer { state, reporter, agreement, .. } = trainer;
+    let identity = agreement.agreed();
+    let memory = Memory { state, outbox: reporter.outbox(), identity };
+    Ending { result, memory: (!is_lost).then_some(memory) }
 }
 
 /// Why a generation ended that has lost its device: what failed first, unless that only followed from the loss.
@@ -110,6 +115,13 @@ fn cause_of_loss(result: Result<Outcome, TrainerError>, loss: TrainerError) -> T
 
 impl<T: Float> Trainer<T> {
     fn prepare(mut task: Task) -> Result<Self, Unprepared> {
+        if let Some(kept) = task.origin.memory()
+            && !kept
+                .is_unchanged::<T>()
+                .map_err(|error| (ComputeError::from(error).into(), None))?
+        {
+            return Err((TrainerError::Rotted, None));
+        }
         task.progress.enter("connecting");
         let mut collective = match connect(&task) {
             Ok(collective) => collective,
@@ -118,16 +130,17 @@ impl<T: Float> Trainer<T> {
         let origin = std::mem::replace(&mut task.origin, Origin::Seed);
         let memory = origin.restore((&task.config, &task.link), &mut *collective, T::KIND)?;
         task.progress.committed(memory.state.position);
-        let outbox = memory.outbox.clone();
-        Self::assemble(task, collective, memory.state, outbox.clone())
-            .map_err(|(error, state)| (error, state.map(|state| Memory { state, outbox })))
+        let (outbox, identity) = (memory.outbox.clone(), memory.identity);
+        let whole = |state| Memory { state, outbox: outbox.clone(), identity };
+        Self::assemble(task, collective, memory.state, (outbox.clone(), identity))
+            .map_err(|(error, state)| (error, state.map(whole)))
     }
 
     fn assemble(
         task: Task,
         collective: Box<dyn Collective>,
         mut state: Box<State>,
-        outbox: Outbox,
+        (outbox, identity): (Outbox, Option<u64>),
     ) -> Result<Self, (TrainerError, Option<Box<State>>)> {
         state.proof = task.proof;
         let pool = match pool(&task.config, task.parallel) {
@@ -144,21 +157,40 @@ impl<T: Float> Trainer<T> {
             Ok(reporter) => reporter,
             Err(error) => return Err((error, Some(state))),
         };
+        let agreement = match Agreement::begin::<T>(&state, identity) {
+            Ok(agreement) => agreement,
+            Err(error) => return Err((error.into(), Some(state))),
+        };
         let on_device = match on_device(&task, &state, products, &*collective) {
             Ok(on_device) => on_device,
             Err(error) => return Err((error.into(), Some(state))),
         };
         let Task { config, facts, link, progress, requests, faults, only_store, .. } = task;
         let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
-        let own = if on_device.is_some() { 0..0 } else { reduction.owned() };
-        let shards = own.map(|_| Shard::new(&state.layout)).collect();
+        let checking = (config.cross_check > 0 && reduction.world_size().0 > 1)
+            .then(|| (reduction.rank(), reduction.world_size()));
+        if checking.is_some() && on_device.is_some() {
+            return Err((TrainerError::CannotCheck, Some(state)));
+        }
+        let own = if on_device.is_some() { 0 } else { reduction.owned().len() };
+        // The last one is another rank's.
+        let computed = own + usize::from(checking.is_some());
+        let shards = (0..computed).map(|_| Shard::new(&state.layout)).collect();
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
-            feed: Feed::new(link, reduction.owned()),
-            engine: Engine { parameters, table: pixel_table(&config), pool, shards, reduction },
+            feed: Feed::new(link, reduction.owned(), checking),
+            engine: Engine {
+                parameters,
+                table: pixel_table(&config),
+                pool,
+                shards,
+                trace: None,
+                reduction,
+            },
             config,
             facts,
             state,
+            agreement,
             reporter,
             progress,
             requests,

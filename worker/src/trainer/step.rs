@@ -8,16 +8,17 @@ use tch::Tensor;
 
 use super::change::{Change, SUMS, center_loss, center_numbers, sums_of};
 use super::error::TrainerError;
+use super::feed::Taken;
 use super::report::Losses;
 use super::request::Request;
 use super::training::Trainer;
 use crate::fault::Phase;
 use crate::mathematics::batch_norm::NormParameters;
 use crate::mathematics::kernels::Float;
+use crate::network::norm_parameters;
 use crate::network::pass::{Forward, Head, Pass};
 use crate::network::shard::BatchContext;
-use crate::network::{ComputeError, norm_parameters};
-use crate::reduction::small::{Contribution, PendingSum, Summed};
+use crate::reduction::small::{Contribution, PendingSum, Rows, Summed};
 use crate::state::{Checkpoint, Position};
 
 /// Numbers of a rank's rows before its samples: what it was asked for, and how many uploads it knows to be stored.
@@ -33,39 +34,57 @@ impl<T: Float> Trainer<T> {
         self.faults.enter(self.state.position.step.0);
         let batch = self.receive()?;
         self.progress.enter("training");
-        self.faults.point(Phase::Forward);
+        self.reach(Phase::Forward);
         self.engine.renew_parameters(&self.state)?;
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
-        let forward = self.pass(&norms, batch).forward()?;
+        let claim = self.claim();
+        let forward = self.pass(&norms, batch).forward(claim)?;
         // Every rank has sent its part of this step's first sum, and so has finished the exchanges of the step before.
-        self.confirm()?;
+        self.settle_claims(&forward.rows)?;
         let head = self.lose(&norms, batch, &forward)?;
         let results = self.start_results(&head, batch)?;
-        self.faults.point(Phase::Backward);
+        self.reach(Phase::Backward);
         let gradient = self.pass(&norms, batch).backward(&forward, head.gradient_sums)?;
         let results = self.engine.reduction.finish_sum(results)?;
-        self.faults.point(Phase::Optimizer);
+        self.reach(Phase::Optimizer);
         self.commit(batch, &forward, &gradient, results)?;
-        self.faults.point(Phase::Commit);
+        self.reach(Phase::Commit);
         self.measure(batch, started.elapsed());
         Ok(())
     }
 
-    fn pass<'a>(&'a mut self, norms: &'a [NormParameters], batch: usize) -> Pass<'a, T> {
+    /// A place where a test ends this worker, or changes a bit of its state.
+    pub(super) fn reach(&mut self, phase: Phase) {
+        self.faults.point_of::<T>(phase, &mut self.state);
+    }
+
+    pub(super) fn pass<'a>(&'a mut self, norms: &'a [NormParameters], batch: usize) -> Pass<'a, T> {
         self.engine.pass(norms, batch, &self.faults)
     }
 
     /// Loads every shard with its samples of the step; the size of the global batch.
     fn receive(&mut self) -> Result<usize, TrainerError> {
         self.progress.enter("waiting for data");
-        self.faults.point(Phase::Data);
+        self.reach(Phase::Data);
         let batch = self.batch_size(self.state.position.step_in_epoch);
         let owned = self.engine.reduction.owned();
         let shards = self.config.shard_count();
         let together = plan::slices(batch, shards, &owned);
-        let (pixels, labels) = self.feed.take(together.len())?;
+        let taken = self.feed.take(together.len())?;
+        self.load(batch, &taken)?;
+        self.receive_checked(batch)?;
+        Ok(batch)
+    }
+
+    /// Loads the rank's own shards with their samples of a global batch of `batch`.
+    pub(super) fn load(
+        &mut self,
+        batch: usize,
+        (pixels, labels): &Taken,
+    ) -> Result<(), TrainerError> {
         let (mut pixels, mut labels) = (pixels.as_slice(), labels.as_slice());
-        for (index, shard) in owned.zip(&mut self.engine.shards) {
+        let shards = self.config.shard_count();
+        for (index, shard) in self.engine.reduction.owned().zip(&mut self.engine.shards) {
             let count = plan::slice(batch, shards, LogicalShard(index as u32)).len();
             let (own_pixels, other_pixels) =
                 pixels.split_at(count * common::architecture::IMAGE_PIXELS);
@@ -73,7 +92,7 @@ impl<T: Float> Trainer<T> {
             shard.load(own_pixels, own_labels, &self.engine.table)?;
             (pixels, labels) = (other_pixels, other_labels);
         }
-        Ok(batch)
+        Ok(())
     }
 
     pub(super) fn batch_size(&self, step_in_epoch: Step) -> usize {
@@ -84,7 +103,7 @@ impl<T: Float> Trainer<T> {
     /// Sends losses, class sums and what the epoch's record needs on their way while the backward pass runs.
     fn start_results(&mut self, head: &Head, batch: usize) -> Result<PendingSum, TrainerError> {
         let dim = self.config.feature_dim as usize;
-        let parts = self.engine.shards.iter().zip(&head.parts);
+        let parts = self.engine.own_shards().iter().zip(&head.parts);
         let partials: Vec<Vec<f64>> =
             parts.clone().map(|(shard, part)| sums_of(shard, part)).collect();
         let mut rows =
@@ -96,11 +115,12 @@ impl<T: Float> Trainer<T> {
                 rows.extend([f64::from(*label), f64::from(*prediction)]);
             }
         }
-        let row_numbers = (self.engine.reduction.world_size().ranks())
+        let numbers = (self.engine.reduction.world_size().ranks())
             .map(|rank| WISHES + self.samples_of_rank(batch, rank) * (dim + 2))
             .collect();
         let length = SUMS + center_numbers(&self.config, &self.state);
-        let contribution = Contribution { partials: &partials, length, rows, row_numbers };
+        let rows = Rows { own: rows, numbers };
+        let contribution = Contribution { partials: &partials, length, rows };
         Ok(self.engine.reduction.start_sum(contribution)?)
     }
 
@@ -111,7 +131,7 @@ impl<T: Float> Trainer<T> {
     }
 
     /// Runs the head of the network and the losses.
-    fn lose(
+    pub(super) fn lose(
         &mut self,
         norms: &[NormParameters],
         batch: usize,
@@ -122,7 +142,8 @@ impl<T: Float> Trainer<T> {
         Ok(self.engine.pass(norms, batch, &self.faults).head(forward, context)?)
     }
 
-    /// Changes parameters, momenta, centers, statistics, record and position together, once every rank's part is there.
+    /// Changes parameters, momenta, centers, statistics, record and position together, once every rank's part is there. What
+    /// has diverged is found out together with the others, too.
     fn commit(
         &mut self,
         batch: usize,
@@ -137,21 +158,27 @@ impl<T: Float> Trainer<T> {
             center: center.map_or(0.0, |center| center.value(sums[1])),
         };
         let Position { epoch, step_in_epoch, step } = self.state.position;
-        if !losses.total().is_finite() {
-            return Err(TrainerError::NonFinite { epoch, step, loss: losses.total() });
-        }
+        let back = self.way_back(true);
         let learning_rate = self.learning_rate_at(self.state.position);
         let change = Change { forward, gradient, differences, batch, learning_rate };
-        change.apply(&mut self.state, &self.config)?;
-        if !self.state.is_finite::<T>().map_err(ComputeError::from)? {
-            return Err(TrainerError::NonFiniteState { epoch, step });
-        }
+        let written = change.apply(&mut self.state, &mut self.agreement.spare, &self.config)?;
+        let divergence = match written.finite {
+            _ if !losses.total().is_finite() => {
+                Some(TrainerError::NonFinite { epoch, step, loss: losses.total() })
+            }
+            true => None,
+            false => Some(TrainerError::NonFiniteState { epoch, step }),
+        };
         self.record(batch, losses, sums[2] as u64, &results.rows);
         self.state.position =
             Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
-        // What is kept for the coordinator changes with the state, so that it is the same wherever that is.
-        self.report_step((epoch, step), losses, learning_rate)?;
-        self.keep_checkpoint_if_due()
+        if divergence.is_none() {
+            // What is kept for the coordinator changes with the state, so that it is the same wherever that is.
+            self.report_step((epoch, step), losses, learning_rate)?;
+            self.keep_checkpoint_if_due()?;
+        }
+        self.claim_step(back, &written.digests, divergence);
+        Ok(())
     }
 
     /// A checkpoint of a state that nothing follows but the next step.

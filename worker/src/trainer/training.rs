@@ -8,6 +8,7 @@ use common::config::{Config, schedule};
 use common::ids::{Epoch, Step};
 use common::plan;
 
+use super::agreement::Agreement;
 use super::device_run::DeviceRun;
 use super::ending::Outcome;
 use super::engine::Engine;
@@ -28,6 +29,7 @@ pub struct Trainer<T> {
     pub(super) facts: RunFacts,
     pub(super) total_steps: u64,
     pub(super) state: Box<State>,
+    pub(super) agreement: Agreement,
     pub(super) engine: Engine<T>,
     pub(super) feed: Feed,
     pub(super) reporter: Reporter,
@@ -54,6 +56,7 @@ impl<T: Float> Trainer<T> {
         loop {
             let position = self.state.position;
             if self.agreed == Some(Request::Pause) {
+                self.agree_now()?;
                 return Ok(Outcome::Paused);
             }
             if position.step_in_epoch.0 >= self.steps_per_epoch() {
@@ -64,9 +67,11 @@ impl<T: Float> Trainer<T> {
                 if position.step_in_epoch.0 > 0 && !self.state.ended {
                     self.end_within_epoch()?;
                 }
+                self.agree_now()?;
                 return Ok(Outcome::Complete);
             }
             if self.agreed == Some(Request::Stop) {
+                self.agree_now()?;
                 return Ok(Outcome::Stopped);
             }
             self.feed.open(position, self.is_reached(Epoch(position.epoch.0 + 1)));

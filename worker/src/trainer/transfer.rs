@@ -148,7 +148,7 @@ fn decode(message: &[u8], config: &Config, kind: Kind) -> Result<Memory, Trainer
     let mut state = Box::new(State::from_checkpoint(&checkpoint, config, kind)?);
     state.ended = transfer.ended;
     let outbox = Outbox::from_message(transfer.first_upload, transfer.uploads);
-    Ok(Memory { state, outbox })
+    Ok(Memory { state, outbox, identity: None })
 }
 
 #[cfg(test)]
@@ -181,7 +181,7 @@ mod tests {
                 let outbox = Outbox::default();
                 let content = std::sync::Arc::new(vec![9; 5 << 20]);
                 outbox.push(Upload::File { paths: vec!["pictures/a".into()], content });
-                Memory { state, outbox }
+                Memory { state, outbox, identity: None }
             });
             let roles = Roles { source: Rank(2), lacking: vec![Rank(0), Rank(1), Rank(3)] };
             let memory = share(&mut collective, &roles, own, (&config, Kind::Float)).unwrap();

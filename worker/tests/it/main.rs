@@ -6,6 +6,7 @@ mod alike;
 mod broken;
 mod chaos;
 mod endings;
+mod flipped;
 mod fully_connected;
 mod graphs;
 mod harness;

@@ -4,8 +4,6 @@
 
 use pulp::Arch;
 
-use super::Float;
-
 /// Numbers that keys are kept for; blocks of so many have a factor of their own.
 const BLOCK: usize = 1024;
 /// For the lower and the upper half of each number of a block.
@@ -29,31 +27,92 @@ const fn mixed(index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// That of numbers and of how many they are.
-pub fn digest<T: Float>(numbers: &[T]) -> u64 {
-    let blocks = numbers.chunks(BLOCK).enumerate();
-    let sum = blocks.fold(0_u64, |sum, (index, block)| {
-        // Odd, so that it loses nothing.
-        let factor = mixed(index as u64) | 1;
-        sum.wrapping_add(factor.wrapping_mul(sum_of(block)))
-    });
-    mixed(sum ^ mixed(numbers.len() as u64))
+/// A number as it is stored.
+pub trait Word: Copy {
+    /// Its bits, in the lower ones of these.
+    fn bits(self) -> u64;
 }
 
-fn sum_of<T: Float>(block: &[T]) -> u64 {
+macro_rules! word {
+    ($($number:ty => $bits:expr),*) => {$(
+        impl Word for $number {
+            #[inline(always)]
+            fn bits(self) -> u64 {
+                $bits(self)
+            }
+        }
+    )*};
+}
+
+word!(f32 => |number: f32| u64::from(number.to_bits()), f64 => f64::to_bits, u8 => u64::from, u64 => |number| number);
+
+/// That of numbers which come one after the other, and of how many they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Digest {
+    sum: u64,
+    numbers: usize,
+}
+
+impl Digest {
+    /// What comes next.
+    pub fn extend<W: Word>(&mut self, numbers: &[W]) {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || self.extend_here(numbers),
+        );
+    }
+
+    /// As [`Digest::extend`], with the vectors of whoever calls it.
+    #[inline(always)]
+    pub(super) fn extend_here<W: Word>(&mut self, mut numbers: &[W]) {
+        while !numbers.is_empty() {
+            let (block, begun) = (self.numbers / BLOCK, self.numbers % BLOCK);
+            let (part, rest) = numbers.split_at(numbers.len().min(BLOCK - begun));
+            // Odd, so that it loses nothing.
+            let factor = mixed(block as u64) | 1;
+            self.sum = self.sum.wrapping_add(factor.wrapping_mul(sum_of(part, begun)));
+            self.numbers += part.len();
+            numbers = rest;
+        }
+    }
+
+    /// Bytes that come next, eight at a time; the last are filled up with zeros.
+    pub fn extend_bytes(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut buffer = [0; BLOCK];
+        for words in words.chunks(BLOCK) {
+            let buffer = &mut buffer[..words.len()];
+            buffer.iter_mut().zip(words).for_each(|(to, word)| *to = u64::from_le_bytes(*word));
+            self.extend(buffer);
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.extend(&[u64::from_le_bytes(last), bytes.len() as u64]);
+    }
+
+    /// Of all so far.
+    pub fn value(self) -> u64 {
+        mixed(self.sum ^ mixed(self.numbers as u64))
+    }
+}
+
+/// That of numbers and of how many they are.
+pub fn digest<W: Word>(numbers: &[W]) -> u64 {
+    let mut digest = Digest::default();
+    digest.extend(numbers);
+    digest.value()
+}
+
+/// Σ word·key of a part of a block that `begun` numbers of it precede.
+#[inline(always)]
+fn sum_of<W: Word>(part: &[W], begun: usize) -> u64 {
     let [lower, upper] = &KEYS;
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let keys = lower.iter().zip(upper);
-            block.iter().zip(keys).fold(0_u64, |sum, (number, (lower, upper))| {
-                let bits = number.bits();
-                let half =
-                    |bits: u64, key: &u32| (bits & 0xffff_ffff).wrapping_mul(u64::from(*key));
-                sum.wrapping_add(half(bits, lower)).wrapping_add(half(bits >> 32, upper))
-            })
-        },
-    )
+    let keys = lower[begun..].iter().zip(&upper[begun..]);
+    part.iter().zip(keys).fold(0_u64, |sum, (number, (lower, upper))| {
+        let bits = number.bits();
+        let half = |bits: u64, key: &u32| (bits & 0xffff_ffff).wrapping_mul(u64::from(*key));
+        sum.wrapping_add(half(bits, lower)).wrapping_add(half(bits >> 32, upper))
+    })
 }
 
 #[cfg(test)]
@@ -89,5 +148,34 @@ mod tests {
         let first = digest(&blocks);
         blocks.swap(0, 1024);
         assert_ne!(digest(&blocks), first);
+    }
+
+    #[test]
+    fn parts_make_the_whole() {
+        let numbers: Vec<f64> = (0..3000).map(|number| libm::cos(f64::from(number))).collect();
+        let mut grown = Digest::default();
+        for cut in [&numbers[..5], &numbers[5..5], &numbers[5..1024], &numbers[1024..2999]] {
+            grown.extend(cut);
+            assert_ne!(grown.value(), digest(&numbers));
+        }
+        grown.extend(&numbers[2999..]);
+        assert_eq!(grown.value(), digest(&numbers));
+    }
+
+    #[test]
+    fn every_byte_shows() {
+        let of = |bytes: &[u8]| {
+            let mut digest = Digest::default();
+            digest.extend_bytes(bytes);
+            digest.value()
+        };
+        let bytes: Vec<u8> = (0..20_011_u32).map(|place| (place % 251) as u8).collect();
+        for place in [0, 7, 8, 8191, 8192, 20_007, 20_010] {
+            let mut changed = bytes.clone();
+            changed[place] ^= 0x40;
+            assert_ne!(of(&changed), of(&bytes), "{place}");
+        }
+        assert_ne!(of(&[0; 3]), of(&[0; 4]));
+        assert_ne!(of(&[]), of(&[0]));
     }
 }

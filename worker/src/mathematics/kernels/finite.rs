@@ -1,18 +1,12 @@
 //! Whether numbers are finite.
 
-use pulp::Arch;
-
 use super::Float;
 
 /// Whether none is NaN or infinite.
-pub fn all_finite<T: Float>(numbers: &[T]) -> bool {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            // Zero times anything else is NaN. Without a way out, so that it vectorises.
-            numbers.iter().fold(true, |finite, number| finite & (*number * T::ZERO == T::ZERO))
-        },
-    )
+#[inline(always)]
+pub(super) fn all_finite<T: Float>(numbers: &[T]) -> bool {
+    // Zero times anything else is NaN. Without a way out, so that it vectorises.
+    numbers.iter().fold(true, |finite, number| finite & (*number * T::ZERO == T::ZERO))
 }
 
 #[cfg(test)]

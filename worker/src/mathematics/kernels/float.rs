@@ -2,12 +2,14 @@
 
 use engine::Number;
 
+use super::digest::Word;
 use crate::bridge::slices::Element;
 
 /// A number the network computes in.
 pub trait Float:
     Element
     + Number
+    + Word
     + Send
     + Sync
     + PartialOrd
@@ -21,8 +23,6 @@ pub trait Float:
     const ZERO: Self;
     /// √, correctly rounded.
     fn sqrt(self) -> Self;
-    /// As it is stored, in the lower bits.
-    fn bits(self) -> u64;
 }
 
 macro_rules! float {
@@ -33,11 +33,6 @@ macro_rules! float {
             #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
-            }
-
-            #[inline(always)]
-            fn bits(self) -> u64 {
-                u64::from(self.to_bits())
             }
         }
     )*};

@@ -9,7 +9,7 @@
 //! - [`gradient`]: what flows back through the three, in one pass for the sums that are reduced over the global batch
 //!   and one for the gradient of the convolution's output, both of which recompute the activation instead of storing
 //!   it;
-//! - [`update`]: an optimizer's step; [`finite`]: whether it has left numbers; [`mod@digest`]: which.
+//! - [`update`]: an optimizer's step; `finite`: whether it has left numbers; [`mod@digest`]: which.
 //!
 //! Memory is `[batch, height, width, channels]`, so neighbours in memory are neighbouring channels and every loop
 //! vectorises without reordering a sum. Sums are accumulated in 64 bits, image after image: their value depends on
@@ -19,7 +19,7 @@ pub mod activation;
 mod blocks;
 pub mod digest;
 mod extent;
-pub mod finite;
+mod finite;
 mod float;
 pub mod gradient;
 pub mod statistics;

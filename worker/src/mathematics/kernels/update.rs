@@ -1,8 +1,23 @@
-//! An optimizer's step: each parameter from its own numbers, one operation after the other, each rounded.
+//! An optimizer's step: each parameter from its own numbers, one operation after the other, each rounded. What was stays
+//! as it is; what becomes of it goes elsewhere, and is looked at while it is in the processor's caches.
 
 use pulp::Arch;
 
 use super::Float;
+use super::digest::Digest;
+use super::finite::all_finite;
+
+/// Numbers of each vector that are computed, then looked at.
+const BLOCK: usize = 1024;
+
+/// What a step has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Of the parameters, then of what the optimizer remembers.
+    pub digests: Vec<u64>,
+    /// Whether every parameter is a finite number.
+    pub finite: bool,
+}
 
 /// SGD with momentum (PyTorch's: no dampening, not Nesterov's).
 #[derive(Clone, Copy, Debug)]
@@ -16,18 +31,23 @@ pub struct Momentum<T> {
 }
 
 impl<T: Float> Momentum<T> {
-    /// g = gradient + λ·w, v ← μ·v + g, w ← w − η·v.
-    pub fn step(self, parameters: &mut [T], gradient: &[T], velocity: &mut [T]) {
-        Arch::new().dispatch(
+    /// g = gradient + λ·w, v ← μ·v + g, w ← w − η·v, from one `[w, v]` to another of the same length.
+    pub fn step(self, from: [&[T]; 2], gradient: &[T], into: [&mut [T]; 2]) -> Written {
+        blockwise(
+            from,
+            gradient,
+            into,
             #[inline(always)]
-            || {
-                for ((w, &gradient), v) in parameters.iter_mut().zip(gradient).zip(velocity) {
-                    let g = gradient + *w * self.weight_decay;
-                    *v = *v * self.momentum + g;
-                    *w = *w - *v * self.rate;
+            |[w, v], gradient, [new_w, new_v]| {
+                let old = w.iter().zip(v).zip(gradient);
+                for (((&w, &v), &gradient), (new_w, new_v)) in old.zip(new_w.iter_mut().zip(new_v))
+                {
+                    let g = gradient + w * self.weight_decay;
+                    *new_v = v * self.momentum + g;
+                    *new_w = w - *new_v * self.rate;
                 }
             },
-        );
+        )
     }
 }
 
@@ -49,19 +69,112 @@ pub struct Adam<T> {
 }
 
 impl<T: Float> Adam<T> {
-    /// g = gradient + λ·w, m ← m + (1 − β₁)(g − m), v ← β₂·v + (1 − β₂)·g², w ← w − η·m/(√v/correction + ε).
-    pub fn step(self, parameters: &mut [T], gradient: &[T], (first, second): (&mut [T], &mut [T])) {
-        Arch::new().dispatch(
+    /// g = gradient + λ·w, m ← m + (1 − β₁)(g − m), v ← β₂·v + (1 − β₂)·g², w ← w − η·m/(√v/correction + ε), from one
+    /// `[w, m, v]` to another of the same length.
+    pub fn step(self, from: [&[T]; 3], gradient: &[T], into: [&mut [T]; 3]) -> Written {
+        blockwise(
+            from,
+            gradient,
+            into,
             #[inline(always)]
-            || {
-                let moments = first.iter_mut().zip(second);
-                for ((w, &gradient), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
-                    let g = gradient + *w * self.weight_decay;
-                    *m = *m + (g - *m) * self.shares[0];
-                    *v = *v * self.decay + g * g * self.shares[1];
-                    *w = *w - *m / (v.sqrt() / self.correction + self.epsilon) * self.rate;
+            |[w, m, v], gradient, [new_w, new_m, new_v]| {
+                let old = w.iter().zip(m).zip(v).zip(gradient);
+                let new = new_w.iter_mut().zip(new_m).zip(new_v);
+                for ((((&w, &m), &v), &gradient), ((new_w, new_m), new_v)) in old.zip(new) {
+                    let g = gradient + w * self.weight_decay;
+                    *new_m = m + (g - m) * self.shares[0];
+                    *new_v = v * self.decay + g * g * self.shares[1];
+                    *new_w =
+                        w - *new_m / (new_v.sqrt() / self.correction + self.epsilon) * self.rate;
                 }
             },
-        );
+        )
+    }
+}
+
+/// Computes block by block, and looks at each before the next.
+#[inline(always)]
+fn blockwise<T: Float, const VECTORS: usize>(
+    from: [&[T]; VECTORS],
+    gradient: &[T],
+    into: [&mut [T]; VECTORS],
+    compute: impl Fn([&[T]; VECTORS], &[T], [&mut [T]; VECTORS]),
+) -> Written {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let (mut from, mut gradient, mut into) = (from, gradient, into);
+            let mut digests = [Digest::default(); VECTORS];
+            let mut finite = true;
+            while !gradient.is_empty() {
+                let length = BLOCK.min(gradient.len());
+                let (own_gradient, rest) = gradient.split_at(length);
+                gradient = rest;
+                let old = std::array::from_fn(|vector| {
+                    let (block, rest) = from[vector].split_at(length);
+                    from[vector] = rest;
+                    block
+                });
+                let mut new = into.each_mut().map(|vector| {
+                    let (block, rest) = std::mem::take(vector).split_at_mut(length);
+                    *vector = rest;
+                    block
+                });
+                compute(old, own_gradient, new.each_mut().map(|block| &mut **block));
+                for (digest, block) in digests.iter_mut().zip(&new) {
+                    digest.extend_here(block);
+                }
+                finite &= all_finite(new[0]);
+            }
+            Written { digests: digests.map(Digest::value).to_vec(), finite }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest::digest;
+    use super::*;
+
+    fn numbers(from: f32) -> Vec<f32> {
+        (0..2500).map(|place| libm::sinf(from + place as f32)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_looked_at_and_what_was_stays() {
+        let (w, v, gradient) = (numbers(0.0), numbers(1.0), numbers(2.0));
+        let mut new = [vec![0.0; 2500], vec![0.0; 2500]];
+        let rule = Momentum { weight_decay: 0.5, momentum: 0.25, rate: 0.125 };
+        let [new_w, new_v] = &mut new;
+        let written = rule.step([&w, &v], &gradient, [new_w, new_v]);
+        assert_eq!(written.digests, [digest(&new[0]), digest(&new[1])]);
+        assert!(written.finite);
+        for place in [0, 1023, 1024, 2499] {
+            let velocity = v[place] * 0.25 + (gradient[place] + w[place] * 0.5);
+            assert_eq!(new[1][place], velocity);
+            assert_eq!(new[0][place], w[place] - velocity * 0.125);
+        }
+    }
+
+    #[test]
+    fn one_number_that_is_none_shows() {
+        let (w, m, gradient) = (numbers(0.0), numbers(1.0), numbers(2.0));
+        for place in [0, 1024, 2499] {
+            let mut v = vec![0.5; 2500];
+            v[place] = f32::NAN;
+            let mut new = [vec![0.0; 2500], vec![0.0; 2500], vec![0.0; 2500]];
+            let rule = Adam {
+                weight_decay: 0.0,
+                decay: 0.5,
+                shares: [0.1, 0.2],
+                correction: 0.9,
+                epsilon: 1e-8,
+                rate: 0.1,
+            };
+            let into = new.each_mut().map(Vec::as_mut_slice);
+            let written = rule.step([&w, &m, &v], &gradient, into);
+            assert!(!written.finite, "{place}");
+            assert_eq!(written.digests, [digest(&new[0]), digest(&new[1]), digest(&new[2])]);
+        }
     }
 }

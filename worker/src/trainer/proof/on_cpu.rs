@@ -14,6 +14,7 @@ use crate::collective::SoloCollective;
 use crate::fault::Faults;
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::kernels::Float;
+use crate::mathematics::optimizer::Vectors;
 use crate::network::shard::{BatchContext, Shard};
 use crate::network::{ComputeError, Prepared, norm_parameters};
 use crate::reduction::Reduction;
@@ -41,6 +42,7 @@ pub fn run<T: Float>(
     let mut engine = Engine::<T> {
         pool,
         shards: (0..shards).map(|_| Shard::new(&state.layout)).collect(),
+        trace: None,
         parameters: Shared::new(prepared),
         table: pixel_table(config),
         reduction: Reduction::new(Box::new(SoloCollective::default()), shards, Order::Ordered),
@@ -52,8 +54,9 @@ pub fn run<T: Float>(
         let own = &pixels[slice.start * IMAGE_PIXELS..slice.end * IMAGE_PIXELS];
         shard.load(own, &labels[slice], &engine.table)?;
     }
+    let mut spare = Vectors::like(&state.flat, &state.optimizer);
     for _ in 0..STEPS {
-        step(&mut engine, &mut state, case, transcript)?;
+        step(&mut engine, (&mut state, &mut spare), case, transcript)?;
     }
     transcript.state(&state).map_err(ComputeError::from)?;
     evaluate(&mut engine, &state, case, transcript)?;
@@ -63,7 +66,7 @@ pub fn run<T: Float>(
 /// One step, as the trainer takes it.
 fn step<T: Float>(
     engine: &mut Engine<T>,
-    state: &mut State,
+    (state, spare): (&mut State, &mut Vectors),
     case: &Case,
     transcript: &mut Transcript,
 ) -> Result<(), TrainerError> {
@@ -71,7 +74,8 @@ fn step<T: Float>(
     let batch = config.batch_size as usize;
     engine.renew_parameters(state)?;
     let norms = norm_parameters::<T>(&state.layout, &state.flat)?;
-    let forward = engine.pass(&norms, batch, &faults).forward()?;
+    let rows = engine.reduction.no_rows();
+    let forward = engine.pass(&norms, batch, &faults).forward(rows)?;
     let center = center_loss(config, &state.centers, &forward, batch);
     let context = BatchContext { loss: config.loss, center, batch };
     let head = engine.pass(&norms, batch, &faults).head(&forward, context)?;
@@ -90,7 +94,8 @@ fn step<T: Float>(
         batch,
         learning_rate: LEARNING_RATE,
     };
-    Ok(change.apply(state, config)?)
+    change.apply(state, spare, config)?;
+    Ok(())
 }
 
 fn evaluate<T: Float>(

@@ -35,9 +35,8 @@ impl Transcript {
     /// # Errors
     /// Its tensors are not in this machine's memory.
     pub fn state(&mut self, state: &State) -> Result<(), BridgeError> {
-        let optimizer = &state.optimizer;
-        let tensors = [Some(&state.flat), Some(&optimizer.first), optimizer.second.as_ref()];
-        for tensor in tensors.into_iter().flatten() {
+        let tensors = std::iter::once(&state.flat).chain(state.optimizer.moments());
+        for tensor in tensors {
             match tensor.kind() {
                 Kind::Double => self.tensor::<f64>(tensor)?,
                 _ => self.tensor::<f32>(tensor)?,
