@@ -87,22 +87,25 @@ pub fn is_cross_checked(every: u64, step: Step) -> bool {
     every > 0 && step.0.is_multiple_of(every)
 }
 
-/// The logical shard of another rank that a rank computes, too, in a step of the run that is cross-checked; none where it is
-/// alone. Drawn from `seed` and `step`: each rank checks one other, and no two the same.
+/// The logical shard of another rank that a rank computes, too, in a step of the run that is cross-checked; none where it owns
+/// none, or all. Drawn from `seed` and `step`: each of the others checks one other, and no two the same.
 pub fn cross_checked_shard(
     (seed, step): (u64, Step),
     logical_shards: usize,
     (world_size, rank): (WorldSize, Rank),
 ) -> Option<usize> {
-    let ranks = u64::from(world_size.0);
+    // Where there are more ranks than shards the first of them own one each.
+    let owners = u64::from(world_size.0).min(logical_shards as u64);
+    if u64::from(rank.0) >= owners {
+        return None;
+    }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     // Those of epochs' permutations begin at the other end.
     random.set_stream(!step.0);
-    let turn = 1 + below(&mut random, ranks.checked_sub(1).filter(|others| *others > 0)?);
-    let owner = Rank(((u64::from(rank.0) + turn) % ranks) as u32);
+    let turn = 1 + below(&mut random, owners.checked_sub(1).filter(|others| *others > 0)?);
+    let owner = Rank(((u64::from(rank.0) + turn) % owners) as u32);
     let owned = shards_of(logical_shards, world_size, owner);
-    let place = below(&mut random, (owned.len() as u64).max(1)) as usize;
-    (place < owned.len()).then_some(owned.start + place)
+    Some(owned.start + below(&mut random, owned.len() as u64) as usize)
 }
 
 /// The samples that a contiguous range of logical shards computes in these steps of an epoch.
@@ -197,6 +200,9 @@ mod tests {
             assert_eq!(seen.len(), 6, "{ranks} ranks check every shard at some time");
         }
         assert_eq!(cross_checked_shard((9, Step(3)), 6, (WorldSize(1), Rank(0))), None);
+        // One more than there are shards.
+        let of_three = |rank| cross_checked_shard((9, Step(3)), 2, (WorldSize(3), Rank(rank)));
+        assert_eq!([0, 1, 2].map(of_three), [Some(1), Some(0), None]);
         let checked: Vec<u64> = (0..10).filter(|step| is_cross_checked(4, Step(*step))).collect();
         assert_eq!(checked, [0, 4, 8]);
         assert!(!is_cross_checked(0, Step(0)));

@@ -61,6 +61,12 @@ impl Config {
             "bf16 rounds what convolutions multiply, and --network mlp has none: give f32 or tf32"
                 .to_string()
         })?;
+        let compares_something = self.cross_check == 0 || !self.allow_mixed_hardware;
+        require(compares_something, "cross-check", || {
+            "compares what workers compute to the bit, and with --allow-mixed-hardware they need not compute alike: leave one \
+             of them out"
+                .to_string()
+        })?;
         let names_something = self.init_from.is_some() || self.init_prefix.is_none();
         require(names_something, "init-prefix", || {
             "chooses among the tensors of a file, give that with --init-from".to_string()

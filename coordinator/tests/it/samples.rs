@@ -130,7 +130,7 @@ async fn what_the_run_does_not_have_is_refused() {
         SamplesRequest { first_shard: 3, end_shard: 2, ..good },
         SamplesRequest { split: 7, ..good },
         SamplesRequest { checking: checking(1, 1), ..good },
-        SamplesRequest { checking: checking(0, 5), ..good },
+        SamplesRequest { checking: checking(u32::MAX, 5), ..good },
         SamplesRequest { checking: checking(0, 1), split: Split::Test.into(), ..good },
     ] {
         let refused = receive(worker, bad).await;

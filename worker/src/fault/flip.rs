@@ -7,7 +7,6 @@ use super::Phase;
 use crate::bridge::with_slice_mut;
 use crate::mathematics::kernels::Float;
 use crate::mathematics::kernels::digest::digest;
-use crate::state::State;
 
 /// What it is a bit of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,27 +86,6 @@ impl Flip {
         (phase, Self { part, place, bit: numbers.below(64) as u32 })
     }
 
-    /// Changes it in a state.
-    pub fn strike_state<T: Float>(self, state: &mut State) {
-        match self.part {
-            Part::Parameter => self.strike_tensor::<T>(&mut state.flat),
-            Part::Momentum => self.strike_tensor::<T>(&mut state.optimizer.first),
-            Part::Center => self.strike_rounded::<T>(&mut state.centers),
-            Part::Statistic => {
-                let layers = state.running.len();
-                if let Some(running) = state.running.get_mut(self.place % layers.max(1)) {
-                    let of = if self.bit.is_multiple_of(2) {
-                        &mut running.mean
-                    } else {
-                        &mut running.variance
-                    };
-                    self.strike_rounded::<T>(of);
-                }
-            }
-            Part::Sum { .. } | Part::Activation { .. } | Part::Gradient | Part::Claim => {}
-        }
-    }
-
     /// Changes it in a tensor on the CPU.
     pub fn strike_tensor<T: Float>(self, tensor: &mut Tensor) {
         // A plan for numbers that are not here changes nothing.
@@ -123,7 +101,7 @@ impl Flip {
     }
 
     /// Changes it in numbers of the precision `T`, held in 64 bits.
-    fn strike_rounded<T: Float>(self, numbers: &mut [f64]) {
+    pub fn strike_rounded<T: Float>(self, numbers: &mut [f64]) {
         let mut own: Vec<T> = numbers.iter().map(|number| T::of(*number)).collect();
         self.strike(&mut own);
         numbers.iter_mut().zip(own).for_each(|(number, own)| *number = own.to_f64());

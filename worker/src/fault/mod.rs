@@ -17,15 +17,12 @@ use anyhow::{Context, bail};
 use common::ids::{Generation, Rank, Slot, WorldSize};
 use nix::sys::signal::{Signal, raise};
 
-use crate::mathematics::kernels::Float;
-use crate::state::State;
-
 pub use flip::{Flip, Part};
 
 /// Names the plan.
 pub const VARIABLE: &str = "CONCENTRIC_FAULT";
 
-/// Steps of which one is drawn in which a bit changes.
+/// A bit changes in one of so many steps, and not in the last two of them: what it does shows in the next.
 const SPAN: u64 = 4;
 
 /// What a worker is doing when it is hit.
@@ -181,14 +178,6 @@ impl Faults {
         };
     }
 
-    /// [`Faults::point`], where what a step changes lies at hand.
-    pub fn point_of<T: Float>(&self, phase: Phase, state: &mut State) {
-        self.point(phase);
-        if let Some(flip) = self.flip(phase, Part::is_of_state) {
-            flip.strike_state::<T>(state);
-        }
-    }
-
     /// Changes a bit of these shards' partial sums of this layer, if that is the plan.
     pub fn strike_sums(&self, phase: Phase, layer: usize, partials: &mut [Vec<f64>]) {
         if let Some(flip) = self.flip(phase, |part| part == Part::Sum { layer }) {
@@ -227,7 +216,7 @@ impl Armed {
                 if numbers.below(u64::from(world_size.0)) != u64::from(rank.0) {
                     return None;
                 }
-                let step = first.saturating_add(span * SPAN + numbers.below(SPAN));
+                let step = first.saturating_add(span * SPAN + numbers.below(SPAN - 2));
                 let (phase, flip) = Flip::drawn(&mut numbers);
                 let slot = Slot(0);
                 Plan { generation, slot, step, phase, action: Action::Flip(flip) }

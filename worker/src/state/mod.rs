@@ -8,6 +8,7 @@
 //! - `checkpoint`: that as two files, and back;
 //! - `digests`: what each of its tensors has come to; `identity`: all of it in one number;
 //! - `before`: what it was, to go back to;
+//! - `struck`: where a test changes a bit of it;
 //! - `tensors`: named tensors as safetensors bytes (pure).
 
 mod before;
@@ -16,6 +17,7 @@ mod digests;
 mod identity;
 mod position;
 mod run_state;
+mod struck;
 mod tensors;
 
 pub use before::Before;

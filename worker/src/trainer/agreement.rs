@@ -16,21 +16,19 @@ use common::ids::{Rank, Step};
 use super::claims::{Claim, Claims};
 use super::disagreement::{Disagreement, Matter};
 use super::error::TrainerError;
-use super::judgement::{agree, judge};
+use super::judgement::{Held, agree, judge};
 use super::training::Trainer;
 use crate::fault::{Part, Phase};
 use crate::mathematics::kernels::Float;
-use crate::mathematics::kernels::digest::digest;
+use crate::mathematics::kernels::digest::{Digest, digest};
 use crate::mathematics::optimizer::Vectors;
 use crate::network::ComputeError;
-use crate::network::trace::Trace;
+use crate::network::trace::{self, Trace};
 use crate::reduction::small::Rows;
-use crate::state::{Before, Identity, Position, State};
+use crate::state::{Before, EpochRecord, Identity, Position, State};
 
-/// Claimed of a step that has left no finite numbers: those that it has left may differ between machines.
-const DIVERGED: u64 = 0;
-/// Claimed by workers that need not compute alike.
-const MIXED: u64 = 1;
+/// Claimed where the run cannot go on: what a step that diverges has left may differ between machines.
+const FAILED: u64 = 0;
 
 /// What this rank claims, and what it goes back to.
 pub struct Agreement {
@@ -38,6 +36,8 @@ pub struct Agreement {
     /// Of the state as it is, and of the files that were made of it; of the step's logical shards where they were
     /// cross-checked.
     claim: Claim,
+    /// The step of the run whose logical shards are claimed, too.
+    checked: Option<Step>,
     /// Of the state as it is.
     current: u64,
     /// Of the state that all have agreed on last.
@@ -46,7 +46,7 @@ pub struct Agreement {
     /// Memory for the vectors that the next step writes; afterwards those before it.
     pub(super) spare: Vectors,
     /// Why the run cannot go on, if all claim the same.
-    divergence: Option<TrainerError>,
+    failure: Option<TrainerError>,
 }
 
 /// What the ranks know of the state as it is.
@@ -61,7 +61,7 @@ enum Standing {
 
 /// The way back.
 pub(super) struct Back {
-    pub(super) before: Before,
+    before: Before,
     /// Whether the vectors change, too: the old ones are in the spare memory then.
     vectors: bool,
     /// The next upload's number.
@@ -78,12 +78,16 @@ impl Agreement {
         let current = identity.of_memory::<T>(state)?;
         Ok(Self {
             identity,
-            claim: Claim { state: digest(&[current, 0]), shards: Vec::new() },
+            claim: Claim {
+                state: digest(&[current, Digest::default().value()]),
+                shards: Vec::new(),
+            },
+            checked: None,
             current,
             agreed,
             standing: Standing::Brought,
             spare: Vectors::like(&state.flat, &state.optimizer),
-            divergence: None,
+            failure: None,
         })
     }
 
@@ -97,6 +101,18 @@ impl Agreement {
         self.agreed = None;
     }
 
+    /// The epoch's record is put away: the state begins another.
+    pub fn keep_record(&mut self, record: EpochRecord) {
+        if let Standing::Claimed(Some(back)) = &mut self.standing {
+            back.before.keep_record(record);
+        }
+    }
+
+    /// Nothing leads back to what was agreed on.
+    pub fn leave_for_good(&mut self) {
+        self.standing = Standing::Claimed(None);
+    }
+
     /// Whether what is left is a state that was agreed on, or brought along.
     pub fn is_whole(&self) -> bool {
         !matches!(self.standing, Standing::Claimed(_))
@@ -104,16 +120,27 @@ impl Agreement {
 }
 
 impl<T: Float> Trainer<T> {
-    /// What this rank claims, to travel along with a sum.
+    /// What this rank claims, to travel along with a sum. Workers that need not compute alike claim nothing.
     pub(super) fn claim(&self) -> Rows {
-        self.agreement.claim.to_rows(&self.shards_claimed())
+        if self.config.allow_mixed_hardware {
+            return self.engine.reduction.no_rows();
+        }
+        self.agreement.claim.to_rows(&self.shards_claimed(), self.parts())
     }
 
     /// Of how many logical shards each rank claims something.
     fn shards_claimed(&self) -> Vec<usize> {
-        let is_checked = !self.agreement.claim.shards.is_empty();
-        let count = |(owned, _): &(Range<usize>, _)| if is_checked { owned.len() + 1 } else { 0 };
-        self.checkers(self.state.position.step).iter().map(count).collect()
+        let count = |(owned, checked): (Range<usize>, Option<usize>)| match self.agreement.checked {
+            Some(_) => owned.len() + usize::from(checked.is_some()),
+            None => 0,
+        };
+        let step = self.agreement.checked.unwrap_or_default();
+        self.checkers(step).into_iter().map(count).collect()
+    }
+
+    /// In how many parts a rank says what a logical shard adds.
+    fn parts(&self) -> usize {
+        trace::parts(&self.state.layout)
     }
 
     /// The way back to the state as it is, which all have agreed on. `vectors` says whether those are about to change.
@@ -121,43 +148,63 @@ impl<T: Float> Trainer<T> {
         Back { before: Before::of(&self.state), vectors, uploads: self.reporter.end() }
     }
 
-    /// A step has changed the state, and written vectors of these digests.
+    /// The state changes from here on; whatever happens it goes back until all agree.
+    pub(super) fn set_out(&mut self, back: Back) {
+        self.agreement.standing = Standing::Claimed(Some(Box::new(back)));
+    }
+
+    /// A step has changed the state, and written vectors of these digests; or the run cannot go on.
+    ///
+    /// # Errors
+    /// That, where nobody else has a say.
     pub(super) fn claim_step(
         &mut self,
-        back: Back,
         vectors: &[u64],
-        divergence: Option<TrainerError>,
-    ) {
-        let shards = self.engine.trace.take().map(Trace::into_parts).unwrap_or_default();
-        let agreement = &mut self.agreement;
-        agreement.current = agreement.identity.of(&self.state, vectors);
-        agreement.standing = Standing::Claimed(Some(Box::new(back)));
-        let state = match divergence {
-            Some(_) => DIVERGED,
-            None => self.claim_of_the_state(),
-        };
-        self.agreement.claim = Claim { state, shards };
-        self.agreement.divergence = divergence;
+        failure: Option<TrainerError>,
+    ) -> Result<(), TrainerError> {
+        let Self { agreement, state, engine, .. } = self;
+        let shards = engine.trace.take().map(Trace::into_parts).unwrap_or_default();
+        agreement.current = agreement.identity.of(state, vectors);
+        let step = Step(state.position.step.0.saturating_sub(1));
+        let is_checked = self.checkers(step).iter().any(|(_, checked)| checked.is_some());
+        self.agreement.checked = is_checked.then_some(step);
+        self.agreement.claim.shards = shards;
+        self.claim_the_state(failure)
     }
 
-    /// The state has changed, and is read anew.
-    pub(super) fn claim_memory(&mut self, back: Option<Back>) -> Result<(), TrainerError> {
+    /// The state has changed, and is read anew; or the run cannot go on.
+    ///
+    /// # Errors
+    /// That, where nobody else has a say.
+    pub(super) fn claim_memory(
+        &mut self,
+        failure: Option<TrainerError>,
+    ) -> Result<(), TrainerError> {
         let Self { agreement, state, .. } = self;
         agreement.current = agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)?;
-        agreement.standing = Standing::Claimed(back.map(Box::new));
-        self.agreement.claim = Claim { state: self.claim_of_the_state(), shards: Vec::new() };
-        Ok(())
+        (agreement.checked, agreement.claim.shards) = (None, Vec::new());
+        self.claim_the_state(failure)
     }
 
-    /// What is claimed of the state and of the files that were made of it. Workers that need not compute alike are not held to
-    /// it.
-    fn claim_of_the_state(&self) -> u64 {
+    fn claim_the_state(&mut self, failure: Option<TrainerError>) -> Result<(), TrainerError> {
         if self.config.allow_mixed_hardware {
-            return MIXED;
+            self.agreement.agreed = Some(self.agreement.current);
+            return match failure {
+                Some(failure) => Err(failure),
+                None => {
+                    self.agreement.standing = Standing::Agreed;
+                    Ok(())
+                }
+            };
         }
-        let claim = digest(&[self.agreement.current, self.reporter.files()]);
         let flip = self.faults.flip(Phase::Commit, |part| part == Part::Claim);
-        claim ^ u64::from(flip.is_some())
+        let claim = match failure {
+            Some(_) => FAILED,
+            None => digest(&[self.agreement.current, self.reporter.kept()]),
+        };
+        self.agreement.claim.state = claim ^ u64::from(flip.is_some());
+        self.agreement.failure = failure;
+        Ok(())
     }
 
     /// Every rank's claims are here: what is told of the state may go out, or all go back.
@@ -165,23 +212,30 @@ impl<T: Float> Trainer<T> {
     /// # Errors
     /// The ranks do not agree, or agree that the run cannot go on; the state is the one before then.
     pub(super) fn settle_claims(&mut self, rows: &[f64]) -> Result<(), TrainerError> {
-        let parts = self.agreement.claim.parts();
-        let claims = Claims::from_rows(rows, &self.shards_claimed(), parts);
-        let divergence = self.agreement.divergence.take();
+        if !self.config.allow_mixed_hardware {
+            self.compare(rows)?;
+            self.agreement.agreed = Some(self.agreement.current);
+        }
+        self.agreement.standing = Standing::Agreed;
+        self.confirm()
+    }
+
+    fn compare(&mut self, rows: &[f64]) -> Result<(), TrainerError> {
+        let claims = Claims::from_rows(rows, &self.shards_claimed(), self.parts());
+        let failure = self.agreement.failure.take();
         let states = claims.states();
         if !agree(&states) {
             return Err(self.settle_dispute(states, None)?);
         }
-        let step = Step(self.state.position.step.0.saturating_sub(1));
-        if let Some(difference) = claims.difference(&self.checkers(step)) {
+        if let Some(step) = self.agreement.checked
+            && let Some(difference) = claims.difference(&self.checkers(step))
+        {
             return Err(self.settle_difference(difference)?);
         }
-        if divergence.is_some() {
-            return Err(self.settle_dispute(states, divergence)?);
+        match failure {
+            Some(failure) => Err(self.settle_dispute(states, Some(failure))?),
+            None => Ok(()),
         }
-        self.agreement.agreed = Some(self.agreement.current);
-        self.agreement.standing = Standing::Agreed;
-        self.confirm()
     }
 
     /// Exchanges the claims, where no step's first sum follows that they could travel with.
@@ -192,6 +246,9 @@ impl<T: Float> Trainer<T> {
         if matches!(self.agreement.standing, Standing::Agreed) {
             return Ok(());
         }
+        if self.config.allow_mixed_hardware {
+            return self.settle_claims(&[]);
+        }
         let rows = self.claim();
         let rows = self.engine.reduction.gather(rows)?;
         self.settle_claims(&rows)
@@ -200,40 +257,42 @@ impl<T: Float> Trainer<T> {
     /// What every rank claims of something else.
     pub(super) fn gather_claims(&mut self, own: u64) -> Result<Vec<u64>, TrainerError> {
         let nothing = vec![0; self.engine.reduction.world_size().index()];
-        let rows = Claim { state: own, shards: Vec::new() }.to_rows(&nothing);
+        let rows = Claim { state: own, shards: Vec::new() }.to_rows(&nothing, 0);
         let rows = self.engine.reduction.gather(rows)?;
         Ok(Claims::from_rows(&rows, &nothing, 0).states())
     }
 
-    /// Goes back, and finds out with the others who is wrong; where nobody is, a divergence is what it is.
+    /// Goes back, and finds out with the others who is wrong; where nobody is, a failure is what it is.
     fn settle_dispute(
         &mut self,
         claims: Vec<u64>,
-        divergence: Option<TrainerError>,
+        failure: Option<TrainerError>,
     ) -> Result<TrainerError, TrainerError> {
         let matter = self.matter();
         self.go_back();
-        let is_whole = u64::from(self.is_as_agreed()?);
-        let whole: Vec<bool> =
-            self.gather_claims(is_whole)?.into_iter().map(|whole| whole == 1).collect();
-        let guilty = judge(&claims, &whole);
-        if let (true, Some(divergence)) = (guilty.is_empty() && agree(&claims), divergence) {
-            return Ok(divergence);
+        let own = self.held()?;
+        let held = self.gather_claims(own as u64)?.into_iter().map(Held::from_claim);
+        let held: Vec<Held> = held.collect();
+        let guilty = judge(&claims, &held);
+        if let (true, Some(failure)) = (guilty.is_empty() && agree(&claims), failure) {
+            return Ok(failure);
         }
         let claims = (0..).map(Rank).zip(claims).collect();
-        let lost = (0..).map(Rank).zip(whole).filter(|(_, whole)| !whole).map(|(rank, _)| rank);
-        Ok(self.disagreement(matter, (claims, lost.collect()), guilty))
+        let lost = (0..).map(Rank).zip(held).filter(|(_, held)| *held == Held::Lost);
+        let lost = lost.map(|(rank, _)| rank).collect();
+        // Who was given a state that nobody vouches for has none.
+        let is_known = own == Held::Agreed || (own == Held::Given && !guilty.is_empty());
+        Ok(self.disagreement(matter, (claims, lost), (guilty, is_known)))
     }
 
-    /// That the ranks do not agree.
+    /// That the ranks do not agree; whether what this one has then is known to be right unless it is guilty.
     pub(super) fn disagreement(
         &self,
         matter: Matter,
         (claims, lost): (Vec<(Rank, u64)>, Vec<Rank>),
-        guilty: Vec<Rank>,
+        (guilty, is_known): (Vec<Rank>, bool),
     ) -> TrainerError {
         let me = self.engine.reduction.rank();
-        let is_known = matter.has_before() || !guilty.is_empty();
         let keeps = self.agreement.is_whole() && !guilty.contains(&me) && is_known;
         Box::new(Disagreement { matter, claims, lost, guilty, me, keeps }).into()
     }
@@ -248,13 +307,14 @@ impl<T: Float> Trainer<T> {
         }
     }
 
-    /// Whether the state is the one that all had agreed on, as far as that is known.
-    fn is_as_agreed(&mut self) -> Result<bool, TrainerError> {
+    /// What this rank holds after it went back.
+    fn held(&mut self) -> Result<Held, TrainerError> {
         let Self { agreement, state, .. } = self;
         let Some(agreed) = agreement.agreed.filter(|_| agreement.is_whole()) else {
-            return Ok(true);
+            return Ok(Held::Given);
         };
-        Ok(agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)? == agreed)
+        let identity = agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)?;
+        Ok(if identity == agreed { Held::Agreed } else { Held::Lost })
     }
 
     /// Takes back what not all have agreed on, with what was kept of it for the coordinator, where there is a way back.

@@ -39,16 +39,10 @@ pub struct Difference {
 }
 
 impl Claim {
-    /// In how many parts it says what a logical shard adds.
-    pub fn parts(&self) -> usize {
-        self.shards.first().map_or(0, Vec::len)
-    }
-
-    /// As rows, where the ranks say something of so many logical shards.
-    pub fn to_rows(&self, shards: &[usize]) -> Rows {
+    /// As rows, where the ranks say something of so many logical shards, in so many parts.
+    pub fn to_rows(&self, shards: &[usize], parts: usize) -> Rows {
         let own = std::iter::once(&self.state).chain(self.shards.iter().flatten());
         let own = own.flat_map(|claim| [(claim >> 32) as f64, (claim & 0xffff_ffff) as f64]);
-        let parts = self.parts();
         let numbers = shards.iter().map(|count| PARTS * (1 + count * parts));
         Rows { own: own.collect(), numbers: numbers.collect() }
     }
@@ -107,8 +101,9 @@ mod tests {
             claim(1 << 40, &[[8, 9], [6, 6]]),
         ]);
         let said = [3, 2];
-        let rows: Vec<f64> = claims.0.iter().flat_map(|claim| claim.to_rows(&said).own).collect();
-        assert_eq!(claims.0[0].to_rows(&said).numbers, [14, 10]);
+        let rows: Vec<f64> =
+            claims.0.iter().flat_map(|claim| claim.to_rows(&said, 2).own).collect();
+        assert_eq!(claims.0[0].to_rows(&said, 2).numbers, [14, 10]);
         assert_eq!(Claims::from_rows(&rows, &said, 2), claims);
         assert_eq!(claims.states(), [u64::MAX, 1 << 40]);
         let ranks = [(0..2, Some(2)), (2..3, Some(1))];
@@ -126,9 +121,10 @@ mod tests {
     #[test]
     fn nothing_is_said_of_shards_that_nobody_checks() {
         let claims = Claims(vec![Claim { state: 5, shards: Vec::new() }; 2]);
-        let rows: Vec<f64> = claims.0.iter().flat_map(|claim| claim.to_rows(&[0, 0]).own).collect();
+        let rows: Vec<f64> =
+            claims.0.iter().flat_map(|claim| claim.to_rows(&[0, 0], 2).own).collect();
         assert_eq!(rows.len(), 4);
-        assert_eq!(Claims::from_rows(&rows, &[0, 0], 0), claims);
+        assert_eq!(Claims::from_rows(&rows, &[0, 0], 2), claims);
         assert_eq!(claims.difference(&[(0..2, None), (2..3, None)]), None);
     }
 }

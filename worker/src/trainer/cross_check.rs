@@ -70,7 +70,7 @@ impl<T: Float> Trainer<T> {
         let again = self.compute_again((shard, part))?;
         let guilty = judge_shard([owner, checker], &again);
         let matter = Matter::Shard { epoch, step, shard };
-        Ok(self.disagreement(matter, (vec![owner, checker], Vec::new()), guilty))
+        Ok(self.disagreement(matter, (vec![owner, checker], Vec::new()), (guilty, true)))
     }
 
     /// Runs the passes of the next step, in which every rank computes this logical shard, and changes nothing; what each has

@@ -46,13 +46,6 @@ pub struct Disagreement {
     pub keeps: bool,
 }
 
-impl Matter {
-    /// Whether there is a state before it that all agree on.
-    pub fn has_before(self) -> bool {
-        !matches!(self, Self::Beginning(_))
-    }
-}
-
 impl Disagreement {
     /// Whether this rank is wrong.
     pub fn is_guilty(&self) -> bool {

@@ -22,21 +22,21 @@ impl<T: Float> Trainer<T> {
         self.agree_now()?;
         let epoch = self.state.position.epoch;
         let features = self.summarise()?;
-        let mut back = self.way_back(false);
+        self.set_out(self.way_back(false));
         let accuracy = features.metrics.test.test_accuracy;
         let is_best = accuracy > self.state.best_accuracy;
         if is_best {
             self.state.best_accuracy = accuracy;
         }
-        back.before.keep_record(std::mem::take(&mut self.state.record));
+        self.agreement.keep_record(std::mem::take(&mut self.state.record));
         self.state.position = Position {
             epoch: Epoch(epoch.0 + 1),
             step_in_epoch: Step(0),
             step: self.state.position.step,
         };
         self.state.ended = self.state.position.step.0 >= self.total_steps;
-        self.keep(epoch, features, is_best)?;
-        self.claim_memory(Some(back))
+        let kept = self.keep(epoch, features, is_best);
+        self.claim_memory(kept.err())
     }
 
     /// Ends a run in the middle of an epoch as an epoch's end does. The state remains in the middle of the epoch, so
@@ -45,12 +45,12 @@ impl<T: Float> Trainer<T> {
     pub(super) fn end_within_epoch(&mut self) -> Result<(), TrainerError> {
         self.agree_now()?;
         let features = self.summarise()?;
-        let back = self.way_back(false);
+        self.set_out(self.way_back(false));
         let is_best =
             self.state.best_accuracy.is_none() && features.metrics.test.test_accuracy.is_some();
         self.state.ended = true;
-        self.keep(self.state.position.epoch, features, is_best)?;
-        self.claim_memory(Some(back))
+        let kept = self.keep(self.state.position.epoch, features, is_best);
+        self.claim_memory(kept.err())
     }
 
     /// Evaluates, and gathers what the epoch leaves behind; the same on every rank but for the pace.

@@ -22,6 +22,8 @@ struct Shared {
     position: Position,
     /// Whether the generation has not yet committed a step.
     fresh: bool,
+    /// Whether it has told of the state that it goes on from.
+    told: bool,
     images_per_second: f64,
     collective_share: f64,
 }
@@ -34,14 +36,19 @@ impl Progress {
 
     /// A generation begins; `committed` tells of the state it goes on from before it tells of a step.
     pub fn begin(&self) {
-        self.change(|shared| shared.fresh = true);
+        self.change(|shared| {
+            (shared.fresh, shared.told) = (true, false);
+            // The state that it goes on from may be an earlier one.
+            shared.position = Position::default();
+        });
     }
 
     /// Steps up to this position are committed on every rank.
     pub fn committed(&self, position: Position) {
         let mut is_first = false;
         self.change(|shared| {
-            is_first = shared.fresh && position.step > shared.position.step;
+            is_first = shared.fresh && shared.told && position.step > shared.position.step;
+            shared.told = true;
             shared.fresh &= !is_first;
             shared.position = position;
         });

@@ -27,8 +27,8 @@ pub struct Reporter {
     since_report: Pace,
     /// Pace of the epoch's training.
     pub(super) epoch: Pace,
-    /// Of all files that were kept here.
-    files: Digest,
+    /// Of all files and lines that were kept here, but for the pace in those.
+    kept: Digest,
 }
 
 /// The first rank's two queues: results, in order, and pictures.
@@ -79,7 +79,7 @@ impl Reporter {
     /// A rank that only keeps what `outbox` holds.
     pub fn keeping(outbox: Outbox) -> Self {
         let (since_report, epoch) = (Pace::default(), Pace::default());
-        Self { outbox, sender: None, since_report, epoch, files: Digest::default() }
+        Self { outbox, sender: None, since_report, epoch, kept: Digest::default() }
     }
 
     /// The first rank: sends what `outbox` holds, and draws. Epochs before `epochs` are complete; those from
@@ -129,6 +129,8 @@ impl Reporter {
             digests,
         };
         self.since_report = Pace::default();
+        self.kept.extend(&metrics.digests);
+        self.kept.extend(&[metrics.loss, metrics.softmax_loss, metrics.center_loss, metrics.lr]);
         self.outbox.push(Upload::Step(metrics));
     }
 
@@ -142,13 +144,13 @@ impl Reporter {
     }
 
     fn push_file(&mut self, paths: Vec<String>, content: Vec<u8>) {
-        self.files.extend_bytes(&content);
+        self.kept.extend_bytes(&content);
         self.outbox.push(Upload::File { paths, content: Arc::new(content) });
     }
 
-    /// What the files come to that were kept since this rank's generation began.
-    pub fn files(&self) -> u64 {
-        self.files.value()
+    /// What all that was kept since this rank's generation began comes to.
+    pub fn kept(&self) -> u64 {
+        self.kept.value()
     }
 
     /// Takes back what was kept from upload number `end` on.

@@ -167,11 +167,11 @@ impl<T: Float> Trainer<T> {
         };
         let Task { config, facts, link, progress, requests, faults, only_store, .. } = task;
         let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
-        let checking = (config.cross_check > 0 && reduction.world_size().0 > 1)
-            .then(|| (reduction.rank(), reduction.world_size()));
-        if checking.is_some() && on_device.is_some() {
+        if config.cross_check > 0 && on_device.is_some() {
             return Err((TrainerError::CannotCheck, Some(state)));
         }
+        let checking = (config.cross_check > 0 && reduction.world_size().0 > 1)
+            .then(|| (reduction.rank(), reduction.world_size()));
         let own = if on_device.is_some() { 0 } else { reduction.owned().len() };
         // The last one is another rank's.
         let computed = own + usize::from(checking.is_some());

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use common::ids::{LogicalShard, Rank, Step};
+use common::ids::{Epoch, LogicalShard, Rank, Step};
 use common::plan;
 use tch::Tensor;
 
@@ -12,7 +12,7 @@ use super::feed::Taken;
 use super::report::Losses;
 use super::request::Request;
 use super::training::Trainer;
-use crate::fault::Phase;
+use crate::fault::{Part, Phase};
 use crate::mathematics::batch_norm::NormParameters;
 use crate::mathematics::kernels::Float;
 use crate::network::norm_parameters;
@@ -55,7 +55,10 @@ impl<T: Float> Trainer<T> {
 
     /// A place where a test ends this worker, or changes a bit of its state.
     pub(super) fn reach(&mut self, phase: Phase) {
-        self.faults.point_of::<T>(phase, &mut self.state);
+        self.faults.point(phase);
+        if let Some(flip) = self.faults.flip(phase, Part::is_of_state) {
+            self.state.strike::<T>(flip);
+        }
     }
 
     pub(super) fn pass<'a>(&'a mut self, norms: &'a [NormParameters], batch: usize) -> Pass<'a, T> {
@@ -162,23 +165,29 @@ impl<T: Float> Trainer<T> {
         let learning_rate = self.learning_rate_at(self.state.position);
         let change = Change { forward, gradient, differences, batch, learning_rate };
         let written = change.apply(&mut self.state, &mut self.agreement.spare, &self.config)?;
-        let divergence = match written.finite {
-            _ if !losses.total().is_finite() => {
-                Some(TrainerError::NonFinite { epoch, step, loss: losses.total() })
-            }
-            true => None,
-            false => Some(TrainerError::NonFiniteState { epoch, step }),
-        };
+        self.set_out(back);
         self.record(batch, losses, sums[2] as u64, &results.rows);
         self.state.position =
             Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
-        if divergence.is_none() {
-            // What is kept for the coordinator changes with the state, so that it is the same wherever that is.
-            self.report_step((epoch, step), losses, learning_rate)?;
-            self.keep_checkpoint_if_due()?;
-        }
-        self.claim_step(back, &written.digests, divergence);
-        Ok(())
+        let kept = match written.finite {
+            _ if !losses.total().is_finite() => {
+                Err(TrainerError::NonFinite { epoch, step, loss: losses.total() })
+            }
+            false => Err(TrainerError::NonFiniteState { epoch, step }),
+            true => self.keep_step((epoch, step), losses, learning_rate),
+        };
+        self.claim_step(&written.digests, kept.err())
+    }
+
+    /// What is kept for the coordinator changes with the state, so that it is the same wherever that is.
+    fn keep_step(
+        &mut self,
+        of: (Epoch, Step),
+        losses: Losses,
+        learning_rate: f64,
+    ) -> Result<(), TrainerError> {
+        self.report_step(of, losses, learning_rate)?;
+        self.keep_checkpoint_if_due()
     }
 
     /// A checkpoint of a state that nothing follows but the next step.

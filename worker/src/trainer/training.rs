@@ -110,7 +110,7 @@ impl<T: Float> Trainer<T> {
         schedule::learning_rate(&self.config, position)
     }
 
-    /// A step that this rank has committed is committed on every rank, or can be: what is to be told of it may go out.
+    /// All agree on the state: what is to be told of it may go out.
     pub(super) fn confirm(&mut self) -> Result<(), TrainerError> {
         self.reporter.release()?;
         self.progress.committed(self.state.position);

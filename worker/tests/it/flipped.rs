@@ -7,6 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+
 use crate::harness::results::{Left, check_same};
 use crate::harness::{Launch, Results, data};
 
@@ -181,6 +183,27 @@ fn two_workers_that_disagree_end_the_run_and_it_goes_on_from_what_both_had() {
     assert_eq!(results.steps_done("last"), Some(3), "{}", ending.printed);
     let results = Launch::resume(&root).beside_another().complete();
     undisturbed.check(&results, "resumed");
+}
+
+/// Everybody that has the state leaves: one more takes part in one step, which is checked.
+#[test]
+fn a_rank_without_a_shard_of_its_own_says_nothing_and_helps_to_judge() {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = |name: &str| {
+        launch(&folder.path().join(name)).with(&["--train-samples", "320", "--logical-shards", "2"])
+    };
+    let undisturbed = launch("undisturbed").workers(1).complete();
+    let flags = ["--cross-check", "1", "--min-workers", "1"];
+    let mut run = launch("run").with(&flags).workers(3).beside_another().start();
+    run.wait_for_step(2);
+    for rank in [0, 1] {
+        let worker = run.worker(rank);
+        kill(worker, Signal::SIGTERM).unwrap();
+    }
+    let ending = run.wait();
+    assert_eq!(ending.code, Some(0), "{}", ending.printed);
+    let results = Results::of(&run.root);
+    check_same(&results, &undisturbed, "with a rank without shards");
 }
 
 #[test]

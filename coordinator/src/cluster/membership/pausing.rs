@@ -48,6 +48,7 @@ impl Membership {
         }
         self.pausing.stepped = true;
         self.pausing.fruitless = 0;
+        self.futile.clear();
         for member in self.members.values_mut().filter(|member| member.rank.is_some()) {
             (member.proven, member.suspect) = (true, None);
         }

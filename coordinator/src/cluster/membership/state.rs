@@ -243,11 +243,7 @@ impl Membership {
             member.last_heard = now;
             if report.generation == generation {
                 let done = report.step;
-                let before = std::mem::replace(&mut member.report, report);
-                let is_further = before.step < member.report.step;
-                if before.generation == generation && is_further {
-                    self.futile.clear();
-                }
+                member.report = report;
                 self.notice_steps(done);
             }
         }

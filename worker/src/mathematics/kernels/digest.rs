@@ -31,20 +31,33 @@ const fn mixed(index: u64) -> u64 {
 pub trait Word: Copy {
     /// Its bits, in the lower ones of these.
     fn bits(self) -> u64;
+
+    /// Whether it is not a number.
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! word {
-    ($($number:ty => $bits:expr),*) => {$(
+    ($($number:ty => $bits:expr, $is_nan:expr);*) => {$(
         impl Word for $number {
             #[inline(always)]
             fn bits(self) -> u64 {
                 $bits(self)
             }
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $is_nan(self)
+            }
         }
     )*};
 }
 
-word!(f32 => |number: f32| u64::from(number.to_bits()), f64 => f64::to_bits, u8 => u64::from, u64 => |number| number);
+word!(
+    f32 => |number: f32| u64::from(number.to_bits()), f32::is_nan;
+    f64 => f64::to_bits, f64::is_nan;
+    u8 => u64::from, |_| false;
+    u64 => |number| number, |_| false
+);
 
 /// That of numbers which come one after the other, and of how many they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
