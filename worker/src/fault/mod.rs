@@ -22,7 +22,8 @@ pub use flip::{Flip, Part};
 /// Names the plan.
 pub const VARIABLE: &str = "CONCENTRIC_FAULT";
 
-/// A bit changes in one of so many steps, and not in the last two of them: what it does shows in the next.
+/// A bit changes in one of so many steps: not in the first, so that every generation does one, and not in the last, as it shows in
+/// the next.
 const SPAN: u64 = 4;
 
 /// What a worker is doing when it is hit.
@@ -216,7 +217,7 @@ impl Armed {
                 if numbers.below(u64::from(world_size.0)) != u64::from(rank.0) {
                     return None;
                 }
-                let step = first.saturating_add(span * SPAN + numbers.below(SPAN - 2));
+                let step = first.saturating_add(span * SPAN + 1 + numbers.below(SPAN - 2));
                 let (phase, flip) = Flip::drawn(&mut numbers);
                 let slot = Slot(0);
                 Plan { generation, slot, step, phase, action: Action::Flip(flip) }
