@@ -31,7 +31,7 @@ from watched_run import Run, Trouble, end_in_order_when_terminated  # noqa: E402
 WORKERS, SHARDS = 3, 3
 SAMPLES, BATCH_SIZE = 400, 20
 # A bit changes in every few steps of a generation, and most end it.
-STEPS_PER_FLIP = 2
+STEPS_PER_FLIP = 1.6
 STRUCK = re.compile(r"a planned fault.*part: (\w+)")
 FOUND = re.compile(
     r"training failed: .*?(?:computed something else than the others in (.*?):|have changed in this worker's memory)"
