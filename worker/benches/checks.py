@@ -12,8 +12,8 @@ from pathlib import Path
 
 # The modules beside this one leave no compiled copy in the source tree.
 sys.dont_write_bytecode = True
-import programs  # noqa: E402
-from compare import LOG_EVERY, Candidate, print_conditions, restrict_to, run_concentric  # noqa: E402
+import compare  # noqa: E402
+from compare import Candidate, print_conditions, run_concentric  # noqa: E402
 from pages import table  # noqa: E402
 from watched_run import Trouble, end_in_order_when_terminated  # noqa: E402
 
@@ -48,15 +48,10 @@ def row(group):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    programs.add_flags(parser)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=100, help=f"counted steps of each run, a multiple of {LOG_EVERY}")
-    parser.add_argument("--cores", type=int, default=2, help="cores that everything runs on")
+    compare.add_flags(parser, 100)
     parser.add_argument("--before", type=Path, required=True, help="the programs of another build, in this folder")
     arguments = parser.parse_args()
-    programs.check_flags(arguments, parser)
-    arguments.before = arguments.before.resolve()
-    restrict_to(arguments.cores, parser)
+    compare.check_flags(arguments, parser)
     return arguments
 
 

@@ -367,22 +367,30 @@ def print_conditions(arguments, measured):
 # ---- the command line -----------------------------------------------------------------------------------------------
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_flags(parser, steps):
     programs.add_flags(parser)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=40, help=f"counted steps of each run, a multiple of {LOG_EVERY}")
+    parser.add_argument("--steps", type=int, default=steps, help=f"counted steps of each run, a multiple of {LOG_EVERY}")
     parser.add_argument("--cores", type=int, default=2, help="cores that everything runs on")
-    parser.add_argument("--only", choices=["concentric", "pytorch"], help="leave the other out")
-    parser.add_argument("--before", type=Path, help="instead: beside the programs of another build, in this folder")
-    parser.add_argument("--accuracy", action="store_true", help="instead: seconds until 98 %% are right, a seed a round")
-    parser.add_argument("--epoch", action="store_true", help="instead: one whole epoch, and the time its pictures take")
-    arguments = parser.parse_args()
+
+
+def check_flags(arguments, parser):
     if arguments.rounds < 1 or arguments.steps < LOG_EVERY or arguments.steps % LOG_EVERY:
         parser.error(f"--rounds must be at least 1, --steps a multiple of {LOG_EVERY}")
     programs.check_flags(arguments, parser)
     arguments.before = arguments.before and arguments.before.resolve()
     restrict_to(arguments.cores, parser)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_flags(parser, 40)
+    parser.add_argument("--only", choices=["concentric", "pytorch"], help="leave the other out")
+    parser.add_argument("--before", type=Path, help="instead: beside the programs of another build, in this folder")
+    parser.add_argument("--accuracy", action="store_true", help="instead: seconds until 98 %% are right, a seed a round")
+    parser.add_argument("--epoch", action="store_true", help="instead: one whole epoch, and the time its pictures take")
+    arguments = parser.parse_args()
+    check_flags(arguments, parser)
     return arguments
 
 

@@ -13,23 +13,17 @@ run, so that a flip that was not found has changed nothing, and nobody was accus
 import argparse
 import json
 import re
-import shutil
 import sys
-import tempfile
-import time
 from collections import Counter
-from pathlib import Path
 
 # The modules beside this one leave no compiled copy in the source tree.
 sys.dont_write_bytecode = True
-import hardware  # noqa: E402
 import programs  # noqa: E402
 from pages import table  # noqa: E402
-from results_of_runs import differences  # noqa: E402
+from results_of_runs import BothRuns, flags  # noqa: E402
 from watched_run import Run, Trouble, end_in_order_when_terminated  # noqa: E402
 
 WORKERS, SHARDS = 3, 3
-SAMPLES, BATCH_SIZE = 400, 20
 # A bit changes in every few steps of a generation, and most end it.
 STEPS_PER_FLIP = 1.6
 STRUCK = re.compile(r"a planned fault.*part: (\w+)")
@@ -39,25 +33,11 @@ FOUND = re.compile(
 OF_STATE = ("Parameter", "Momentum", "Center", "Statistic")
 
 
-def flags(arguments):
-    steps = round(arguments.flips * STEPS_PER_FLIP)
-    return [
-        "--spawn", "--max-generations", 100000, "--dataset", arguments.data_dir, "--train-samples", SAMPLES,
-        "--test-samples", 50, "--batch-size", BATCH_SIZE, "--epochs", -(-steps * BATCH_SIZE // SAMPLES),
-        "--max-steps", steps, "--log-every", 1, "--logical-shards", SHARDS, "--threads", 1, "--picture-every", 50,
-        "--checkpoint-every", 7,
-    ]
-
-
-def run_undisturbed(scratch, arguments):
-    with Run(arguments.programs, scratch / "undisturbed", [*flags(arguments), "--workers", 1]) as run:
-        run.to_the_end()
-
-
-def run_disturbed(scratch, arguments):
+def run_disturbed(directory, arguments, both_flags):
+    """The audit's findings."""
     own = ["--workers", WORKERS, "--cross-check", 1]
     fault = f"flips={arguments.seed}"
-    with Run(arguments.programs, scratch / "run", [*flags(arguments), *own], CONCENTRIC_FAULT=fault) as run:
+    with Run(arguments.programs, directory, [*both_flags, *own], CONCENTRIC_FAULT=fault) as run:
         try:
             run.to_the_end()
         except Trouble as trouble:
@@ -92,7 +72,7 @@ def what_became_of_them(directory):
     return flips, unfounded
 
 
-def print_tables(flips, audit, files, seconds):
+def print_tables(flips, both):
     counts = Counter(flips)
     parts = sorted({part for part, _ in flips}, key=lambda part: (part not in OF_STATE, part))
     means = ("digest", "cross-check", "nothing")
@@ -100,12 +80,7 @@ def print_tables(flips, audit, files, seconds):
     rows.append(["all", *(str(sum(counts[part, by] for part in parts)) for by in means)])
     header = ["a bit of", "found by the digest", "found by the cross-check", "not found: it changed nothing"]
     print(f"\n{table(header, rows)}\n")
-    lines = [[key.replace("_", " "), audit.get(key, "–")] for key in ("generations", "losses", "steps")]
-    lines += [
-        ["files compared", files],
-        ["undisturbed run on one worker, s", f"{seconds[0]:.0f}"],
-        [f"disturbed run on {WORKERS} workers, s", f"{seconds[1]:.0f}"],
-    ]
+    lines = [[key, both.found.get(key, "–")] for key in ("generations", "losses", "steps")] + both.rows(WORKERS)
     print(table(["", ""], [[title, str(value)] for title, value in lines]))
 
 
@@ -125,33 +100,18 @@ def parse():
 def main():
     arguments = parse()
     end_in_order_when_terminated()
-    scratch = Path(tempfile.mkdtemp(prefix="concentric-flips-"))
-    kept = f"(seed {arguments.seed}; everything is kept in {scratch})"
-    try:
-        begin = time.monotonic()
-        run_undisturbed(scratch, arguments)
-        middle = time.monotonic()
-        audit = run_disturbed(scratch, arguments)
-        seconds = (middle - begin, time.monotonic() - middle)
-        problems, files = differences(scratch / "run", scratch / "undisturbed")
-    except Trouble as trouble:
-        sys.exit(f"{trouble}\n{kept}")
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    flips, unfounded = what_became_of_them(scratch / "run")
+    both_flags = flags(arguments, round(arguments.flips * STEPS_PER_FLIP), SHARDS, 50)
+    both = BothRuns("flips", arguments, both_flags, lambda run: run_disturbed(run, arguments, both_flags))
+    problems = both.differences
+    flips, unfounded = what_became_of_them(both.disturbed)
     if unfounded:
         problems.append(f"{unfounded} workers were evicted that no flip had hit")
-    print(f"\n{hardware.processor()}, {hardware.machine()}; {WORKERS} workers, seed {arguments.seed}, "
-          f"{len(flips)} flips, {time.strftime('%Y-%m-%d')}")
-    print_tables(flips, audit, files, seconds)
-    if problems:
-        sys.exit("\n" + "\n".join(problems) + f"\n{kept}")
-    print("\nThe files are those of the undisturbed run and the audit is clean: what was not found has changed nothing.")
-    if arguments.keep:
-        print(f"Everything is kept in {scratch}.")
-    else:
-        shutil.rmtree(scratch)
+    both.print_conditions(WORKERS, f"{len(flips)} flips")
+    print_tables(flips, both)
+    both.end(
+        problems,
+        "The files are those of the undisturbed run and the audit is clean: what was not found has changed nothing.",
+    )
 
 
 if __name__ == "__main__":

@@ -15,52 +15,25 @@ between those of equal age early and late in the run, and within the life of the
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 # The modules beside this one leave no compiled copy in the source tree.
 sys.dont_write_bytecode = True
-import hardware  # noqa: E402
 import programs  # noqa: E402
 from pages import table  # noqa: E402
 from random_faults import STEPS_PER_FAULT, WORKERS, Disturber  # noqa: E402
-from results_of_runs import differences  # noqa: E402
+from results_of_runs import BothRuns, flags  # noqa: E402
 from watched_run import Run, Trouble, end_in_order_when_terminated  # noqa: E402
 
-SAMPLES, BATCH_SIZE = 400, 20
 HEARTBEAT = {"interval": 0.5, "timeout": 2}
 # From the end of a run to that of its last process.
 LEAVE_SECONDS = 10
 
 
-# ---- both runs ------------------------------------------------------------------------------------------------------
-
-
-def flags(arguments, steps):
-    epochs = -(-steps * BATCH_SIZE // SAMPLES)
-    return [
-        "--spawn", "--max-generations", 100000, "--dataset", arguments.data_dir, "--train-samples", SAMPLES,
-        "--test-samples", 50, "--batch-size", BATCH_SIZE,
-        "--epochs", epochs, "--max-steps", steps, "--log-every", 1, "--logical-shards", 4, "--threads", 1,
-        "--picture-every", arguments.picture_every, "--checkpoint-every", 7, "--min-workers", 1,
-        "--heartbeat-interval", HEARTBEAT["interval"], "--heartbeat-timeout", HEARTBEAT["timeout"],
-    ]
-
-
-def run_undisturbed(scratch, arguments, steps):
-    with Run(arguments.programs, scratch / "undisturbed", [*flags(arguments, steps), "--workers", 1]) as run:
-        try:
-            run.to_the_end()
-        except Trouble as trouble:
-            raise Trouble(f"the undisturbed run: {trouble}\n{run.report()}") from None
-
-
-def run_disturbed(scratch, arguments, steps):
+def run_disturbed(directory, arguments, flags, steps):
     """The disturber, the audit's findings, and all problems in words."""
-    with Run(arguments.programs, scratch / "run", [*flags(arguments, steps), "--workers", WORKERS]) as run:
+    with Run(arguments.programs, directory, [*flags, "--workers", WORKERS]) as run:
         disturber = Disturber(run, steps, arguments.faults, arguments.seed)
         try:
             disturber.disturb()
@@ -86,16 +59,14 @@ def is_from_checkpoint(line):
     return line["kind"] == "generation" and line["origin"] == "checkpoint"
 
 
-def print_tables(disturber, audit, files, rows, seconds):
+def print_tables(disturber, audit, both, rows):
     lines = [["faults", sum(disturber.done.values())]]
     lines += [[f"… {kind}", count] for kind, count in sorted(disturber.done.items())]
     for key in ("generations", "losses", "steps", "repeated_steps", "complete_epochs"):
         lines.append([key.replace("_", " "), audit.get(key, "–")])
     lines += [
         ["generations that went back to a checkpoint", sum(map(is_from_checkpoint, disturber.run.happened))],
-        ["files compared", files],
-        ["undisturbed run on one worker, s", f"{seconds[0]:.0f}"],
-        [f"disturbed run on {WORKERS} workers, s", f"{seconds[1]:.0f}"],
+        *both.rows(WORKERS),
     ]
     print(f"\n{table(['', ''], [[title, str(value)] for title, value in lines])}\n")
     uses = [[f"{what}: {measure}", *(f"{value:.0f}" for value in values)] for what, measure, *values in rows]
@@ -120,23 +91,14 @@ def main():
     arguments = parse()
     end_in_order_when_terminated()
     steps = STEPS_PER_FAULT * (arguments.faults + 2)
-    scratch = Path(tempfile.mkdtemp(prefix="concentric-soak-"))
-    kept = f"(seed {arguments.seed}; everything is kept in {scratch})"
     print(f"seed {arguments.seed}, {steps} steps", file=sys.stderr, flush=True)
-    try:
-        begin = time.monotonic()
-        run_undisturbed(scratch, arguments, steps)
-        middle = time.monotonic()
-        print(f"the undisturbed run took {middle - begin:.0f} s", file=sys.stderr, flush=True)
-        disturber, audit, problems = run_disturbed(scratch, arguments, steps)
-        seconds = (middle - begin, time.monotonic() - middle)
-        wrong, files = differences(scratch / "run", scratch / "undisturbed")
-    except Trouble as trouble:
-        sys.exit(f"{trouble}\n{kept}")
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    problems += wrong
+    both_flags = [
+        *flags(arguments, steps, 4, arguments.picture_every), "--min-workers", 1,
+        "--heartbeat-interval", HEARTBEAT["interval"], "--heartbeat-timeout", HEARTBEAT["timeout"],
+    ]
+    both = BothRuns("soak", arguments, both_flags, lambda run: run_disturbed(run, arguments, both_flags, steps))
+    disturber, audit, problems = both.found
+    problems += both.differences
     rows = disturber.resources.comparisons()
     problems += [
         f"a leak: {what} had {early:.0f} {measure} at first and {late:.0f} at last"
@@ -146,16 +108,12 @@ def main():
     if sum(disturber.done.values()) < arguments.faults:
         took_place = sum(disturber.done.values())
         problems.append(f"only {took_place} of {arguments.faults} faults took place before the run was over")
-    print(f"\n{hardware.processor()}, {hardware.machine()}; {WORKERS} workers, seed {arguments.seed}, "
-          f"{time.strftime('%Y-%m-%d')}")
-    print_tables(disturber, audit, files, rows, seconds)
-    if problems:
-        sys.exit("\n" + "\n".join(problems) + f"\n{kept}")
-    print("\nThe files are those of the undisturbed run, the audit is clean, nothing leaks, no process is left.")
-    if arguments.keep:
-        print(f"Everything is kept in {scratch}.")
-    else:
-        shutil.rmtree(scratch)
+    both.print_conditions(WORKERS)
+    print_tables(disturber, audit, both, rows)
+    both.end(
+        problems,
+        "The files are those of the undisturbed run, the audit is clean, nothing leaks, no process is left.",
+    )
 
 
 if __name__ == "__main__":

@@ -78,18 +78,24 @@ struct Plan {
 /// How it is hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
+    /// It goes no further.
+    End(End),
+    /// A bit changes.
+    Flip(Flip),
+}
+
+/// How it goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
     /// The process ends.
     Kill,
     /// The process stops.
     Hang,
     /// The thread that is here stops; the session goes on.
     Freeze,
-    /// A bit changes.
-    Flip(Flip),
 }
 
-const ACTIONS: [(&str, Action); 3] =
-    [("kill", Action::Kill), ("hang", Action::Hang), ("freeze", Action::Freeze)];
+const ENDS: [(&str, End); 3] = [("kill", End::Kill), ("hang", End::Hang), ("freeze", End::Freeze)];
 
 /// The places of one generation's trainer. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -163,19 +169,15 @@ impl Faults {
     /// The worker ends here, or hangs, if that is the plan.
     pub fn point(&self, phase: Phase) {
         let Some(armed) = &self.0 else { return };
-        let Some(action) = armed.due(phase) else { return };
-        if matches!(action, Action::Flip(_)) {
-            return;
-        }
-        tracing::warn!(?phase, ?action, "a planned fault");
+        let Some(Action::End(end)) = armed.due(phase) else { return };
+        tracing::warn!(?phase, action = ?end, "a planned fault");
         // It cannot fail: the signal exists, and a process may send it to itself.
-        let _ = match action {
-            Action::Kill => raise(Signal::SIGKILL),
-            Action::Hang => raise(Signal::SIGSTOP),
-            Action::Freeze => loop {
+        let _ = match end {
+            End::Kill => raise(Signal::SIGKILL),
+            End::Hang => raise(Signal::SIGSTOP),
+            End::Freeze => loop {
                 std::thread::park();
             },
-            Action::Flip(_) => Ok(()),
         };
     }
 
@@ -244,8 +246,8 @@ impl FromStr for Plan {
         let Some((_, phase)) = phase else { bail!("`{text}` names no phase that there is") };
         let optional = |name| if text.contains(name) { number(name) } else { Ok(0) };
         let name = field("action")?;
-        let action = match ACTIONS.iter().find(|(action, _)| *action == name) {
-            Some((_, action)) => *action,
+        let action = match ENDS.iter().find(|(end, _)| *end == name) {
+            Some((_, end)) => Action::End(*end),
             None => {
                 let layer = optional("layer")? as usize;
                 let Some(part) = Part::named(name, layer) else {
