@@ -7,6 +7,7 @@ use common::config::{CenterRule, Config, Optimizer};
 use tch::{Kind, Tensor};
 
 use super::copy::StateCopy;
+use super::identity::Keys;
 use super::losses::CenterLoss;
 use super::norm::{Statistics, updated};
 use super::numbers::DeviceOrders;
@@ -28,17 +29,20 @@ pub struct Found<'a> {
     pub batch: usize,
     /// The strongest wish of any rank and what the first one has stored, `[2]`.
     pub wishes: &'a Tensor,
+    /// What every rank claims, one after the other.
+    pub claims: &'a Tensor,
+    /// What the step adds to the epoch's record, `[batch, feature_dim + 2]`.
+    pub rows: &'a Tensor,
 }
 
-/// Writes the state after the step into `target`, or that of `source` if the step was not good; the step's report,
-/// `[REPORT]`.
+/// Writes the state after the step into `target`, or that of `source` if the step was not good; the step's report.
 ///
 /// # Errors
 /// What libtorch says.
 pub fn commit(
     found: &Found<'_>,
     (source, target): (&StateCopy, &mut StateCopy),
-    orders: &DeviceOrders,
+    (orders, keys): (&DeviceOrders, Option<&Keys>),
     config: &Config,
 ) -> Result<Tensor, ComputeError> {
     let softmax = found.sums.f_narrow(0, 0, 1)?.f_div_scalar(found.batch as f64)?;
@@ -57,6 +61,9 @@ pub fn commit(
     let finite_state = flat?.f_mul(&running?)?.f_mul(&centers?)?;
     let good = source.good.f_mul(&finite_loss)?.f_mul(&finite_state)?;
     target.good.f_copy_(&good)?;
+    if let Some(keys) = keys {
+        target.trail.f_copy_(&keys.grown(&source.trail, found.rows)?)?;
+    }
     keep_if(&good, source, target)?;
     let right = found.sums.f_narrow(0, 2, 1)?;
     let good_before = source.good.shallow_clone();
@@ -68,6 +75,7 @@ pub fn commit(
         good_before,
         finite_loss,
         finite_state,
+        found.claims.shallow_clone(),
     ];
     Ok(Tensor::f_cat(&parts, 0)?)
 }
@@ -154,5 +162,6 @@ fn keep_if(good: &Tensor, source: &StateCopy, target: &mut StateCopy) -> Result<
     }
     keep(&mut target.running, &source.running)?;
     keep(&mut target.centers, &source.centers)?;
+    keep(&mut target.trail, &source.trail)?;
     Ok(())
 }

@@ -22,6 +22,8 @@ pub struct StateCopy {
     pub centers: Tensor,
     /// Whether every step so far was good: 1, else 0.
     pub good: Tensor,
+    /// Of what the steps so far have added to the epoch's record: a whole number, `[1]`.
+    pub trail: Tensor,
 }
 
 impl StateCopy {
@@ -44,6 +46,7 @@ impl StateCopy {
             running: numbers(&running)?.f_view([2, running.len() as i64 / 2])?,
             centers: numbers(&state.centers)?.f_view([CLASSES as i64, -1])?,
             good: Tensor::f_ones([1], (Kind::Double, device))?,
+            trail: Tensor::f_zeros([1], (Kind::Int64, device))?,
         })
     }
 
@@ -64,6 +67,7 @@ impl StateCopy {
             running: copied(&self.running)?,
             centers: copied(&self.centers)?,
             good: copied(&self.good)?,
+            trail: copied(&self.trail)?,
         })
     }
 

@@ -7,6 +7,7 @@
 //! - `requests`: what a device is asked for;
 //! - [`ring`]: the copies of the state, and which steps are under way (pure);
 //! - [`copy`], [`record`], [`samples`]: the state, the epoch so far and the epoch's samples in the device's memory;
+//! - [`identity`]: one number for what a copy holds, which the ranks compare;
 //! - [`numbers`]: what a step is told and what it tells;
 //! - [`recorded`]: steps that are recorded once and replayed;
 //! - `step`: what a step does;
@@ -20,6 +21,7 @@
 pub mod commit;
 pub mod copy;
 pub mod evaluate;
+pub mod identity;
 mod linear;
 pub mod losses;
 pub mod norm;
@@ -32,5 +34,6 @@ pub mod ring;
 pub mod samples;
 pub mod shard;
 mod step;
+mod struck;
 
 pub use requests::{Accelerator, Marker, Sizes, StepRequest};

@@ -8,6 +8,7 @@ use super::ring::COPIES;
 use crate::bridge::device::{copy_without_waiting, staging_like};
 use crate::bridge::{with_slice, with_slice_mut};
 use crate::network::ComputeError;
+use crate::reduction::halves;
 
 /// What a step is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,10 +23,21 @@ pub struct Orders {
     pub first_sample: usize,
     /// The step's first sample in the epoch.
     pub first_row: usize,
+    /// What this rank claims of what lies in the host's memory.
+    pub claim: u64,
+}
+
+/// What a rank claims while a step is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceClaim {
+    /// Of what the host knew when it asked for the step.
+    pub host: u64,
+    /// Of the copy of the state that the step reads.
+    pub copy: u64,
 }
 
 /// What a step tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Mean negative log-likelihood.
     pub softmax_loss: f64,
@@ -43,12 +55,16 @@ pub struct Report {
     pub finite_loss: f64,
     /// Whether what the step made of the state is finite.
     pub finite_state: f64,
+    /// Every rank's, in rank order; none where they are not compared.
+    pub claims: Vec<DeviceClaim>,
 }
 
 /// Numbers of [`Orders`] on the device.
-const ORDERS: usize = 7;
-/// Numbers of a [`Report`].
-pub const REPORT: usize = 8;
+const ORDERS: usize = 9;
+/// Numbers of a [`Report`] before the claims.
+const REPORT: usize = 8;
+/// Numbers of a [`DeviceClaim`].
+pub const CLAIM: usize = 4;
 
 /// What becomes of a step that has run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +94,12 @@ impl Report {
     }
 
     fn from_numbers(numbers: &[f64]) -> Self {
+        let (numbers, claims) = numbers.split_at(REPORT);
+        let claim = |&[host_upper, host_lower, upper, lower]: &[f64; CLAIM]| DeviceClaim {
+            host: halves::joined([host_upper, host_lower]),
+            copy: halves::joined([upper, lower]),
+        };
+        let claims = claims.as_chunks().0.iter().map(claim).collect();
         let [
             softmax_loss,
             center_loss,
@@ -97,6 +119,7 @@ impl Report {
             good_before,
             finite_loss,
             finite_state,
+            claims,
         }
     }
 }
@@ -128,6 +151,14 @@ impl DeviceOrders {
     /// libtorch failed.
     pub fn wishes(&self) -> Result<Tensor, ComputeError> {
         Ok(self.0.f_narrow(0, 3, 2)?)
+    }
+
+    /// Two halves, `[2]`.
+    ///
+    /// # Errors
+    /// libtorch failed.
+    pub fn claim(&self) -> Result<Tensor, ComputeError> {
+        Ok(self.0.f_narrow(0, 7, 2)?)
     }
 
     /// The places of `count` samples from the first one of this rank's, as indices.
@@ -165,14 +196,15 @@ struct Slot {
 pub struct Slots(Vec<Slot>);
 
 impl Slots {
-    /// For steps on `device`.
+    /// For steps on `device` that tell of so many ranks' claims.
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn new(device: Device) -> Result<Self, ComputeError> {
+    pub fn new(device: Device, claims: usize) -> Result<Self, ComputeError> {
         let slot = |_| {
             let orders = Tensor::f_zeros([ORDERS as i64], (Kind::Double, device))?;
-            let report = Tensor::f_zeros([REPORT as i64], (Kind::Double, device))?;
+            let numbers = REPORT + CLAIM * claims;
+            let report = Tensor::f_zeros([numbers as i64], (Kind::Double, device))?;
             Ok::<_, ComputeError>(Slot {
                 report: staging_like(&report, device)?,
                 orders: staging_like(&orders, device)?,
@@ -195,6 +227,7 @@ impl Slots {
         let Slot { orders: memory, on_device, .. } = &mut self.0[slot];
         let [adam_1, adam_2] = orders.adam_corrections;
         let [asked, stored] = orders.wishes;
+        let [upper, lower] = halves::of(orders.claim);
         let numbers = [
             orders.learning_rate,
             adam_1,
@@ -203,12 +236,14 @@ impl Slots {
             stored,
             orders.first_sample as f64,
             orders.first_row as f64,
+            upper,
+            lower,
         ];
         with_slice_mut(memory, |memory: &mut [f64]| memory.copy_from_slice(&numbers))?;
         Ok(copy_without_waiting(&mut on_device.0, memory)?)
     }
 
-    /// Asks for a step's report, `[REPORT]` on the device, to be brought here.
+    /// Asks for a step's report, which lies on the device, to be brought here.
     ///
     /// # Errors
     /// The device failed.
@@ -239,7 +274,7 @@ mod tests {
         let good =
             Report { good_before: 1.0, finite_loss: 1.0, finite_state: 1.0, ..Report::default() };
         assert_eq!(good.verdict(), Verdict::Committed);
-        let state = Report { finite_state: 0.0, ..good };
+        let state = Report { finite_state: 0.0, ..good.clone() };
         assert_eq!(state.verdict(), Verdict::InfiniteState);
         let loss = Report { finite_loss: 0.0, softmax_loss: f64::INFINITY, ..state };
         assert_eq!(loss.verdict(), Verdict::InfiniteLoss(f64::INFINITY));
@@ -248,25 +283,29 @@ mod tests {
 
     #[test]
     fn numbers_arrive_in_their_places() {
-        let mut slots = Slots::new(Device::Cpu).unwrap();
+        let mut slots = Slots::new(Device::Cpu, 2).unwrap();
         let orders = Orders {
             learning_rate: 0.5,
             adam_corrections: [0.1, 0.2],
             wishes: [2.0, 7.0],
             first_sample: 30,
             first_row: 100,
+            claim: u64::MAX - 1,
         };
         slots.send(1, orders).unwrap();
         let sent = slots.on_device(1);
         let numbers = |tensor: Tensor| Vec::<f64>::try_from(tensor.to_kind(Kind::Double)).unwrap();
         assert_eq!(numbers(sent.learning_rate(Kind::Double).unwrap()), [0.5]);
         assert_eq!(numbers(sent.wishes().unwrap()), [2.0, 7.0]);
+        assert_eq!(numbers(sent.claim().unwrap()), halves::of(u64::MAX - 1));
         assert_eq!(numbers(sent.sample_places(2).unwrap()), [30.0, 31.0]);
         assert_eq!(numbers(sent.record_rows(3).unwrap()), [100.0, 101.0, 102.0]);
-        let told = [1.5, 0.5, 9.0, 0.0, 3.0, 1.0, 1.0, 1.0];
+        let told = [1.5, 0.5, 9.0, 0.0, 3.0, 1.0, 1.0, 1.0, 0.0, 7.0, 1.0, 2.0, 0.0, 8.0, 0.0, 2.0];
         slots.fetch(2, &Tensor::from_slice(&told)).unwrap();
         let report = slots.report(2).unwrap();
         assert_eq!((report.softmax_loss, report.stored), (1.5, 3.0));
         assert_eq!(report.verdict(), Verdict::Committed);
+        let claims = [(7, (1 << 32) + 2), (8, 2)].map(|(host, copy)| DeviceClaim { host, copy });
+        assert_eq!(report.claims, claims);
     }
 }

@@ -6,6 +6,7 @@ use common::config::Config;
 use tch::{Device, Kind, Tensor};
 
 use super::copy::StateCopy;
+use super::identity::Keys;
 use super::numbers::{Orders, Report, Slots};
 use super::record::DeviceRecord;
 use super::recorded::{Recorded, Way};
@@ -14,7 +15,7 @@ use super::samples::EpochSamples;
 use super::shard::Shard;
 use crate::bridge::device::Event;
 use crate::bridge::graphs::GraphLibrary;
-use crate::fault::Faults;
+use crate::fault::{Faults, Flip};
 use crate::network::ComputeError;
 use crate::reduction::Reduction;
 use crate::state::State;
@@ -51,6 +52,8 @@ pub struct Accelerator {
     pub(super) table: Tensor,
     /// The classes' numbers, `[1, classes]`.
     pub(super) classes: Tensor,
+    /// Where the ranks prove that they agree.
+    pub(super) keys: Option<Keys>,
 }
 
 /// What a rank has to do with in a generation.
@@ -62,6 +65,10 @@ pub struct Sizes {
     pub epoch_samples: usize,
     /// Samples of an epoch that it consumes.
     pub own_samples: usize,
+    /// Samples of a step, all ranks' together.
+    pub batch: usize,
+    /// Ranks that prove to each other that they agree; 0 where they do not.
+    pub compared: usize,
 }
 
 /// What a step needs beside the device.
@@ -95,6 +102,10 @@ impl Accelerator {
         while copies.len() < COPIES {
             copies.push(copies[0].duplicate()?);
         }
+        let rows = sizes.batch * (state.centers.len() / CLASSES + 2);
+        let keys = (sizes.compared > 0)
+            .then(|| Keys::for_numbers(state.flat.numel().max(rows), device))
+            .transpose()?;
         let dim = state.centers.len() / CLASSES;
         Ok(Self {
             device,
@@ -104,7 +115,8 @@ impl Accelerator {
                 .collect::<Result<_, _>>()?,
             copies,
             ring: Ring::default(),
-            slots: Slots::new(device)?,
+            slots: Slots::new(device, sizes.compared)?,
+            keys,
             record: DeviceRecord::of(&state.record, (sizes.epoch_samples, dim), device)?,
             samples: EpochSamples::with_room_for(sizes.own_samples, device)?,
             has_samples: false,
@@ -199,6 +211,23 @@ impl Accelerator {
     /// Forgets every recording: exchanges do not end while one of theirs may be replayed.
     pub fn forget_recordings(&mut self) {
         self.recorded.forget();
+    }
+
+    /// What this rank would claim of the copy of the newest committed state; nothing where that is not compared. Waits for
+    /// the device.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn identity(&self) -> Result<Option<u64>, ComputeError> {
+        let copy = &self.copies[self.ring.newest()];
+        let identity = self.keys.as_ref().map(|keys| keys.of_copy(copy)).transpose()?;
+        let number = |identity: Tensor| Ok(i64::try_from(identity)?.cast_unsigned());
+        identity.map(number).transpose()
+    }
+
+    /// Changes a bit of the newest committed state, as a test wants it.
+    pub fn strike(&mut self, flip: Flip) {
+        self.copies[self.ring.newest()].strike(flip);
     }
 
     /// The report of a step whose event is reached.

@@ -1,15 +1,17 @@
-//! Which copy of the state a step reads, which it writes, and which is the newest that is known to be whole.
+//! Which copy of the state a step reads, which it writes, which is the newest that is known to be whole, and which all ranks
+//! agree on.
 //!
 //! A GPU is asked for steps ahead of time, and what was asked for runs even when a peer was lost meanwhile, on whatever
-//! it then finds in memory. So no step may write where the newest committed state lies: there is one copy more than
-//! steps that may be under way. Pure but for the markers, which are the caller's.
+//! it then finds in memory. So no step may write where the newest committed state lies, nor where the one before lies
+//! that all agree on until they agree on that one: there are two copies more than steps that may be under way. Pure but
+//! for the markers, which are the caller's.
 
 use std::collections::VecDeque;
 
 /// Steps that may be under way at once: the device computes one while the host asks for the next.
 pub const IN_FLIGHT: usize = 2;
 /// Copies of the state.
-pub const COPIES: usize = IN_FLIGHT + 1;
+pub const COPIES: usize = IN_FLIGHT + 2;
 
 /// The steps under way and the copies they use. `M` is what is known of a step under way.
 #[derive(Debug)]
@@ -17,11 +19,13 @@ pub struct Ring<M> {
     under_way: VecDeque<M>,
     /// The copy with the newest committed state.
     newest: usize,
+    /// The copy that all ranks agree on: the newest or the one before.
+    agreed: usize,
 }
 
 impl<M> Default for Ring<M> {
     fn default() -> Self {
-        Self { under_way: VecDeque::new(), newest: 0 }
+        Self { under_way: VecDeque::new(), newest: 0, agreed: 0 }
     }
 }
 
@@ -36,7 +40,8 @@ impl<M> Ring<M> {
         (self.newest + self.under_way.len()) % COPIES
     }
 
-    /// The copy that the next step writes: neither the newest committed state nor that of a step under way.
+    /// The copy that the next step writes: neither the newest committed state, nor the one agreed on, nor that of a step
+    /// under way.
     ///
     /// # Panics
     /// If no more steps may be under way.
@@ -71,11 +76,28 @@ impl<M> Ring<M> {
         self.under_way.front()
     }
 
+    /// All ranks agree on the newest committed state.
+    pub fn agree(&mut self) {
+        self.agreed = self.newest;
+    }
+
     /// The oldest step under way is whole: its state is the newest committed one.
+    ///
+    /// # Panics
+    /// If the ranks have not agreed on the one before.
     pub fn commit(&mut self) -> Option<M> {
         let marker = self.under_way.pop_front()?;
+        assert_eq!(
+            self.agreed, self.newest,
+            "a step is committed before the ranks agree on the last"
+        );
         self.newest = (self.newest + 1) % COPIES;
         Some(marker)
+    }
+
+    /// What is committed counts as far as all have agreed on it.
+    pub fn go_back(&mut self) {
+        self.newest = self.agreed;
     }
 
     /// Nothing that is under way counts.
@@ -93,10 +115,10 @@ mod tests {
     proptest! {
         /// Steps are asked for and committed in any order; every copy says which step wrote it last, finished or not.
         #[test]
-        fn the_newest_committed_state_is_never_written(asks in proptest::collection::vec(any::<bool>(), 0..60)) {
+        fn what_is_committed_or_agreed_on_is_never_written(asks in proptest::collection::vec(any::<bool>(), 0..60)) {
             let mut ring = Ring::default();
             let mut copies = [0; COPIES];
-            let (mut asked, mut committed) = (0, 0);
+            let (mut asked, mut committed, mut agreed) = (0, 0, 0);
             for ask in asks {
                 if ask && !ring.is_full() {
                     prop_assert_eq!(copies[ring.source()], asked, "a step reads what the one before wrote");
@@ -105,14 +127,19 @@ mod tests {
                     asked += 1;
                     copies[target] = asked;
                     ring.push(asked);
-                } else if let Some(step) = ring.commit() {
+                } else if !ring.is_empty() {
+                    ring.agree();
+                    agreed = committed;
                     committed += 1;
-                    prop_assert_eq!(step, committed);
+                    prop_assert_eq!(ring.commit(), Some(committed));
                 }
                 prop_assert_eq!(copies[ring.newest()], committed);
+                prop_assert_eq!(copies[ring.agreed], agreed);
             }
             ring.give_up();
             prop_assert_eq!(copies[ring.source()], committed, "recovery goes on from the newest");
+            ring.go_back();
+            prop_assert_eq!(copies[ring.source()], agreed, "or from what all agree on");
         }
     }
 

@@ -7,21 +7,22 @@ use tch::{Kind, Tensor};
 
 use super::commit::{Found, commit};
 use super::copy::StateCopy;
+use super::identity::halves;
 use super::losses::{CenterLoss, LossContext};
 use super::norm::NormParameters;
-use super::numbers::DeviceOrders;
+use super::numbers::{CLAIM, DeviceOrders};
 use super::pass::{Forward, Head, Pass};
 use super::requests::{Accelerator, StepRequest};
 use super::samples::EpochSamples;
 use super::shard::Shard;
-use crate::fault::Phase;
+use crate::fault::{Faults, Part, Phase};
 use crate::network::memory_order::channels_last;
 use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
 use crate::reduction::on_device::Contribution;
 use crate::state::State;
 
-/// Numbers of a rank's rows before its samples: what it was asked for, and how many uploads it knows to be stored.
+/// Numbers that a rank's rows begin with: what it was asked for, and how many uploads it knows to be stored.
 const WISHES: usize = 2;
 
 impl Accelerator {
@@ -55,13 +56,15 @@ impl Accelerator {
     ) -> Result<Tensor, ComputeError> {
         let StepRequest { config, reduction, faults, batch, orders: _ } = request;
         let source = self.ring.source();
+        let identity =
+            self.keys.as_ref().map(|keys| keys.of_copy(&self.copies[source])).transpose()?;
+        self.reach(Phase::Forward, source, faults);
         let weights = self.weights(state, source)?;
         let norms = self.norms(state, source)?;
         let Self { shards, slots, samples, table, .. } = self;
         let orders = slots.on_device(target);
         load(shards, samples, orders, (reduction, config, batch), table)?;
         let (device, kind) = (self.device, weights.heads[0].kind());
-        faults.point(Phase::Forward);
         let mut pass = Pass {
             shards,
             weights: &weights,
@@ -76,8 +79,10 @@ impl Accelerator {
         let centers = &self.copies[source].centers;
         let context = context(config, centers, &forward, (batch, &self.classes))?;
         let head = pass.head(&forward, &context)?;
-        let numbers = row_numbers(pass.reduction, config, batch);
-        let contribution = contribution(&head, orders, &context)?;
+        let claim = identity.as_ref().map(|identity| claim(orders, identity)).transpose()?;
+        let before = WISHES + if claim.is_some() { CLAIM } else { 0 };
+        let numbers = row_numbers(pass.reduction, (config, batch), before);
+        let contribution = contribution(&head, (orders, claim), &context)?;
         let (partials, rows) = (&contribution.0, contribution.1);
         let length = context.sums() as usize;
         let contribution = Contribution { partials, length, rows, row_numbers: &numbers };
@@ -85,8 +90,7 @@ impl Accelerator {
         faults.point(Phase::Backward);
         let gradient = pass.backward(&forward, head)?;
         let results = pass.reduction.finish_sum_on_device(results)?;
-        faults.point(Phase::Optimizer);
-        let (rows, wishes) = split(&results.rows, &numbers, context.dim + 2)?;
+        let (rows, wishes, claims) = split(&results.rows, (&numbers, before), context.dim + 2)?;
         self.record.write(&orders.record_rows(batch)?, &rows)?;
         let found = Found {
             gradient: &gradient,
@@ -95,10 +99,30 @@ impl Accelerator {
             center: context.center.as_ref(),
             batch,
             wishes: &wishes,
+            claims: &claims,
+            rows: &rows,
         };
+        // `reach`, with the parts of `self` that are left.
+        faults.point(Phase::Optimizer);
+        if let Some(flip) = faults.flip(Phase::Optimizer, Part::is_of_state) {
+            self.copies[source].strike(flip);
+        }
         let (source, target) = two(&mut self.copies, source, target);
-        commit(&found, (source, target), orders, config)
+        commit(&found, (source, target), (orders, self.keys.as_ref()), config)
     }
+
+    /// A place where a test ends this worker, or changes a bit of a copy of the state.
+    fn reach(&mut self, phase: Phase, copy: usize, faults: &Faults) {
+        faults.point(phase);
+        if let Some(flip) = faults.flip(phase, Part::is_of_state) {
+            self.copies[copy].strike(flip);
+        }
+    }
+}
+
+/// What this rank claims, `[CLAIM]`: what the host does, and that its copy of the state is this one.
+fn claim(orders: &DeviceOrders, identity: &Tensor) -> Result<Tensor, ComputeError> {
+    Ok(Tensor::f_cat(&[orders.claim()?, halves(identity)?], 0)?)
 }
 
 /// Gives every shard its samples of the step.
@@ -140,44 +164,56 @@ fn context(
     Ok(LossContext { center, batch, dim, classes: classes.shallow_clone() })
 }
 
-/// Numbers that each rank's rows have.
-fn row_numbers(reduction: &Reduction, config: &Config, batch: usize) -> Vec<usize> {
+/// Numbers that each rank's rows have, so many of them before its samples.
+fn row_numbers(
+    reduction: &Reduction,
+    (config, batch): (&Config, usize),
+    before: usize,
+) -> Vec<usize> {
     let (world, shards) = (reduction.world_size(), config.shard_count());
     let samples = |rank| plan::slices(batch, shards, &plan::shards_of(shards, world, rank)).len();
     let width = config.feature_dim as usize + 2;
-    world.ranks().map(|rank| WISHES + samples(rank) * width).collect()
+    world.ranks().map(|rank| before + samples(rank) * width).collect()
 }
 
-/// This rank's sums of each shard, and its rows: wishes, then samples.
+/// This rank's sums of each shard, and its rows: wishes, what it claims, then samples.
 fn contribution(
     head: &Head,
-    orders: &DeviceOrders,
+    (orders, claim): (&DeviceOrders, Option<Tensor>),
     context: &LossContext,
 ) -> Result<(Vec<Tensor>, Tensor), ComputeError> {
     let partials: Vec<Tensor> = head.parts.iter().map(|part| part.sums.shallow_clone()).collect();
     debug_assert!(partials.iter().all(|sums| sums.size() == [context.sums()]));
     let mut rows = vec![orders.wishes()?];
+    rows.extend(claim);
     for part in &head.parts {
         rows.push(part.rows.f_reshape([-1])?);
     }
     Ok((partials, Tensor::f_cat(&rows, 0)?))
 }
 
-/// All ranks' rows as samples, `[batch, width]`, and as wishes: the strongest, and what the first rank has stored, `[2]`.
-fn split(rows: &Tensor, numbers: &[usize], width: i64) -> Result<(Tensor, Tensor), ComputeError> {
+/// All ranks' rows, so many numbers of each before its samples: as samples, `[batch, width]`; as wishes, the strongest and
+/// what the first rank has stored, `[2]`; and as claims, one after the other.
+fn split(
+    rows: &Tensor,
+    (numbers, before): (&[usize], usize),
+    width: i64,
+) -> Result<(Tensor, Tensor, Tensor), ComputeError> {
     let mut samples = Vec::with_capacity(numbers.len());
     let mut asked = Vec::with_capacity(numbers.len());
+    let mut claims = Vec::with_capacity(numbers.len());
     let mut first = 0;
     for numbers in numbers {
         asked.push(rows.f_narrow(0, first, 1)?);
-        let (start, count) = (first + WISHES as i64, (*numbers - WISHES) as i64);
+        claims.push(rows.f_narrow(0, first + WISHES as i64, (before - WISHES) as i64)?);
+        let (start, count) = (first + before as i64, (*numbers - before) as i64);
         samples.push(rows.f_narrow(0, start, count)?);
         first = start + count;
     }
     let strongest = Tensor::f_cat(&asked, 0)?.f_max()?.f_view([1])?;
     let stored = rows.f_narrow(0, 1, 1)?;
     let samples = Tensor::f_cat(&samples, 0)?.f_view([-1, width])?;
-    Ok((samples, Tensor::f_cat(&[strongest, stored], 0)?))
+    Ok((samples, Tensor::f_cat(&[strongest, stored], 0)?, Tensor::f_cat(&claims, 0)?))
 }
 
 /// Two different copies, one to read and one to write.

@@ -8,11 +8,13 @@
 //! - `ordered`: the ranks of a generation, and the subtrees that each owns;
 //! - [`small`]: vectors of 64-bit numbers: everyone gets every subtree and finishes the sum alone;
 //! - [`on_device`]: the same as `small`, without waiting for the numbers;
+//! - [`halves`]: whole numbers that travel with them;
 //! - [`bucket`]: gradients: every rank finishes the sum of its piece and sends it to all.
 //!
 //! With `--reduction native` the engine's own all-reduce takes the place of both.
 
 pub mod bucket;
+pub mod halves;
 pub mod on_device;
 mod ordered;
 pub mod small;

@@ -26,24 +26,15 @@ impl Identity {
         }
         whole.extend(&state.centers);
         let (features, labels, predictions) = self.record;
-        let record = &state.record;
-        whole.extend(&[record.softmax_loss, record.center_loss]);
-        // No file tells of batches where there is no statistic that counts them.
-        let batches = if state.running.is_empty() { 0 } else { state.batches_tracked };
-        // What has no best accuracy yet has none that is a number.
-        whole.extend(&[state.best_accuracy.unwrap_or(f64::NAN)]);
-        whole.extend(&[
-            features.value(),
-            labels.value(),
-            predictions.value(),
-            record.correct,
-            batches.cast_unsigned(),
-            state.optimizer.steps,
-            state.position.epoch.0,
-            state.position.step_in_epoch.0,
-            state.position.step.0,
-            u64::from(state.ended),
-        ]);
+        whole.extend(&[features.value(), labels.value(), predictions.value()]);
+        extend_by_counts(&mut whole, state);
+        whole.value()
+    }
+
+    /// That of what a step changes of `state` wherever its vectors are: sums, counts and its position.
+    pub fn of_counts(state: &State) -> u64 {
+        let mut whole = Digest::default();
+        extend_by_counts(&mut whole, state);
         whole.value()
     }
 
@@ -70,6 +61,24 @@ impl Identity {
         predictions.extend(&record.predictions[self.samples..]);
         self.samples = record.labels.len();
     }
+}
+
+fn extend_by_counts(whole: &mut Digest, state: &State) {
+    let record = &state.record;
+    whole.extend(&[record.softmax_loss, record.center_loss]);
+    // No file tells of batches where there is no statistic that counts them.
+    let batches = if state.running.is_empty() { 0 } else { state.batches_tracked };
+    // What has no best accuracy yet has none that is a number.
+    whole.extend(&[state.best_accuracy.unwrap_or(f64::NAN)]);
+    whole.extend(&[
+        record.correct,
+        batches.cast_unsigned(),
+        state.optimizer.steps,
+        state.position.epoch.0,
+        state.position.step_in_epoch.0,
+        state.position.step.0,
+        u64::from(state.ended),
+    ]);
 }
 
 #[cfg(test)]

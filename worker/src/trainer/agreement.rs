@@ -40,8 +40,10 @@ pub struct Agreement {
     checked: Option<Step>,
     /// Of the state as it is.
     current: u64,
-    /// Of the state that all have agreed on last.
+    /// Of the state that all have agreed on last, as it is in this machine's memory.
     agreed: Option<u64>,
+    /// Of the copy of that state in a device's memory.
+    pub(super) agreed_copy: Option<u64>,
     standing: Standing,
     /// Memory for the vectors that the next step writes; afterwards those before it.
     pub(super) spare: Vectors,
@@ -55,17 +57,27 @@ enum Standing {
     Agreed,
     /// A generation begins with it.
     Brought,
-    /// It is claimed. Without a way back it is lost if they do not agree.
-    Claimed(Option<Box<Back>>),
+    /// It is claimed.
+    Claimed(Box<Back>),
 }
 
 /// The way back.
 pub(super) struct Back {
     before: Before,
-    /// Whether the vectors change, too: the old ones are in the spare memory then.
-    vectors: bool,
+    vectors: OldVectors,
     /// The next upload's number.
     uploads: u64,
+}
+
+/// Where the vectors of the state before are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OldVectors {
+    /// They have not changed.
+    Current,
+    /// In the spare memory.
+    Spare,
+    /// In the copy of the state that all have agreed on, in the device's memory.
+    OnDevice,
 }
 
 impl Agreement {
@@ -85,6 +97,7 @@ impl Agreement {
             checked: None,
             current,
             agreed,
+            agreed_copy: None,
             standing: Standing::Brought,
             spare: Vectors::like(&state.flat, &state.optimizer),
             failure: None,
@@ -96,26 +109,36 @@ impl Agreement {
         self.agreed
     }
 
-    /// The state is another by now.
-    pub fn forget(&mut self) {
-        self.agreed = None;
+    /// All have agreed on the state as it is, whose copy in a device's memory is this one.
+    pub(super) fn agree_on_copy(&mut self, copy: Option<u64>) {
+        if matches!(self.standing, Standing::Claimed(_)) {
+            self.agreed = None;
+        }
+        self.agreed_copy = copy;
+        self.standing = Standing::Agreed;
+    }
+
+    /// The state that all have agreed on is in this machine's memory now.
+    pub(super) fn bring<T: Float>(&mut self, state: &State) -> Result<(), ComputeError> {
+        self.agreed = Some(self.identity.of_memory::<T>(state)?);
+        Ok(())
     }
 
     /// The epoch's record is put away: the state begins another.
     pub fn keep_record(&mut self, record: EpochRecord) {
-        if let Standing::Claimed(Some(back)) = &mut self.standing {
+        if let Standing::Claimed(back) = &mut self.standing {
             back.before.keep_record(record);
         }
     }
 
-    /// Nothing leads back to what was agreed on.
-    pub fn leave_for_good(&mut self) {
-        self.standing = Standing::Claimed(None);
+    /// The run cannot go on, if all claim the same.
+    pub(super) fn fail(&mut self, failure: TrainerError) {
+        self.failure = Some(failure);
     }
 
-    /// Whether what is left is a state that was agreed on, or brought along.
-    pub fn is_whole(&self) -> bool {
-        !matches!(self.standing, Standing::Claimed(_))
+    /// Why the run cannot go on, if that is not settled yet.
+    pub(super) fn take_failure(&mut self) -> Option<TrainerError> {
+        self.failure.take()
     }
 }
 
@@ -143,14 +166,14 @@ impl<T: Float> Trainer<T> {
         trace::parts(&self.state.layout)
     }
 
-    /// The way back to the state as it is, which all have agreed on. `vectors` says whether those are about to change.
-    pub(super) fn way_back(&self, vectors: bool) -> Back {
+    /// The way back to the state as it is, which all have agreed on. `vectors` says where its vectors will be.
+    pub(super) fn way_back(&self, vectors: OldVectors) -> Back {
         Back { before: Before::of(&self.state), vectors, uploads: self.reporter.end() }
     }
 
     /// The state changes from here on; whatever happens it goes back until all agree.
     pub(super) fn set_out(&mut self, back: Back) {
-        self.agreement.standing = Standing::Claimed(Some(Box::new(back)));
+        self.agreement.standing = Standing::Claimed(Box::new(back));
     }
 
     /// A step has changed the state, and written vectors of these digests; or the run cannot go on.
@@ -215,6 +238,7 @@ impl<T: Float> Trainer<T> {
         if !self.config.allow_mixed_hardware {
             self.compare(rows)?;
             self.agreement.agreed = Some(self.agreement.current);
+            self.agreement.agreed_copy = None;
         }
         self.agreement.standing = Standing::Agreed;
         self.confirm()
@@ -222,19 +246,26 @@ impl<T: Float> Trainer<T> {
 
     fn compare(&mut self, rows: &[f64]) -> Result<(), TrainerError> {
         let claims = Claims::from_rows(rows, &self.shards_claimed(), self.parts());
-        let failure = self.agreement.failure.take();
         let states = claims.states();
-        if !agree(&states) {
-            return Err(self.settle_dispute(states, None)?);
-        }
-        if let Some(step) = self.agreement.checked
+        if agree(&states)
+            && let Some(step) = self.agreement.checked
             && let Some(difference) = claims.difference(&self.checkers(step))
         {
             return Err(self.settle_difference(difference)?);
         }
-        match failure {
-            Some(failure) => Err(self.settle_dispute(states, Some(failure))?),
-            None => Ok(()),
+        self.compare_states(states)
+    }
+
+    /// Whether all claim the same, and that the run can go on.
+    ///
+    /// # Errors
+    /// They do not; the state is the one before then.
+    pub(super) fn compare_states(&mut self, claims: Vec<u64>) -> Result<(), TrainerError> {
+        let failure = self.agreement.failure.take();
+        match (agree(&claims), failure) {
+            (true, None) => Ok(()),
+            (true, failure) => Err(self.settle_dispute(claims, failure)?),
+            (false, _) => Err(self.settle_dispute(claims, None)?),
         }
     }
 
@@ -293,7 +324,7 @@ impl<T: Float> Trainer<T> {
         (guilty, is_known): (Vec<Rank>, bool),
     ) -> TrainerError {
         let me = self.engine.reduction.rank();
-        let keeps = self.agreement.is_whole() && !guilty.contains(&me) && is_known;
+        let keeps = !guilty.contains(&me) && is_known;
         Box::new(Disagreement { matter, claims, lost, guilty, me, keeps }).into()
     }
 
@@ -301,7 +332,9 @@ impl<T: Float> Trainer<T> {
     fn matter(&self) -> Matter {
         let Position { epoch, step, .. } = self.state.position;
         match &self.agreement.standing {
-            Standing::Claimed(Some(back)) if !back.vectors => Matter::EpochEnd(back.before.epoch()),
+            Standing::Claimed(back) if back.vectors == OldVectors::Current => {
+                Matter::EpochEnd(back.before.epoch())
+            }
             Standing::Claimed(_) => Matter::Step { epoch, step: Step(step.0.saturating_sub(1)) },
             Standing::Agreed | Standing::Brought => Matter::Beginning(step),
         }
@@ -309,22 +342,32 @@ impl<T: Float> Trainer<T> {
 
     /// What this rank holds after it went back.
     fn held(&mut self) -> Result<Held, TrainerError> {
-        let Self { agreement, state, .. } = self;
-        let Some(agreed) = agreement.agreed.filter(|_| agreement.is_whole()) else {
-            return Ok(Held::Given);
+        let is_agreed = match self.is_copy_agreed()? {
+            Some(is_agreed) => is_agreed,
+            None => {
+                let Some(agreed) = self.agreement.agreed else { return Ok(Held::Given) };
+                if self.on_device.is_some() {
+                    self.bring_back()?;
+                }
+                let Self { agreement, state, .. } = self;
+                agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)? == agreed
+            }
         };
-        let identity = agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)?;
-        Ok(if identity == agreed { Held::Agreed } else { Held::Lost })
+        Ok(if is_agreed { Held::Agreed } else { Held::Lost })
     }
 
-    /// Takes back what not all have agreed on, with what was kept of it for the coordinator, where there is a way back.
+    /// Takes back what not all have agreed on, with what was kept of it for the coordinator.
     pub(super) fn go_back(&mut self) {
-        let Self { agreement, state, reporter, .. } = self;
+        let Self { agreement, state, reporter, on_device, .. } = self;
         match std::mem::replace(&mut agreement.standing, Standing::Agreed) {
-            Standing::Claimed(Some(back)) => {
+            Standing::Claimed(back) => {
                 let Back { before, vectors, uploads } = *back;
                 reporter.withdraw(uploads);
-                before.restore(state, vectors.then_some(&mut agreement.spare));
+                let spare = (vectors == OldVectors::Spare).then_some(&mut agreement.spare);
+                before.restore(state, spare);
+                if let Some(run) = on_device {
+                    run.accelerator.ring.go_back();
+                }
             }
             standing => agreement.standing = standing,
         }

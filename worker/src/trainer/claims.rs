@@ -1,15 +1,12 @@
-//! What a rank claims to have computed, as it travels with a sum: pairs of whole numbers below 2³², which 64-bit numbers hold
-//! exactly.
+//! What a rank claims to have computed, as it travels with a sum.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use common::ids::Rank;
 
+use crate::reduction::halves::{self, HALVES};
 use crate::reduction::small::Rows;
-
-/// Numbers that 64 bits travel as.
-const PARTS: usize = 2;
 
 /// One rank's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +39,8 @@ impl Claim {
     /// As rows, where the ranks say something of so many logical shards, in so many parts.
     pub fn to_rows(&self, shards: &[usize], parts: usize) -> Rows {
         let own = std::iter::once(&self.state).chain(self.shards.iter().flatten());
-        let own = own.flat_map(|claim| [(claim >> 32) as f64, (claim & 0xffff_ffff) as f64]);
-        let numbers = shards.iter().map(|count| PARTS * (1 + count * parts));
+        let own = own.flat_map(|claim| halves::of(*claim));
+        let numbers = shards.iter().map(|count| HALVES * (1 + count * parts));
         Rows { own: own.collect(), numbers: numbers.collect() }
     }
 }
@@ -51,8 +48,8 @@ impl Claim {
 impl Claims {
     /// From rows, of which each rank's say something of so many logical shards, in so many parts.
     pub fn from_rows(rows: &[f64], shards: &[usize], parts: usize) -> Self {
-        let (pairs, _) = rows.as_chunks::<PARTS>();
-        let mut claims = pairs.iter().map(|[upper, lower]| ((*upper as u64) << 32) | *lower as u64);
+        let (pairs, _) = rows.as_chunks::<HALVES>();
+        let mut claims = pairs.iter().map(|pair| halves::joined(*pair));
         let claim = |count: &usize| Claim {
             state: claims.next().unwrap_or_default(),
             shards: (0..*count).map(|_| claims.by_ref().take(parts).collect()).collect(),

@@ -6,6 +6,7 @@ use common::config::Loss;
 use common::ids::{Epoch, Step};
 use common::metrics::{EpochMetrics, TestMetrics};
 
+use super::agreement::OldVectors;
 use super::error::TrainerError;
 use super::training::Trainer;
 use crate::fault::Phase;
@@ -22,7 +23,7 @@ impl<T: Float> Trainer<T> {
         self.agree_now()?;
         let epoch = self.state.position.epoch;
         let features = self.summarise()?;
-        self.set_out(self.way_back(false));
+        self.set_out(self.way_back(OldVectors::Current));
         let accuracy = features.metrics.test.test_accuracy;
         let is_best = accuracy > self.state.best_accuracy;
         if is_best {
@@ -45,7 +46,7 @@ impl<T: Float> Trainer<T> {
     pub(super) fn end_within_epoch(&mut self) -> Result<(), TrainerError> {
         self.agree_now()?;
         let features = self.summarise()?;
-        self.set_out(self.way_back(false));
+        self.set_out(self.way_back(OldVectors::Current));
         let is_best =
             self.state.best_accuracy.is_none() && features.metrics.test.test_accuracy.is_some();
         self.state.ended = true;

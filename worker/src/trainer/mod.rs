@@ -18,7 +18,7 @@
 //! - `step`, `change`: one step, from samples to commit;
 //! - `agreement`, `cross_check`: that all ranks have computed the same, and each what it should; `claims`: what they say of it;
 //!   `judgement`, `disagreement`: who has not;
-//! - `device_run`, `on_device`: steps that a device is asked for ahead of time;
+//! - `device_run`, `on_device`: steps that a device is asked for ahead of time; `device_agreement`: their proofs;
 //! - `proof`: a small fixed computation with the run's kernels, before a worker joins;
 //! - `epoch_end`: evaluation, metrics, checkpoint and features of an epoch;
 //!
@@ -33,6 +33,7 @@ mod change;
 mod claims;
 mod connecting;
 mod cross_check;
+mod device_agreement;
 mod device_run;
 mod disagreement;
 mod ending;

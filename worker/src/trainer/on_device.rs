@@ -3,8 +3,7 @@
 //!
 //! A wish that the ranks agree on in a step is seen when that step is committed, on every rank after the same number of
 //! steps was asked for, so all follow it after the same step. The state here is that of the newest committed step
-//! whenever something is to be made of it, and the position always is. Whenever something was made of it the ranks prove that
-//! they agree, before it goes out; there is no way back to the state before, but to what is stored.
+//! whenever something is to be made of it, and the position always is.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +16,11 @@ use super::error::{TrainerError, Verdict};
 use super::report::Losses;
 use super::request::Request;
 use super::training::Trainer;
-use crate::accelerator::StepRequest;
 use crate::accelerator::numbers::{Orders, Report, Verdict as StepVerdict, adam_corrections};
 use crate::accelerator::ring::IN_FLIGHT;
+use crate::accelerator::{Accelerator, StepRequest};
 use crate::collective::CollectiveError;
-use crate::fault::Phase;
+use crate::fault::{Part, Phase};
 use crate::mathematics::kernels::Float;
 use crate::network::ComputeError;
 use crate::state::{Checkpoint, Position};
@@ -31,8 +30,12 @@ use crate::state::{Checkpoint, Position};
 const LEAVING: Duration = Duration::from_secs(4);
 
 impl<T: Float> Trainer<T> {
-    fn run(&mut self) -> &mut DeviceRun {
+    pub(super) fn run(&mut self) -> &mut DeviceRun {
         self.on_device.as_mut().expect("a device computes")
+    }
+
+    pub(super) fn accelerator(&mut self) -> &mut Accelerator {
+        &mut self.run().accelerator
     }
 
     /// Trains to the end of the run or of the generation.
@@ -65,7 +68,7 @@ impl<T: Float> Trainer<T> {
                 self.settle()?;
                 if !self.is_at_end() {
                     self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
-                    self.agree_on_memory()?;
+                    self.agree_on_memory(None)?;
                 }
                 return Ok(Outcome::Stopped);
             }
@@ -111,6 +114,7 @@ impl<T: Float> Trainer<T> {
             wishes: [wish, self.reporter.stored() as f64],
             first_sample: self.run().consumed,
             first_row: position.step_in_epoch.0 as usize * self.config.batch_size as usize,
+            claim: self.claim_of_host(),
         }
     }
 
@@ -138,22 +142,11 @@ impl<T: Float> Trainer<T> {
             self.commit_oldest()?;
         }
         self.bring_back()?;
-        self.agree_on_memory()
+        let failure = self.agreement.take_failure();
+        self.agree_on_memory(failure)
     }
 
-    /// Proves the state that is here.
-    fn agree_on_memory(&mut self) -> Result<(), TrainerError> {
-        if self.config.allow_mixed_hardware {
-            return Ok(());
-        }
-        self.agreement.leave_for_good();
-        self.claim_memory(None)?;
-        self.agree_now()?;
-        self.run().unconfirmed.clear();
-        Ok(())
-    }
-
-    fn bring_back(&mut self) -> Result<(), TrainerError> {
+    pub(super) fn bring_back(&mut self) -> Result<(), TrainerError> {
         self.bring_back_within(self.longest_wait())
     }
 
@@ -177,8 +170,8 @@ impl<T: Float> Trainer<T> {
         Duration::from_secs_f64(self.config.collective_timeout)
     }
 
-    /// At a generation's end: brings the newest committed state here. Steps under way do not count, whatever becomes of
-    /// them; after a failure they may wait for a peer on the device, which only the end of the exchanges ends.
+    /// At a generation's end: brings the newest state here that all have agreed on. Steps under way do not count, whatever
+    /// becomes of them; after a failure they may wait for a peer on the device, which only the end of the exchanges ends.
     ///
     /// # Errors
     /// The device is lost, and the state with it.
@@ -195,8 +188,8 @@ impl<T: Float> Trainer<T> {
             matches!(result, Err(error) if error.verdict() == Verdict::GenerationBroken);
         let limit = if is_broken { LEAVING } else { Duration::MAX };
         self.bring_back_within(self.longest_wait().min(limit))?;
-        self.agreement.forget();
-        self.run().accelerator.forget_recordings();
+        self.keep_what_is_agreed()?;
+        self.accelerator().forget_recordings();
         Ok(())
     }
 
@@ -206,20 +199,26 @@ impl<T: Float> Trainer<T> {
         self.facts.train_samples.min(usize::try_from(samples).unwrap_or(usize::MAX))
     }
 
-    /// Waits for the oldest step under way and commits it.
+    /// Waits for the oldest step under way and commits it. What has diverged is found out together with the others: from
+    /// there on the device leaves the state as it is.
     fn commit_oldest(&mut self) -> Result<(), TrainerError> {
         let report = self.wait_for_oldest()?;
+        self.settle_told_claims(&report)?;
         let Position { epoch, step_in_epoch, step } = self.state.position;
-        match report.verdict() {
-            StepVerdict::Committed => {}
-            StepVerdict::InfiniteLoss(loss) => {
-                return Err(TrainerError::NonFinite { epoch, step, loss });
-            }
+        let failure = match report.verdict() {
+            StepVerdict::Committed => None,
+            StepVerdict::InfiniteLoss(loss) => Some(TrainerError::NonFinite { epoch, step, loss }),
             StepVerdict::InfiniteState | StepVerdict::Frozen => {
-                return Err(TrainerError::NonFiniteState { epoch, step });
+                Some(TrainerError::NonFiniteState { epoch, step })
             }
+        };
+        if self.config.allow_mixed_hardware
+            && let Some(failure) = failure
+        {
+            return Err(failure);
         }
-        let marker = self.run().accelerator.ring.commit().expect("a step was waited for");
+        self.set_out_on_device();
+        let marker = self.accelerator().ring.commit().expect("a step was waited for");
         let losses = Losses { softmax: report.softmax_loss, center: report.center_loss };
         let state = &mut self.state;
         state.record.softmax_loss += losses.softmax * marker.batch as f64;
@@ -232,16 +231,10 @@ impl<T: Float> Trainer<T> {
         // The first rank is the one that stores.
         self.reporter.acknowledge(report.stored as u64);
         self.agreed = self.agreed.max(Request::from_number(report.asked));
-        let uploads = self.reporter.end();
-        if self.is_told(step) {
-            self.bring_back()?;
+        if let Some(flip) = self.faults.flip(Phase::Commit, Part::is_of_state) {
+            self.accelerator().strike(flip);
         }
-        self.report_step((epoch, step), losses, marker.learning_rate)?;
-        self.keep_checkpoint_in_between()?;
-        self.faults.point(Phase::Commit);
-        if self.reporter.end() > uploads {
-            self.agree_on_memory()?;
-        }
+        self.tell((epoch, step), (losses, marker.learning_rate), failure)?;
         self.confirm_earlier()?;
         let now = Instant::now();
         let elapsed = now - std::mem::replace(&mut self.run().last_commit, now);
@@ -249,23 +242,43 @@ impl<T: Float> Trainer<T> {
         Ok(())
     }
 
-    /// A checkpoint of a state that nothing follows but the next step.
-    fn keep_checkpoint_in_between(&mut self) -> Result<(), TrainerError> {
-        let due = self.state.position.step.0.is_multiple_of(self.config.checkpoint_every);
-        if due && !self.is_at_end() {
+    /// A line of metrics and a checkpoint, where they are due, of a state that nothing follows but the next step. They are
+    /// proved at once; a failure shows with the next step's claims otherwise.
+    fn tell(
+        &mut self,
+        (epoch, step): (Epoch, Step),
+        (losses, learning_rate): (Losses, f64),
+        failure: Option<TrainerError>,
+    ) -> Result<(), TrainerError> {
+        let is_stored = self.state.position.step.0.is_multiple_of(self.config.checkpoint_every)
+            && !self.is_at_end();
+        let is_read = self.is_told(step) || is_stored;
+        if is_read {
             self.bring_back()?;
-            self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+        }
+        if failure.is_none() {
+            self.report_step((epoch, step), losses, learning_rate)?;
+            if is_stored {
+                self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+            }
+        }
+        self.faults.point(Phase::Commit);
+        match failure {
+            failure if is_read => self.agree_on_memory(failure)?,
+            Some(failure) => self.agreement.fail(failure),
+            None => {}
         }
         Ok(())
     }
 
     /// Lets go out what is to be told of a step once so many later ones are committed here that every rank is known to
-    /// have committed it: no rank asks for a step before it has committed the one [`IN_FLIGHT`] steps back.
+    /// have agreed on it: no rank asks for a step before it has committed the one [`IN_FLIGHT`] steps back, and so agreed on
+    /// the one before that.
     fn confirm_earlier(&mut self) -> Result<(), TrainerError> {
         let (end, position) = (self.reporter.end(), self.state.position);
         let unconfirmed = &mut self.run().unconfirmed;
         unconfirmed.push_back((end, position));
-        if unconfirmed.len() > IN_FLIGHT
+        if unconfirmed.len() > IN_FLIGHT + 1
             && let Some((end, position)) = unconfirmed.pop_front()
         {
             self.reporter.release_before(end)?;

@@ -247,7 +247,14 @@ fn on_device(
     let epoch_samples = task.facts.train_samples;
     let steps = 0..plan::steps_per_epoch(epoch_samples, task.config.batch_size as usize);
     let own_samples = own_samples(&task.config, epoch_samples, steps, &shards);
-    let sizes = Sizes { shards: shards.len(), epoch_samples, own_samples };
+    let is_compared = collective.world_size().0 > 1 && !task.config.allow_mixed_hardware;
+    let sizes = Sizes {
+        shards: shards.len(),
+        epoch_samples,
+        own_samples,
+        batch: task.config.batch_size as usize,
+        compared: if is_compared { collective.world_size().index() } else { 0 },
+    };
     let recorded =
         Recorded::new(&task.graphs, task.config.batch_size as usize, collective.recordable())?;
     Ok(Some(DeviceRun::new(Accelerator::new(state, place, (&sizes, recorded), &table)?)))

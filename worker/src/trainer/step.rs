@@ -6,6 +6,7 @@ use common::ids::{Epoch, LogicalShard, Rank, Step};
 use common::plan;
 use tch::Tensor;
 
+use super::agreement::OldVectors;
 use super::change::{Change, SUMS, center_loss, center_numbers, sums_of};
 use super::error::TrainerError;
 use super::feed::Taken;
@@ -161,7 +162,7 @@ impl<T: Float> Trainer<T> {
             center: center.map_or(0.0, |center| center.value(sums[1])),
         };
         let Position { epoch, step_in_epoch, step } = self.state.position;
-        let back = self.way_back(true);
+        let back = self.way_back(OldVectors::Spare);
         let learning_rate = self.learning_rate_at(self.state.position);
         let change = Change { forward, gradient, differences, batch, learning_rate };
         let written = change.apply(&mut self.state, &mut self.agreement.spare, &self.config)?;

@@ -206,19 +206,56 @@ fn a_rank_without_a_shard_of_its_own_says_nothing_and_helps_to_judge() {
     check_same(&results, &undisturbed, "with a rank without shards");
 }
 
+/// Ten steps of which only the first is told, or all are: the claims travel with the steps, or what has come to the hosts is
+/// compared, too.
 #[test]
-fn on_a_device_the_run_goes_back_to_what_is_stored() {
+fn on_a_device_the_step_is_taken_back_too() {
     let folder = tempfile::tempdir().unwrap();
-    let on_device = |name: &str| launch(&folder.path().join(name)).with_tensors_on("cpu");
+    for (every, step, phase, part) in [
+        ("100", 4, "forward", "parameter"),
+        ("100", 5, "optimizer", "momentum"),
+        ("100", 6, "forward", "center"),
+        ("100", 4, "forward", "statistic"),
+        ("1", 5, "commit", "parameter"),
+        ("1", 5, "commit", "claim"),
+    ] {
+        let on_device = |name: &str| {
+            launch(&folder.path().join(format!("{name}-{every}-{phase}-{part}")))
+                .with(&["--train-samples", "80", "--epochs", "1", "--min-workers", "1"])
+                .with(&["--log-every", every, "--checkpoint-every", every])
+                .with_tensors_on("cpu")
+        };
+        let undisturbed = on_device("undisturbed").workers(1).complete();
+        let plan =
+            format!("generation=1,rank=1,step={step},phase={phase},action={part},bit=20,place=70");
+        let run = on_device("run").with_fault(&plan).workers(3).beside_another();
+        let results = run.complete();
+        let causes = losses(&results, 1);
+        let found = causes.first().is_some_and(|cause| cause.contains("computed something else"));
+        assert!(found, "{plan}: {causes:?}");
+        assert!(others(&results, 1).is_empty(), "{plan}: {:?}", others(&results, 1));
+        let ledger = fs::read_to_string(results.path("events.jsonl")).unwrap();
+        assert!(!ledger.contains("\"origin\":\"checkpoint\""), "{plan}: {ledger}");
+        check_same(&results, &undisturbed, &plan);
+    }
+}
+
+/// What the worker that stays has is what both had agreed on.
+#[test]
+fn of_two_devices_the_one_whose_memory_has_changed_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let on_device = |name: &str| {
+        launch(&folder.path().join(name))
+            .with(&["--train-samples", "80", "--epochs", "1", "--log-every", "100"])
+            .with(&["--checkpoint-every", "100", "--min-workers", "1"])
+            .with_tensors_on("cpu")
+    };
     let undisturbed = on_device("undisturbed").workers(1).complete();
-    let plan = "generation=1,rank=1,step=5,phase=commit,action=claim";
-    let run = on_device("run").with_fault(plan).workers(3).beside_another();
-    let results = run.complete();
+    let plan = "generation=1,rank=1,step=5,phase=forward,action=parameter,bit=30,place=70";
+    let results = on_device("run").with_fault(plan).workers(2).beside_another().complete();
     let causes = losses(&results, 1);
-    assert!(causes[0].contains("computed something else"), "{causes:?}");
-    let ledger = fs::read_to_string(results.path("events.jsonl")).unwrap();
-    assert!(ledger.contains("\"origin\":\"checkpoint\""), "{ledger}");
-    check_same(&results, &undisturbed, "on a device");
+    assert!(causes[0].contains("have changed in its memory"), "{causes:?}");
+    check_same(&results, &undisturbed, "two devices");
 }
 
 #[test]

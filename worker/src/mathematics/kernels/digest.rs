@@ -20,7 +20,7 @@ const fn keys() -> [[u32; BLOCK]; 2] {
 }
 
 /// One number of the sequence that SplitMix64 draws (Steele, Lea and Flood, 2014).
-const fn mixed(index: u64) -> u64 {
+pub const fn mixed(index: u64) -> u64 {
     let z = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -67,6 +67,17 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// For those of numbers that so many precede, to be appended to theirs.
+    pub fn after(numbers: usize) -> Self {
+        Self { sum: 0, numbers }
+    }
+
+    /// What comes next, from [`Digest::after`].
+    pub fn append(&mut self, next: Self) {
+        self.sum = self.sum.wrapping_add(next.sum);
+        self.numbers = next.numbers;
+    }
+
     /// What comes next.
     pub fn extend<W: Word>(&mut self, numbers: &[W]) {
         Arch::new().dispatch(
@@ -173,6 +184,13 @@ mod tests {
         }
         grown.extend(&numbers[2999..]);
         assert_eq!(grown.value(), digest(&numbers));
+        let mut joined = Digest::default();
+        for cut in [0..700, 700..2048, 2048..3000] {
+            let mut part = Digest::after(cut.start);
+            part.extend(&numbers[cut]);
+            joined.append(part);
+        }
+        assert_eq!(joined, grown);
     }
 
     #[test]

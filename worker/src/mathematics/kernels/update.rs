@@ -1,7 +1,9 @@
 //! An optimizer's step: each parameter from its own numbers, one operation after the other, each rounded. What was stays
-//! as it is; what becomes of it goes elsewhere, and is looked at while it is in the processor's caches.
+//! as it is; what becomes of it goes elsewhere, and is looked at while it is in the processor's caches. The threads of the
+//! pool that this is called in divide the work.
 
 use pulp::Arch;
+use rayon::prelude::*;
 
 use super::Float;
 use super::digest::Digest;
@@ -9,6 +11,8 @@ use super::finite::all_finite;
 
 /// Numbers of each vector that are computed, then looked at.
 const BLOCK: usize = 1024;
+/// Numbers of each vector that one thread computes at a time.
+const PART: usize = 32 * BLOCK;
 
 /// What a step has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,43 +96,66 @@ impl<T: Float> Adam<T> {
     }
 }
 
+/// One thread's part of the vectors.
+struct Part<'a, T, const VECTORS: usize> {
+    from: [&'a [T]; VECTORS],
+    gradient: &'a [T],
+    into: [&'a mut [T]; VECTORS],
+    digests: [Digest; VECTORS],
+    finite: bool,
+}
+
 /// Computes block by block, and looks at each before the next.
-#[inline(always)]
 fn blockwise<T: Float, const VECTORS: usize>(
     from: [&[T]; VECTORS],
     gradient: &[T],
-    into: [&mut [T]; VECTORS],
-    compute: impl Fn([&[T]; VECTORS], &[T], [&mut [T]; VECTORS]),
+    mut into: [&mut [T]; VECTORS],
+    compute: impl Fn([&[T]; VECTORS], &[T], [&mut [T]; VECTORS]) + Sync,
 ) -> Written {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let (mut from, mut gradient, mut into) = (from, gradient, into);
-            let mut digests = [Digest::default(); VECTORS];
-            let mut finite = true;
-            while !gradient.is_empty() {
-                let length = BLOCK.min(gradient.len());
-                let (own_gradient, rest) = gradient.split_at(length);
-                gradient = rest;
-                let old = std::array::from_fn(|vector| {
-                    let (block, rest) = from[vector].split_at(length);
-                    from[vector] = rest;
-                    block
-                });
-                let mut new = into.each_mut().map(|vector| {
-                    let (block, rest) = std::mem::take(vector).split_at_mut(length);
-                    *vector = rest;
-                    block
-                });
-                compute(old, own_gradient, new.each_mut().map(|block| &mut **block));
-                for (digest, block) in digests.iter_mut().zip(&new) {
-                    digest.extend_here(block);
-                }
-                finite &= all_finite(new[0]);
+    let mut parts: Vec<Part<'_, T, VECTORS>> = (gradient.chunks(PART).enumerate())
+        .map(|(index, gradient)| {
+            let places = index * PART..index * PART + gradient.len();
+            Part {
+                from: from.map(|vector| &vector[places.clone()]),
+                gradient,
+                into: into.each_mut().map(|vector| first(vector, gradient.len())),
+                digests: [Digest::after(places.start); VECTORS],
+                finite: true,
             }
-            Written { digests: digests.map(Digest::value).to_vec(), finite }
-        },
-    )
+        })
+        .collect();
+    parts.par_iter_mut().with_max_len(1).for_each(|part| part.compute(&compute));
+    let mut digests = [Digest::default(); VECTORS];
+    for part in &parts {
+        digests.iter_mut().zip(part.digests).for_each(|(whole, next)| whole.append(next));
+    }
+    let finite = parts.iter().all(|part| part.finite);
+    Written { digests: digests.map(Digest::value).to_vec(), finite }
+}
+
+/// Takes the first numbers off a vector.
+fn first<'a, T>(vector: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+    vector.split_off_mut(..count).expect("the vectors are as long as the gradient")
+}
+
+impl<T: Float, const VECTORS: usize> Part<'_, T, VECTORS> {
+    fn compute(&mut self, compute: impl Fn([&[T]; VECTORS], &[T], [&mut [T]; VECTORS])) {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for start in (0..self.gradient.len()).step_by(BLOCK) {
+                    let block = start..self.gradient.len().min(start + BLOCK);
+                    let old = self.from.map(|vector| &vector[block.clone()]);
+                    let new = self.into.each_mut().map(|vector| &mut vector[block.clone()]);
+                    compute(old, &self.gradient[block.clone()], new);
+                    for (digest, vector) in self.digests.iter_mut().zip(&self.into) {
+                        digest.extend_here(&vector[block.clone()]);
+                    }
+                    self.finite &= all_finite(&self.into[0][block]);
+                }
+            },
+        );
+    }
 }
 
 #[cfg(test)]
@@ -137,19 +164,19 @@ mod tests {
     use super::*;
 
     fn numbers(from: f32) -> Vec<f32> {
-        (0..2500).map(|place| libm::sinf(from + place as f32)).collect()
+        (0..70_000).map(|place| libm::sinf(from + place as f32)).collect()
     }
 
     #[test]
     fn what_is_written_is_looked_at_and_what_was_stays() {
         let (w, v, gradient) = (numbers(0.0), numbers(1.0), numbers(2.0));
-        let mut new = [vec![0.0; 2500], vec![0.0; 2500]];
+        let mut new = [vec![0.0; 70_000], vec![0.0; 70_000]];
         let rule = Momentum { weight_decay: 0.5, momentum: 0.25, rate: 0.125 };
         let [new_w, new_v] = &mut new;
         let written = rule.step([&w, &v], &gradient, [new_w, new_v]);
         assert_eq!(written.digests, [digest(&new[0]), digest(&new[1])]);
         assert!(written.finite);
-        for place in [0, 1023, 1024, 2499] {
+        for place in [0, 1023, 1024, 32_767, 32_768, 69_999] {
             let velocity = v[place] * 0.25 + (gradient[place] + w[place] * 0.5);
             assert_eq!(new[1][place], velocity);
             assert_eq!(new[0][place], w[place] - velocity * 0.125);
@@ -159,10 +186,10 @@ mod tests {
     #[test]
     fn one_number_that_is_none_shows() {
         let (w, m, gradient) = (numbers(0.0), numbers(1.0), numbers(2.0));
-        for place in [0, 1024, 2499] {
-            let mut v = vec![0.5; 2500];
+        for place in [0, 1024, 69_999] {
+            let mut v = vec![0.5; 70_000];
             v[place] = f32::NAN;
-            let mut new = [vec![0.0; 2500], vec![0.0; 2500], vec![0.0; 2500]];
+            let mut new = [vec![0.0; 70_000], vec![0.0; 70_000], vec![0.0; 70_000]];
             let rule = Adam {
                 weight_decay: 0.0,
                 decay: 0.5,

@@ -39,7 +39,7 @@ pub fn run(case: &Case, device: Device, transcript: &mut Transcript) -> Result<(
     let mut state = State::initial(config, kind);
     let (batch, shards) = (config.batch_size as usize, config.shard_count());
     let all = STEPS * batch;
-    let sizes = Sizes { shards, epoch_samples: all, own_samples: all };
+    let sizes = Sizes { shards, epoch_samples: all, own_samples: all, batch, compared: 0 };
     let recorded = Recorded::new(&Graphs::default(), batch, Recordable::No)?;
     let table = pixel_table_of(kind, config);
     let place = (device, products(config.precision));
@@ -54,6 +54,7 @@ pub fn run(case: &Case, device: Device, transcript: &mut Transcript) -> Result<(
             wishes: [0.0; 2],
             first_sample: step * batch,
             first_row: step * batch,
+            claim: 0,
         };
         let faults = &Faults::default();
         let request = StepRequest { config, reduction: &mut reduction, faults, batch, orders };
@@ -78,6 +79,7 @@ fn wait(accelerator: &mut Accelerator, transcript: &mut Transcript) -> Result<()
         return Err(ComputeError::DeviceHangs { after: PATIENCE }.into());
     }
     let slot = marker.slot;
+    accelerator.ring.agree();
     accelerator.ring.commit();
     let report = accelerator.report(slot)?;
     transcript.numbers([report.softmax_loss, report.center_loss, report.right]);
