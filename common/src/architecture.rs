@@ -2,6 +2,8 @@
 //!
 //! The coordinator checks files against this before any worker starts; the worker builds its network from it.
 
+use std::sync::Arc;
+
 use crate::config::Network;
 
 /// Classes of the classifier.
@@ -10,6 +12,26 @@ pub const CLASSES: usize = 10;
 pub const IMAGE_SIDE: usize = 28;
 /// Pixels of an image.
 pub const IMAGE_PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
+
+/// What a network is given, and what it has to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataShape {
+    /// Height and width of an image, pixels.
+    pub side: usize,
+    /// Classes that there are.
+    pub classes: usize,
+}
+
+impl DataShape {
+    /// Handwritten digits.
+    pub const MNIST: Self = Self { side: IMAGE_SIDE, classes: CLASSES };
+
+    /// Numbers of an image.
+    pub fn pixels(self) -> usize {
+        self.side * self.side
+    }
+}
+
 /// Height and width of a convolution's kernel.
 pub const KERNEL_SIDE: usize = 5;
 /// Zeros around a convolution's input, which keep its height and width.
@@ -23,12 +45,14 @@ pub const SECOND_MOMENT: &str = "second_moment.";
 
 /// A network as data: convolutional layers, then hidden linear ones, then the two linear layers `features` and
 /// `output` that every network ends in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Architecture {
+    /// What it is given and tells apart.
+    pub data: DataShape,
     /// Convolutional layers, each with a BatchNorm over the global batch.
-    pub convolutions: &'static [ConvolutionLayer],
+    pub convolutions: Arc<[ConvolutionLayer]>,
     /// Linear layers before `features`, without normalisation.
-    pub hidden: &'static [HiddenLayer],
+    pub hidden: Arc<[HiddenLayer]>,
     /// Inputs of `features`.
     pub flattened: usize,
 }
@@ -59,49 +83,49 @@ pub struct HiddenLayer {
     pub outputs: usize,
 }
 
-/// Six convolutional layers.
-const CONVOLUTIONAL: Architecture = Architecture {
-    convolutions: &[
-        convolution(0, 1, 32, 28, false),
-        convolution(1, 32, 32, 28, true),
-        convolution(3, 32, 64, 14, false),
-        convolution(4, 64, 64, 14, true),
-        convolution(6, 64, 128, 7, false),
-        convolution(7, 128, 128, 7, true),
-    ],
-    hidden: &[],
-    // The last pool leaves 128 channels of 3 × 3.
-    flattened: 128 * 3 * 3,
-};
-
-/// Two hidden layers on the pixels themselves.
-const FULLY_CONNECTED: Architecture = Architecture {
-    convolutions: &[],
-    hidden: &[
-        HiddenLayer { index: 0, inputs: IMAGE_PIXELS, outputs: 512 },
-        HiddenLayer { index: 2, inputs: 512, outputs: 256 },
-    ],
-    flattened: 256,
-};
+/// Outputs of the convolutional network's layers; after every second one the pool.
+const CHANNELS: [[usize; 2]; 3] = [[32, 32], [64, 64], [128, 128]];
+/// Outputs of the fully connected network's hidden layers.
+const HIDDEN: [usize; 2] = [512, 256];
 
 impl Network {
     /// What it is made of.
-    pub fn architecture(self) -> &'static Architecture {
+    pub fn architecture(self, data: DataShape) -> Architecture {
         match self {
-            Self::Cnn => &CONVOLUTIONAL,
-            Self::Mlp => &FULLY_CONNECTED,
+            Self::Cnn => convolutional(data),
+            Self::Mlp => fully_connected(data),
         }
     }
 }
 
-const fn convolution(
-    index: usize,
-    inputs: usize,
-    outputs: usize,
-    side: usize,
-    pooled: bool,
-) -> ConvolutionLayer {
-    ConvolutionLayer { index, inputs, outputs, side, pooled }
+/// Six convolutional layers.
+fn convolutional(data: DataShape) -> Architecture {
+    let (mut inputs, mut side) = (1, data.side);
+    let mut layers = Vec::new();
+    for (stage, channels) in CHANNELS.iter().enumerate() {
+        for (within, &outputs) in channels.iter().enumerate() {
+            let pooled = within + 1 == channels.len();
+            // A pool has an index of its own in the sequence.
+            let index = stage * (channels.len() + 1) + within;
+            layers.push(ConvolutionLayer { index, inputs, outputs, side, pooled });
+            inputs = outputs;
+        }
+        side /= 2;
+    }
+    let flattened = inputs * side * side;
+    Architecture { data, convolutions: layers.into(), hidden: Arc::new([]), flattened }
+}
+
+/// Two hidden layers on the pixels themselves.
+fn fully_connected(data: DataShape) -> Architecture {
+    let mut inputs = data.pixels();
+    let mut layers = Vec::new();
+    for (layer, outputs) in HIDDEN.into_iter().enumerate() {
+        // A PReLU has an index of its own in the sequence.
+        layers.push(HiddenLayer { index: 2 * layer, inputs, outputs });
+        inputs = outputs;
+    }
+    Architecture { data, convolutions: Arc::new([]), hidden: layers.into(), flattened: inputs }
 }
 
 impl ConvolutionLayer {
@@ -187,30 +211,34 @@ pub struct TensorSpec {
     pub start: Start,
 }
 
-/// Every tensor of a model file for `feature_dim` features: the state dict's entries, then `center`.
-pub fn tensors(network: Network, feature_dim: usize) -> Vec<TensorSpec> {
-    let Architecture { convolutions, hidden, flattened } = *network.architecture();
-    let mut list = Vec::new();
-    convolutions.iter().for_each(|layer| list.extend(convolution_tensors(layer)));
-    for layer in hidden {
-        list.extend(linear_tensors(layer.weight(), layer.bias(), (layer.inputs, layer.outputs)));
-        list.push(parameter(layer.slope(), &[1], Start::Slope));
+impl Architecture {
+    /// Every tensor of a model file for `feature_dim` features: the state dict's entries, then `center`.
+    pub fn tensors(&self, feature_dim: usize) -> Vec<TensorSpec> {
+        let mut list = Vec::new();
+        self.convolutions.iter().for_each(|layer| list.extend(convolution_tensors(layer)));
+        for layer in &*self.hidden {
+            let sizes = (layer.inputs, layer.outputs);
+            list.extend(linear_tensors(layer.weight(), layer.bias(), sizes));
+            list.push(parameter(layer.slope(), &[1], Start::Slope));
+        }
+        let linear = |name: &str, sizes| {
+            linear_tensors(format!("{name}.weight"), format!("{name}.bias"), sizes)
+        };
+        let classes = self.data.classes;
+        list.extend(linear("features", (self.flattened, feature_dim)));
+        list.extend(linear("output", (feature_dim, classes)));
+        list.push(TensorSpec {
+            kind: TensorKind::Center,
+            ..parameter(CENTER.into(), &[classes, feature_dim], Start::Normal)
+        });
+        list
     }
-    let linear =
-        |name: &str, sizes| linear_tensors(format!("{name}.weight"), format!("{name}.bias"), sizes);
-    list.extend(linear("features", (flattened, feature_dim)));
-    list.extend(linear("output", (feature_dim, CLASSES)));
-    list.push(TensorSpec {
-        kind: TensorKind::Center,
-        ..parameter(CENTER.into(), &[CLASSES, feature_dim], Start::Normal)
-    });
-    list
-}
 
-/// The trained tensors of the network, in order; of the convolutional one 28, 797,638 numbers for two features.
-pub fn parameters(network: Network, feature_dim: usize) -> Vec<TensorSpec> {
-    let all = tensors(network, feature_dim).into_iter();
-    all.filter(|tensor| tensor.kind == TensorKind::Parameter).collect()
+    /// The trained tensors of the network, in order; of the convolutional one 28, 797,638 numbers for two features of digits.
+    pub fn parameters(&self, feature_dim: usize) -> Vec<TensorSpec> {
+        let all = self.tensors(feature_dim).into_iter();
+        all.filter(|tensor| tensor.kind == TensorKind::Parameter).collect()
+    }
 }
 
 fn parameter(name: String, shape: &[usize], start: Start) -> TensorSpec {
@@ -251,10 +279,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_layers_of_digits_are_these() {
+        let cnn = Network::Cnn.architecture(DataShape::MNIST);
+        let convolution = |(index, inputs, outputs, side, pooled)| ConvolutionLayer {
+            index,
+            inputs,
+            outputs,
+            side,
+            pooled,
+        };
+        let expected = [
+            (0, 1, 32, 28, false),
+            (1, 32, 32, 28, true),
+            (3, 32, 64, 14, false),
+            (4, 64, 64, 14, true),
+            (6, 64, 128, 7, false),
+            (7, 128, 128, 7, true),
+        ];
+        assert_eq!(cnn.convolutions[..], expected.map(convolution));
+        assert_eq!(cnn.flattened, 128 * 3 * 3);
+        let mlp = Network::Mlp.architecture(DataShape::MNIST);
+        let hidden = |(index, inputs, outputs)| HiddenLayer { index, inputs, outputs };
+        assert_eq!(mlp.hidden[..], [(0, 784, 512), (2, 512, 256)].map(hidden));
+        assert_eq!(mlp.flattened, 256);
+    }
+
+    #[test]
     fn the_state_dict_is_the_one_a_pytorch_user_has() {
-        let all = tensors(Network::Cnn, 2);
+        let cnn = Network::Cnn.architecture(DataShape::MNIST);
+        let all = cnn.tensors(2);
         assert_eq!(all.len(), 47);
-        let parameters = parameters(Network::Cnn, 2);
+        let parameters = cnn.parameters(2);
         assert_eq!(parameters.len(), 28);
         let numbers: usize = parameters.iter().map(|t| t.shape.iter().product::<usize>()).sum();
         assert_eq!(numbers, 797_638);
@@ -265,7 +320,7 @@ mod tests {
 
     #[test]
     fn the_fully_connected_one_is_a_sequence_of_linear_layers_and_prelus() {
-        let all = tensors(Network::Mlp, 3);
+        let all = Network::Mlp.architecture(DataShape::MNIST).tensors(3);
         let names: Vec<&str> = all.iter().map(|tensor| tensor.name.as_str()).collect();
         let hidden = ["0.weight", "0.bias", "1.weight", "2.weight", "2.bias", "3.weight"];
         assert_eq!(names[..6], hidden.map(|name| format!("hidden.{name}")));

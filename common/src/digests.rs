@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{FIRST_MOMENT, SECOND_MOMENT, parameters, tensors};
+use crate::architecture::{DataShape, FIRST_MOMENT, SECOND_MOMENT};
 use crate::config::{Config, Optimizer};
 use crate::ids::{Epoch, Step};
 
@@ -31,14 +31,18 @@ impl StepDigests {
 
 /// The tensors of a state: those of a model file, then what the optimizer remembers of each parameter.
 pub fn names(config: &Config) -> Vec<String> {
-    let (network, dim) = (config.network, config.feature_dim as usize);
-    let mut names: Vec<String> = tensors(network, dim).into_iter().map(|spec| spec.name).collect();
+    let (architecture, dim) =
+        (config.network.architecture(DataShape::MNIST), config.feature_dim as usize);
+    let mut names: Vec<String> =
+        architecture.tensors(dim).into_iter().map(|spec| spec.name).collect();
     let moments: &[&str] = match config.optimizer {
         Optimizer::Sgd => &[FIRST_MOMENT],
         Optimizer::Adam => &[FIRST_MOMENT, SECOND_MOMENT],
     };
     for moment in moments {
-        names.extend(parameters(network, dim).iter().map(|spec| format!("{moment}{}", spec.name)));
+        names.extend(
+            architecture.parameters(dim).iter().map(|spec| format!("{moment}{}", spec.name)),
+        );
     }
     names
 }

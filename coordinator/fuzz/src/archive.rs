@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::architecture::{self, TensorKind};
+use common::architecture::{DataShape, TensorKind};
 use common::config::Network;
 use common::hexadecimal;
 use coordinator::run_directory::model_file::METADATA_KEY;
@@ -27,7 +27,7 @@ pub fn zeros(dtype: Dtype, shape: &[usize]) -> Values {
 
 /// The tensors of a model file, all zero.
 pub fn model(network: Network, feature_dim: usize) -> Tensors {
-    let specs = architecture::tensors(network, feature_dim).into_iter();
+    let specs = network.architecture(DataShape::MNIST).tensors(feature_dim).into_iter();
     let tensors = specs.map(|spec| {
         let dtype = if spec.kind == TensorKind::Counter { Dtype::I64 } else { Dtype::F32 };
         (spec.name, zeros(dtype, &spec.shape))

@@ -1,6 +1,6 @@
 //! The files of a run, as a worker would write them: the right tensors, all zero.
 
-use common::architecture::{TensorKind, tensors};
+use common::architecture::{DataShape, TensorKind};
 use common::config::Network;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -28,7 +28,7 @@ pub fn model() -> Vec<Named> {
         let content = vec![0; spec.shape.iter().product::<usize>() * size];
         (spec.name, dtype, spec.shape, content)
     };
-    tensors(Network::Cnn, 2).into_iter().map(tensor).collect()
+    Network::Cnn.architecture(DataShape::MNIST).tensors(2).into_iter().map(tensor).collect()
 }
 
 /// Its metadata at a position `[epoch, step in epoch, step]`, beside `resume`.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use common::architecture::{TensorKind, tensors};
+use common::architecture::{DataShape, TensorKind};
 use common::config::Network;
 use coordinator::data::initial_state::{InitialState, load};
 use flate2::read::GzDecoder;
@@ -61,7 +61,9 @@ fn check(content: &[u8], with_center: bool, float: Dtype) {
     let file = SafeTensors::deserialize(content).unwrap();
     assert_eq!(file.len(), 46 + usize::from(with_center));
     let mut parameter = 0;
-    for spec in tensors(Network::Cnn, 2)
+    for spec in Network::Cnn
+        .architecture(DataShape::MNIST)
+        .tensors(2)
         .into_iter()
         .filter(|spec| with_center || spec.kind != TensorKind::Center)
     {

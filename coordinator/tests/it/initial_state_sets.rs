@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use common::architecture::{TensorKind, tensors};
+use common::architecture::{DataShape, TensorKind};
 use common::config::Network;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ fn constant(name: &str, shape: &[usize], value: f32) -> Named {
 
 /// The parameters of the fully connected network under a prefix, every number `value`.
 fn set(prefix: &str, value: f32) -> Vec<Named> {
-    let specs = tensors(Network::Mlp, 2).into_iter();
+    let specs = Network::Mlp.architecture(DataShape::MNIST).tensors(2).into_iter();
     let parameters = specs.filter(|spec| spec.kind == TensorKind::Parameter);
     parameters.map(|spec| constant(&format!("{prefix}{}", spec.name), &spec.shape, value)).collect()
 }

@@ -1,6 +1,5 @@
 //! One copy of the run's state in a device's memory: what a step reads or writes.
 
-use common::architecture::CLASSES;
 use tch::{Device, Kind, Tensor};
 
 use crate::mathematics::batch_norm::RunningStatistics;
@@ -44,7 +43,7 @@ impl StateCopy {
             first: copied(&state.optimizer.first)?,
             second: state.optimizer.second.as_ref().map(copied).transpose()?,
             running: numbers(&running)?.f_view([2, running.len() as i64 / 2])?,
-            centers: numbers(&state.centers)?.f_view([CLASSES as i64, -1])?,
+            centers: numbers(&state.centers)?.f_view([state.classes() as i64, -1])?,
             good: Tensor::f_ones([1], (Kind::Double, device))?,
             trail: Tensor::f_zeros([1], (Kind::Int64, device))?,
         })
@@ -95,7 +94,7 @@ impl StateCopy {
             (means, variances) = (other_means, other_variances);
             RunningStatistics { mean: mean.to_vec(), variance: variance.to_vec() }
         };
-        let layers = state.layout.architecture().convolutions;
+        let layers = &state.layout.architecture.convolutions;
         state.running = layers.iter().map(|layer| take(layer.outputs)).collect();
         state.centers = centers;
         Ok(())

@@ -65,8 +65,9 @@ impl DeviceEvaluation<'_> {
         }
         let Accelerator { device, table, .. } = self.accelerator;
         let pixels = Tensor::from_slice(&part.pixels).f_to_device(*device)?;
-        let mut flowing = images(&pixels, table)?;
-        let layers = self.weights.layout.architecture().convolutions.iter();
+        let architecture = &self.weights.layout.architecture;
+        let mut flowing = images(&pixels, architecture.data.side, table)?;
+        let layers = architecture.convolutions.iter();
         let kernels = self.weights.convolutions.iter().zip(&self.activations);
         for (layer, (kernel, activation)) in layers.zip(kernels) {
             let input = flowing.f_to_kind(kernel.kind())?;

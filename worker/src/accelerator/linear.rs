@@ -85,7 +85,7 @@ impl Forward {
         for (index, values) in layout.heads.into_iter().zip(&heads) {
             write(index, values)?;
         }
-        let is_data = |layer: usize| layer == 0 && layout.architecture().convolutions.is_empty();
+        let is_data = |layer: usize| layer == 0 && layout.architecture.convolutions.is_empty();
         let mut upstream = (feature_weight, to_features);
         for (layer, Trace { input, u }) in self.hidden.into_iter().enumerate().rev() {
             let to_y = upstream.1.f_matmul(upstream.0)?;

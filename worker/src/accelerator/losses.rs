@@ -1,7 +1,6 @@
 //! The losses of a logical shard on the device: `crate::mathematics::softmax_loss` and `crate::mathematics::center_loss` with tensors for numbers.
 //! In 64 bits on a few numbers per sample.
 
-use common::architecture::CLASSES;
 use common::config::CenterRule;
 use tch::{Kind, Tensor};
 
@@ -157,7 +156,7 @@ impl CenterLoss {
             }
             CenterRule::Wen => self.counts.f_add_scalar(1.0)?,
         };
-        let differences = differences.f_view([CLASSES as i64, -1])?;
+        let differences = differences.f_view_as(&self.centers)?;
         let moves = differences.f_div(&divisor.f_unsqueeze(1)?)?.f_mul_scalar(learning_rate)?;
         Ok(self.centers.f_sub(&moves)?)
     }

@@ -1,7 +1,9 @@
 //! All owned shards through the network and back on a device, meeting at every reduction: `crate::network::pass` without
 //! waiting for a number.
 
-use common::architecture::{CLASSES, ConvolutionLayer};
+use std::sync::Arc;
+
+use common::architecture::ConvolutionLayer;
 use tch::{Device, Kind, Tensor};
 
 use super::losses::{HeadPart, LossContext};
@@ -50,8 +52,8 @@ pub struct Head {
 }
 
 impl Pass<'_> {
-    fn layers(&self) -> &'static [ConvolutionLayer] {
-        self.weights.layout.architecture().convolutions
+    fn layers(&self) -> Arc<[ConvolutionLayer]> {
+        Arc::clone(&self.weights.layout.architecture.convolutions)
     }
 
     /// Runs every convolutional layer forward; `classes` are the classes' numbers, `[1, classes]`. The class counts of
@@ -60,9 +62,9 @@ impl Pass<'_> {
     /// # Errors
     /// A kernel failed or a peer is lost.
     pub fn forward(&mut self, classes: &Tensor) -> Result<Forward, ComputeError> {
-        let mut counts = match self.layers() {
-            [] => self.count_classes(classes)?,
-            _ => Tensor::new(),
+        let mut counts = match self.layers().is_empty() {
+            true => self.count_classes(classes)?,
+            false => Tensor::new(),
         };
         let mut statistics = Vec::new();
         let mut activations: Vec<Activation> = Vec::new();
@@ -78,12 +80,12 @@ impl Pass<'_> {
                 }
                 partials.push(sums);
             }
-            let counted = if layer == 0 { CLASSES } else { 0 };
+            let counted = if layer == 0 { classes.numel() } else { 0 };
             self.faults.point(Phase::Sum);
             let length = 2 * shape.outputs + counted;
             let sums = self.reduction.sum_on_device(&partials, length, self.device)?;
             if layer == 0 {
-                counts = sums.f_narrow(0, 2 * shape.outputs as i64, CLASSES as i64)?;
+                counts = sums.f_narrow(0, 2 * shape.outputs as i64, counted as i64)?;
             }
             let sums = sums.f_narrow(0, 0, 2 * shape.outputs as i64)?;
             let positions = self.batch * shape.side * shape.side;
@@ -98,7 +100,7 @@ impl Pass<'_> {
         let counts = self.shards.iter().map(|shard| class_counts(shard, classes));
         let partials: Vec<Tensor> = counts.collect::<Result<_, _>>()?;
         self.faults.point(Phase::Sum);
-        Ok(self.reduction.sum_on_device(&partials, CLASSES, self.device)?)
+        Ok(self.reduction.sum_on_device(&partials, classes.numel(), self.device)?)
     }
 
     /// Runs the linear layers and the losses, forward and backward.
@@ -194,7 +196,7 @@ impl Forward {
 
 fn class_counts(shard: &Shard, classes: &Tensor) -> Result<Tensor, ComputeError> {
     if shard.samples() == 0 {
-        return Ok(Tensor::f_zeros([CLASSES as i64], (Kind::Double, classes.device()))?);
+        return Ok(Tensor::f_zeros([classes.numel() as i64], (Kind::Double, classes.device()))?);
     }
     let one_hot = shard.labels().f_unsqueeze(1)?.f_eq_tensor(classes)?;
     Ok(one_hot.f_sum_dim_intlist(0i64, false, Kind::Double)?)

@@ -1,7 +1,6 @@
 //! One rank's device: what lies in its memory, and how it is asked for a step, told of samples and asked for the state.
 //! `trainer::on_device` calls it; nothing here waits for a number.
 
-use common::architecture::CLASSES;
 use common::config::Config;
 use tch::{Device, Kind, Tensor};
 
@@ -102,11 +101,11 @@ impl Accelerator {
         while copies.len() < COPIES {
             copies.push(copies[0].duplicate()?);
         }
-        let rows = sizes.batch * (state.centers.len() / CLASSES + 2);
+        let rows = sizes.batch * (state.dim() + 2);
         let keys = (sizes.compared > 0)
             .then(|| Keys::for_numbers(state.flat.numel().max(rows), device))
             .transpose()?;
-        let dim = state.centers.len() / CLASSES;
+        let (dim, classes) = (state.dim(), state.classes() as i64);
         Ok(Self {
             device,
             products,
@@ -118,11 +117,15 @@ impl Accelerator {
             slots: Slots::new(device, sizes.compared)?,
             keys,
             record: DeviceRecord::of(&state.record, (sizes.epoch_samples, dim), device)?,
-            samples: EpochSamples::with_room_for(sizes.own_samples, device)?,
+            samples: EpochSamples::with_room_for(
+                sizes.own_samples,
+                state.layout.architecture.data.pixels(),
+                device,
+            )?,
             has_samples: false,
             recorded,
             table: Tensor::from_slice(table).f_to_kind(kind)?.f_to_device(device)?,
-            classes: Tensor::f_arange(CLASSES as i64, (Kind::Int64, device))?.f_view([1, -1])?,
+            classes: Tensor::f_arange(classes, (Kind::Int64, device))?.f_view([1, -1])?,
         })
     }
 

@@ -1,6 +1,5 @@
 //! The samples that this rank consumes in an epoch, as bytes in a device's memory.
 
-use common::architecture::IMAGE_PIXELS;
 use tch::{Device, Kind, Tensor};
 
 use crate::network::ComputeError;
@@ -9,32 +8,36 @@ use crate::network::ComputeError;
 /// as the generation lasts.
 #[derive(Debug)]
 pub struct EpochSamples {
-    /// `[room, 784]`.
+    /// `[room, numbers of an image]`.
     pixels: Tensor,
     /// 64-bit integers, `[room]`.
     labels: Tensor,
 }
 
 impl EpochSamples {
-    /// Room for `samples`.
+    /// Room for `samples` of so many pixels.
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn with_room_for(samples: usize, device: Device) -> Result<Self, ComputeError> {
-        let (room, pixels) = (samples as i64, IMAGE_PIXELS as i64);
+    pub fn with_room_for(
+        samples: usize,
+        pixels: usize,
+        device: Device,
+    ) -> Result<Self, ComputeError> {
+        let (room, pixels) = (samples as i64, pixels as i64);
         Ok(Self {
             pixels: Tensor::f_zeros([room, pixels], (Kind::Uint8, device))?,
             labels: Tensor::f_zeros([room], (Kind::Int64, device))?,
         })
     }
 
-    /// Takes an epoch's bytes: 784 a sample, and its label.
+    /// Takes an epoch's bytes: each sample's pixels, and its label.
     ///
     /// # Errors
     /// There is too little room, or the device failed.
     pub fn fill(&mut self, pixels: &[u8], labels: &[u8]) -> Result<(), ComputeError> {
         let count = labels.len() as i64;
-        let pixels = Tensor::from_slice(pixels).f_view([-1, IMAGE_PIXELS as i64])?;
+        let pixels = Tensor::from_slice(pixels).f_view([-1, self.pixels.size()[1]])?;
         let labels = Tensor::from_slice(labels).f_to_kind(Kind::Int64)?;
         self.pixels.f_narrow(0, 0, count)?.f_copy_(&pixels)?;
         self.labels.f_narrow(0, 0, count)?.f_copy_(&labels)?;

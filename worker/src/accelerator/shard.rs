@@ -4,7 +4,9 @@
 //! Every kernel sees this shard's samples and the parameters, so what it computes does not depend on who computes it. A
 //! shard without samples contributes zeros.
 
-use common::architecture::{ConvolutionLayer, IMAGE_SIDE, PADDING};
+use std::sync::Arc;
+
+use common::architecture::{ConvolutionLayer, PADDING};
 use tch::{Device, Kind, Tensor};
 
 use super::linear::{self, flatten, unflatten};
@@ -21,7 +23,9 @@ const WINDOW: [i64; 2] = [2, 2];
 
 /// One logical shard.
 pub struct Shard {
-    shapes: &'static [ConvolutionLayer],
+    shapes: Arc<[ConvolutionLayer]>,
+    /// Height and width of an image.
+    side: usize,
     samples: usize,
     /// One a sample, 64-bit integers.
     labels: Tensor,
@@ -48,7 +52,8 @@ impl Shard {
     /// Memory ran out.
     pub fn new(layout: &Layout, options: (Kind, Device)) -> Result<Self, ComputeError> {
         Ok(Self {
-            shapes: layout.architecture().convolutions,
+            shapes: Arc::clone(&layout.architecture.convolutions),
+            side: layout.architecture.data.side,
             samples: 0,
             labels: Tensor::new(),
             layers: Vec::new(),
@@ -57,7 +62,7 @@ impl Shard {
         })
     }
 
-    /// Takes this step's samples: pixels `[samples, 784]` as bytes, translated by `table` `[256]`, and labels.
+    /// Takes this step's samples: pixels `[samples, side²]` as bytes, translated by `table` `[256]`, and labels.
     ///
     /// # Errors
     /// Memory ran out.
@@ -74,7 +79,7 @@ impl Shard {
             let _ = self.gradient.f_zero_()?;
             return Ok(());
         }
-        self.flowing = images(pixels, table)?;
+        self.flowing = images(pixels, self.side, table)?;
         Ok(())
     }
 
@@ -244,9 +249,9 @@ impl Shard {
     }
 }
 
-/// Bytes `[samples, 784]` as the network's input `[samples, 1, 28, 28]`.
-pub fn images(pixels: &Tensor, table: &Tensor) -> Result<Tensor, ComputeError> {
-    let side = IMAGE_SIDE as i64;
+/// Bytes `[samples, side²]` as the network's input `[samples, 1, side, side]`.
+pub fn images(pixels: &Tensor, side: usize, table: &Tensor) -> Result<Tensor, ComputeError> {
+    let side = side as i64;
     let places = pixels.f_reshape([-1])?.f_to_kind(Kind::Int)?;
     // One channel, so it is the last as well as the first: the strides say the last, which what is made of it keeps.
     Ok(table.f_index_select(0, &places)?.f_view([-1, side, side, 1])?.f_permute([0, 3, 1, 2])?)

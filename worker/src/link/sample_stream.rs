@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use common::architecture::IMAGE_PIXELS;
 use common::ids::{Epoch, Rank, Step, WorldSize};
 use common::status::ServiceError;
 use proto::{CheckingRank, SampleBlock, SamplesRequest, Split};
@@ -44,13 +43,15 @@ pub enum Shards {
 pub struct SampleStream {
     blocks: mpsc::UnboundedReceiver<Result<SampleBlock, ServiceError>>,
     link: Link,
+    /// Numbers of an image.
+    pixels_each: usize,
     pixels: VecDeque<u8>,
     labels: VecDeque<u8>,
 }
 
 impl SampleStream {
-    /// Asks for samples and begins to receive them.
-    pub fn open(link: &Link, range: SampleRange) -> Self {
+    /// Asks for samples of so many pixels and begins to receive them.
+    pub fn open(link: &Link, range: SampleRange, pixels_each: usize) -> Self {
         let (sender, blocks) = mpsc::unbounded_channel();
         let ended = link.ended().clone();
         let mut client = link.client();
@@ -88,24 +89,25 @@ impl SampleStream {
                 let _ = sender.send(Err(status.into()));
             }
         });
-        Self { blocks, link: link.clone(), pixels: VecDeque::new(), labels: VecDeque::new() }
+        let (pixels, labels) = (VecDeque::new(), VecDeque::new());
+        Self { blocks, link: link.clone(), pixels_each, pixels, labels }
     }
 
-    /// The next `samples` samples: pixels, 784 each, and labels.
+    /// The next `samples` samples: pixels of each, and labels.
     ///
     /// # Errors
     /// The stream broke, ended early, or nothing came for a minute.
     pub fn take(&mut self, samples: usize) -> Result<(Vec<u8>, Vec<u8>), ServiceError> {
         while self.labels.len() < samples {
             let block = self.next_block()?;
-            if block.images.len() != block.labels.len() * IMAGE_PIXELS {
+            if block.images.len() != block.labels.len() * self.pixels_each {
                 let message = "a block of samples has more images than labels, or fewer";
                 return Err(ServiceError::Internal(message.to_string()));
             }
             self.pixels.extend(block.images.iter());
             self.labels.extend(block.labels.iter());
         }
-        let pixels = self.pixels.drain(..samples * IMAGE_PIXELS).collect();
+        let pixels = self.pixels.drain(..samples * self.pixels_each).collect();
         Ok((pixels, self.labels.drain(..samples).collect()))
     }
 

@@ -5,7 +5,6 @@
 //! shard contributes its samples' terms and its classes' Σ(c − f); both are summed over all shards. Pure arithmetic in
 //! 64 bits.
 
-use common::architecture::CLASSES;
 use common::config::CenterRule;
 
 /// The center loss of one global batch.
@@ -16,7 +15,7 @@ pub struct CenterLoss<'a> {
     /// Numbers of a feature vector.
     pub dim: usize,
     /// n_k over the global batch.
-    pub counts: &'a [u64; CLASSES],
+    pub counts: &'a [u64],
     /// λ.
     pub weight: f64,
     /// B, samples of the global batch.
@@ -93,6 +92,8 @@ mod tests {
     fn centers() -> Vec<f64> {
         (0..2 * CLASSES).map(|i| 0.1 * i as f64 - 1.0).collect()
     }
+
+    const CLASSES: usize = 10;
 
     fn counts() -> [u64; CLASSES] {
         let mut counts = [0; CLASSES];

@@ -4,7 +4,7 @@
 //! in ±1/√fan_in, BatchNorm 1 and 0, PReLU 0.25. Centers are standard normal. The numbers are a function of the seed
 //! alone, the same for every precision but for rounding.
 
-use common::architecture::{CLASSES, Start, TensorSpec};
+use common::architecture::{Start, TensorSpec};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -42,10 +42,10 @@ impl Initialiser {
     }
 }
 
-/// The centers of a seed, `[classes, feature_dim]`, standard normal (Box and Muller, 1958).
-pub fn centers(seed: u64, feature_dim: usize) -> Vec<f64> {
+/// The centers of a seed, `[classes, feature_dim]`, so many numbers, standard normal (Box and Muller, 1958).
+pub fn centers(seed: u64, numbers: usize) -> Vec<f64> {
     let mut random = stream(seed, CENTERS_STREAM);
-    (0..CLASSES * feature_dim).map(|_| normal(&mut random)).collect()
+    (0..numbers).map(|_| normal(&mut random)).collect()
 }
 
 fn normal(random: &mut ChaCha8Rng) -> f64 {
@@ -66,7 +66,7 @@ fn unit(random: &mut ChaCha8Rng) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use common::architecture;
+    use common::architecture::DataShape;
     use common::config::Network;
 
     use super::*;
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_distributions_are_pytorchs() {
         let mut initialiser = Initialiser::new(3);
-        for spec in architecture::parameters(Network::Cnn, 2) {
+        for spec in Network::Cnn.architecture(DataShape::MNIST).parameters(2) {
             let values = initialiser.draw(&spec);
             let largest = values.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
             let expected = match (spec.shape.as_slice(), spec.name.as_str()) {
@@ -96,11 +96,11 @@ mod tests {
 
     #[test]
     fn centers_are_standard_normal_and_the_seeds_own() {
-        let many = centers(1, 1000);
+        let many = centers(1, 10_000);
         let mean = many.iter().sum::<f64>() / 10_000.0;
         let variance = many.iter().map(|c| (c - mean) * (c - mean)).sum::<f64>() / 10_000.0;
         assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
-        assert_eq!(centers(7, 2), centers(7, 2));
-        assert_ne!(centers(7, 2), centers(8, 2));
+        assert_eq!(centers(7, 20), centers(7, 20));
+        assert_ne!(centers(7, 20), centers(8, 20));
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Memory is `[images, height, width, channels]`, the order that the passes take and the convolutions are fastest with.
 
-use common::architecture::{ConvolutionLayer, IMAGE_PIXELS};
+use std::sync::Arc;
+
+use common::architecture::{Architecture, ConvolutionLayer};
 use engine::{Images, Stored};
 use tch::Tensor;
 
@@ -31,15 +33,19 @@ pub fn sized<T: Float>(memory: &mut Vec<T>, numbers: usize) -> &mut [T] {
 /// The convolutions' outputs of so many images, each layer's in memory of its own.
 #[derive(Debug)]
 pub struct Outputs<T> {
-    layers: &'static [ConvolutionLayer],
+    layers: Arc<[ConvolutionLayer]>,
+    /// Numbers of an image of the data.
+    pixels: usize,
     images: usize,
     outputs: Vec<Vec<T>>,
 }
 
 impl<T: Float> Outputs<T> {
     /// Of no image yet.
-    pub fn new(layers: &'static [ConvolutionLayer]) -> Self {
-        Self { layers, images: 0, outputs: vec![Vec::new(); layers.len()] }
+    pub fn new(architecture: &Architecture) -> Self {
+        let layers = Arc::clone(&architecture.convolutions);
+        let outputs = vec![Vec::new(); layers.len()];
+        Self { layers, pixels: architecture.data.pixels(), images: 0, outputs }
     }
 
     /// Becomes those of other images.
@@ -62,7 +68,8 @@ impl<T: Float> Outputs<T> {
     ) -> (Input<'a, T>, &'a mut [T]) {
         let ConvolutionLayer { side, outputs, .. } = self.layers[layer];
         let (before, at) = self.outputs.split_at_mut(layer);
-        let input = input(self.layers, self.images, data, before, activations);
+        let sizes = (self.pixels, self.images);
+        let input = input(&self.layers, sizes, data, before, activations);
         (input, sized(&mut at[0], self.images * side * side * outputs))
     }
 
@@ -73,7 +80,8 @@ impl<T: Float> Outputs<T> {
         data: &'a [T],
         activations: &'a [Activation<T>],
     ) -> Input<'a, T> {
-        input(self.layers, self.images, data, &self.outputs[..layer], activations)
+        let sizes = (self.pixels, self.images);
+        input(&self.layers, sizes, data, &self.outputs[..layer], activations)
     }
 
     /// The result of layer `layer`.
@@ -84,14 +92,14 @@ impl<T: Float> Outputs<T> {
 
 /// What follows the layers with these outputs is given.
 fn input<'a, T: Float>(
-    layers: &'static [ConvolutionLayer],
-    images: usize,
+    layers: &[ConvolutionLayer],
+    (pixels, images): (usize, usize),
     data: &'a [T],
     outputs: &'a [Vec<T>],
     activations: &'a [Activation<T>],
 ) -> Input<'a, T> {
     match outputs.split_last() {
-        None => Input::Data(Stored::new(data, IMAGE_PIXELS)),
+        None => Input::Data(Stored::new(data, pixels)),
         Some((z, before)) => {
             let layer = before.len();
             Input::Result(result(layers[layer], images, z, &activations[layer]))

@@ -8,10 +8,9 @@
 use std::ops::Range;
 
 use common::architecture::{
-    self, Architecture, CONVOLUTION_WEIGHT, ConvolutionLayer, HiddenLayer, NORM_BIAS, NORM_WEIGHT,
-    SLOPE, TensorSpec,
+    Architecture, CONVOLUTION_WEIGHT, ConvolutionLayer, HiddenLayer, NORM_BIAS, NORM_WEIGHT, SLOPE,
+    TensorSpec,
 };
-use common::config::Network;
 use tch::Tensor;
 
 /// Every parameter begins at a multiple of this many numbers, for aligned access.
@@ -54,7 +53,7 @@ pub struct HiddenEntries {
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// Whose parameters they are.
-    pub network: Network,
+    pub architecture: Architecture,
     /// The parameters in state-dict order.
     pub entries: Vec<Entry>,
     /// Index in `entries` of each layer's convolution kernel.
@@ -77,9 +76,9 @@ const BUCKET_ENDS: [usize; 3] = [5, 4, 0];
 
 impl Layout {
     /// The plan for a network with features of this dimension.
-    pub fn new(network: Network, feature_dim: usize) -> Self {
-        let Architecture { convolutions: layers, hidden, .. } = *network.architecture();
-        let specs = architecture::parameters(network, feature_dim);
+    pub fn new(architecture: Architecture, feature_dim: usize) -> Self {
+        let Architecture { convolutions: layers, hidden, .. } = &architecture;
+        let specs = architecture.parameters(feature_dim);
         let find = |name: &str| {
             let found = specs.iter().position(|spec| spec.name == name);
             found.expect("every part of the network is in its architecture")
@@ -133,12 +132,7 @@ impl Layout {
             offset,
         });
         let entries = entries.collect();
-        Self { network, entries, convolutions, norms, hidden, heads, buckets, total }
-    }
-
-    /// What the network is made of.
-    pub fn architecture(&self) -> &'static Architecture {
-        self.network.architecture()
+        Self { architecture, entries, convolutions, norms, hidden, heads, buckets, total }
     }
 
     /// Numbers that are reduced in buckets: they come first.
@@ -168,6 +162,8 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use common::architecture::DataShape;
+    use common::config::Network;
     use tch::{Device, Kind};
 
     use super::*;
@@ -179,7 +175,7 @@ mod tests {
     }
 
     fn check_places(network: Network, numbers: f64) {
-        let layout = Layout::new(network, 2);
+        let layout = Layout::new(network.architecture(DataShape::MNIST), 2);
         let flat = Tensor::zeros([layout.total as i64], (Kind::Float, Device::Cpu));
         for index in 0..layout.entries.len() {
             let _ = layout.view(&flat, index).g_add_scalar_(1.0);
@@ -190,7 +186,7 @@ mod tests {
 
     #[test]
     fn buckets_cover_kernels_and_heads_and_nothing_else() {
-        let layout = Layout::new(Network::Cnn, 2);
+        let layout = Layout::new(Network::Cnn.architecture(DataShape::MNIST), 2);
         let mut next = 0;
         for (_, range) in &layout.buckets {
             assert_eq!(range.start, next);
@@ -205,7 +201,7 @@ mod tests {
 
     #[test]
     fn all_of_a_network_without_convolutions_is_one_bucket_behind_the_head() {
-        let layout = Layout::new(Network::Mlp, 2);
+        let layout = Layout::new(Network::Mlp.architecture(DataShape::MNIST), 2);
         assert_eq!(layout.buckets, [(0, 0..layout.total)]);
     }
 }

@@ -97,7 +97,7 @@ impl<T: Float> Forward<T> {
         let of_features = (&to_features[..], &self.flattened[..]);
         let mut upstream = zeros(&self.flattened);
         back(feature, of_features, (feature_weight, feature_bias), Some(&mut upstream[..]));
-        let is_data = layout.architecture().convolutions.is_empty();
+        let is_data = layout.architecture.convolutions.is_empty();
         let mut to_slopes = Vec::with_capacity(self.hidden.len());
         for (layer, Trace { input, u }) in self.hidden.into_iter().enumerate().rev() {
             let HiddenEntries { weight, bias, slope } = layout.hidden[layer];

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use common::architecture::{CLASSES, ConvolutionLayer};
+use common::architecture::ConvolutionLayer;
 use tch::Tensor;
 
 use super::error::ComputeError;
@@ -49,7 +49,7 @@ pub struct Pass<'a, T> {
 /// What the forward pass leaves for the backward pass.
 pub struct Forward<T> {
     /// Samples of each class in the global batch.
-    pub counts: [u64; CLASSES],
+    pub counts: Vec<u64>,
     /// Each layer's statistics over the global batch.
     pub statistics: Vec<BatchStatistics>,
     /// Every rank's rows, in rank order.
@@ -66,8 +66,8 @@ pub struct Head {
 }
 
 impl<T: Float> Pass<'_, T> {
-    fn layers(&self) -> &'static [ConvolutionLayer] {
-        self.parameters.get().weights.layout.architecture().convolutions
+    fn layers(&self) -> Arc<[ConvolutionLayer]> {
+        Arc::clone(&self.parameters.get().weights.layout.architecture.convolutions)
     }
 
     /// Runs every convolutional layer forward. The class counts of the global batch ride along with the first one's
@@ -77,15 +77,16 @@ impl<T: Float> Pass<'_, T> {
     /// A kernel failed or a peer is lost.
     pub fn forward(&mut self, rows: Rows) -> Result<Forward<T>, ComputeError> {
         let mut forward = Forward {
-            counts: [0; CLASSES],
+            counts: Vec::new(),
             statistics: Vec::new(),
             rows: Vec::new(),
             activations: Vec::new(),
         };
         let mut rows = Some(rows);
+        let classes = self.parameters.get().weights.layout.architecture.data.classes;
         if self.layers().is_empty() {
-            let counts = self.shards.iter().map(|shard| class_counts(shard.labels()).to_vec());
-            let counts = self.sum(&counts.collect::<Vec<_>>(), CLASSES, rows.take())?;
+            let counts = self.shards.iter().map(|shard| class_counts(shard.labels(), classes));
+            let counts = self.sum(&counts.collect::<Vec<_>>(), classes, rows.take())?;
             (forward.counts, forward.rows) = (integers(&counts.sum), counts.rows);
         }
         let share = self.pool.share(self.shards.len());
@@ -94,12 +95,12 @@ impl<T: Float> Pass<'_, T> {
             let mut partials = self.pool.map(self.shards, |shard| {
                 let mut sums = shard.convolve(layer, before, self.parameters.get(), &share)?;
                 if layer == 0 {
-                    sums.extend(class_counts(shard.labels()));
+                    sums.extend(class_counts(shard.labels(), classes));
                 }
                 Ok::<_, ComputeError>(sums)
             })?;
             self.strike(layer, &mut partials);
-            let counted = if layer == 0 { CLASSES } else { 0 };
+            let counted = if layer == 0 { classes } else { 0 };
             let summed = self.sum(&partials, 2 * shape.outputs + counted, rows.take())?;
             let (sums, counts) = summed.sum.split_at(2 * shape.outputs);
             if layer == 0 {
@@ -253,12 +254,13 @@ impl<T: Float> Forward<T> {
     }
 }
 
-fn integers(counts: &[f64]) -> [u64; CLASSES] {
-    std::array::from_fn(|class| counts[class] as u64)
+fn integers(counts: &[f64]) -> Vec<u64> {
+    counts.iter().map(|count| *count as u64).collect()
 }
 
-fn class_counts(labels: &[u8]) -> [f64; CLASSES] {
-    let mut counts = [0.0; CLASSES];
+/// Samples of each class.
+fn class_counts(labels: &[u8], classes: usize) -> Vec<f64> {
+    let mut counts = vec![0.0; classes];
     labels.iter().for_each(|label| counts[usize::from(*label)] += 1.0);
     counts
 }

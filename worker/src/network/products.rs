@@ -49,7 +49,7 @@ impl Products {
             };
             Product::new(Shape::linear(inputs, outputs), entry)
         };
-        let layers = layout.architecture().convolutions.iter().zip(&layout.convolutions);
+        let layers = layout.architecture.convolutions.iter().zip(&layout.convolutions);
         let convolutions = layers.filter(|_| convolving);
         let [feature_weight, _, output_weight, _] = layout.heads;
         Self {

@@ -19,7 +19,7 @@ pub(super) fn forward<T: Float>(
     layer: usize,
     weights: &Weights,
 ) -> Result<(), ComputeError> {
-    let ConvolutionLayer { side, inputs, .. } = weights.layout.architecture().convolutions[layer];
+    let ConvolutionLayer { side, inputs, .. } = weights.layout.architecture.convolutions[layer];
     let kernel = &weights.convolutions[layer];
     let input = tensor(flow.input, side, inputs, kernel.kind())?;
     let output = alone_at_first("forward", [&input, kernel], || {
@@ -36,7 +36,7 @@ pub(super) fn backward<T: Float>(
     to_kernel: &mut [T],
     to_input: Option<ToInput<'_, T>>,
 ) -> Result<(), ComputeError> {
-    let shape = weights.layout.architecture().convolutions[layer];
+    let shape = weights.layout.architecture.convolutions[layer];
     let ConvolutionLayer { side, inputs, outputs, .. } = shape;
     let kernel = &weights.convolutions[layer];
     let count = input.count();

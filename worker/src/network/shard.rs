@@ -3,6 +3,8 @@
 //! Called side by side for the shards a rank owns. Every kernel sees this shard's samples and the parameters, so what
 //! it computes does not depend on who computes it. A shard without samples contributes zeros.
 
+use std::sync::Arc;
+
 use common::architecture::ConvolutionLayer;
 use common::config::Loss;
 use tch::{Device, Tensor};
@@ -64,7 +66,7 @@ pub struct Normalised<'a, T> {
 
 /// One logical shard.
 pub struct Shard<T> {
-    layers: &'static [ConvolutionLayer],
+    layers: Arc<[ConvolutionLayer]>,
     labels: Vec<u8>,
     /// The network's input, `[samples, 28, 28]`.
     data: Vec<T>,
@@ -80,12 +82,11 @@ pub struct Shard<T> {
 impl<T: Float> Shard<T> {
     /// A shard without samples, for the network of `layout`.
     pub fn new(layout: &Layout) -> Self {
-        let layers = layout.architecture().convolutions;
         Self {
-            layers,
+            layers: Arc::clone(&layout.architecture.convolutions),
             labels: Vec::new(),
             data: Vec::new(),
-            outputs: Outputs::new(layers),
+            outputs: Outputs::new(&layout.architecture),
             upstream: Vec::new(),
             spare: Vec::new(),
             gradient: Tensor::zeros([layout.bucketed() as i64], (T::KIND, Device::Cpu)),

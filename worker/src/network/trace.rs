@@ -33,7 +33,7 @@ impl Trace {
 /// In how many parts a shard adds in a step: its sums of each layer forward, or of the classes where there is none; two losses,
 /// what moves the centers, features and predictions; its sums of each layer backward; its buckets.
 pub fn parts(layout: &Layout) -> usize {
-    let layers = layout.architecture().convolutions.len();
+    let layers = layout.architecture.convolutions.len();
     layers.max(1) + 4 + layers + layout.buckets.len()
 }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use common::architecture::{CLASSES, IMAGE_PIXELS};
+use common::architecture::DataShape;
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
 use engine::unobserved;
@@ -52,7 +52,7 @@ pub fn activations<T: Float>(
 
 /// One logical shard's part of one test batch.
 pub struct Part {
-    /// 784 bytes a sample.
+    /// Those of each sample.
     pub pixels: Vec<u8>,
     /// One a sample.
     pub labels: Vec<u8>,
@@ -69,6 +69,8 @@ pub struct TestSet {
     pub batch_size: usize,
     /// Numbers of a feature vector.
     pub feature_dim: usize,
+    /// Of its images.
+    pub data: DataShape,
 }
 
 impl TestSet {
@@ -84,6 +86,7 @@ impl TestSet {
         mut classify: impl FnMut(&mut [Part]) -> Result<Vec<Vec<f64>>, ComputeError>,
     ) -> Result<FeatureSet, E> {
         let owned = reduction.owned();
+        let each = self.data.pixels();
         let mut rows = Vec::new();
         for step in 0..plan::steps_per_epoch(self.samples, self.batch_size) {
             let batch = plan::batch(self.samples, self.batch_size, Step(step)).len();
@@ -95,7 +98,7 @@ impl TestSet {
                     let slice = plan::slice(batch, self.logical_shards, shard);
                     let own = slice.start - together.start..slice.end - together.start;
                     Part {
-                        pixels: pixels[own.start * IMAGE_PIXELS..own.end * IMAGE_PIXELS].to_vec(),
+                        pixels: pixels[own.start * each..own.end * each].to_vec(),
                         labels: labels[own].to_vec(),
                     }
                 })
@@ -162,18 +165,17 @@ impl<T: Float> Evaluation<'_, T> {
 
     /// Features, label and prediction of each sample.
     fn rows_of(&self, part: &mut Part, share: &Share) -> Result<Vec<f64>, ComputeError> {
-        let mut memory = Memory {
-            data: Vec::new(),
-            outputs: Outputs::new(self.parameters.get().weights.layout.architecture().convolutions),
-        };
+        let architecture = &self.parameters.get().weights.layout.architecture;
+        let mut memory = Memory { data: Vec::new(), outputs: Outputs::new(architecture) };
+        let DataShape { classes, .. } = architecture.data;
         let mut rows = Vec::with_capacity(part.labels.len() * (self.feature_dim + 2));
         let together = if self.activations.is_empty() { SAMPLES_TOGETHER } else { IMAGES_TOGETHER };
-        let pixels = part.pixels.chunks(together * IMAGE_PIXELS);
+        let pixels = part.pixels.chunks(together * architecture.data.pixels());
         for (pixels, labels) in pixels.zip(part.labels.chunks(together)) {
             let forward = self.forward(pixels, share, &mut memory)?;
             let (scores, features) = (in_64_bits(&forward.scores), in_64_bits(&forward.features));
             let samples = features.chunks_exact(self.feature_dim).zip(labels);
-            for ((features, label), scores) in samples.zip(scores.chunks_exact(CLASSES)) {
+            for ((features, label), scores) in samples.zip(scores.chunks_exact(classes)) {
                 let prediction = softmax_loss::predict(scores) as f64;
                 rows.extend_from_slice(features);
                 rows.extend([f64::from(*label), prediction]);
@@ -192,7 +194,7 @@ impl<T: Float> Evaluation<'_, T> {
         let parameters = self.parameters.get();
         let mut means = parameters.products.means(share);
         translate(pixels, self.table, data);
-        outputs.begin(pixels.len() / IMAGE_PIXELS);
+        outputs.begin(pixels.len() / parameters.weights.layout.architecture.data.pixels());
         for layer in 0..self.activations.len() {
             let (input, output) = outputs.around(layer, data, &self.activations);
             let flow = Flow { input: &input, output, observer: &unobserved };

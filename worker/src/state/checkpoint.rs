@@ -9,9 +9,10 @@
 //! the metadata are; how these become bytes is `tensors`' part. Writes no file.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use common::architecture::{
-    BATCHES_TRACKED, CENTER, CLASSES, FIRST_MOMENT, RUNNING_MEAN, RUNNING_VARIANCE, SECOND_MOMENT,
+    BATCHES_TRACKED, CENTER, FIRST_MOMENT, RUNNING_MEAN, RUNNING_VARIANCE, SECOND_MOMENT,
 };
 use common::computing::Proof;
 use common::config::Config;
@@ -77,13 +78,13 @@ fn model_tensors(state: &State) -> Result<Archive, ArchiveError> {
     let kind = state.flat.kind();
     let mut archive = Archive::default();
     parameters(&mut archive, "", state, &state.flat)?;
-    for (layer, running) in state.layout.architecture().convolutions.iter().zip(&state.running) {
+    for (layer, running) in state.layout.architecture.convolutions.iter().zip(&state.running) {
         let channels = vec![layer.outputs];
         archive.add_floats(layer.tensor(RUNNING_MEAN), channels.clone(), &running.mean, kind);
         archive.add_floats(layer.tensor(RUNNING_VARIANCE), channels, &running.variance, kind);
         archive.add_integer(layer.tensor(BATCHES_TRACKED), state.batches_tracked);
     }
-    let shape = vec![CLASSES, state.centers.len() / CLASSES];
+    let shape = vec![state.classes(), state.dim()];
     archive.add_floats(CENTER.to_string(), shape, &state.centers, kind);
     Ok(archive)
 }
@@ -96,7 +97,7 @@ fn resume_file(state: &State) -> Result<Vec<u8>, ArchiveError> {
     }
     let record = &state.record;
     let samples = record.labels.len();
-    let dim = state.centers.len() / CLASSES;
+    let dim = state.dim();
     let kind = state.flat.kind();
     archive.add_floats("record.features".to_string(), vec![samples, dim], &record.features, kind);
     archive.add_bytes("record.labels".to_string(), &record.labels);
@@ -134,15 +135,14 @@ impl State {
     /// The file is damaged, or a tensor is missing or has another shape: all such are named.
     pub fn load_model(&mut self, file: &[u8]) -> Result<(), ArchiveError> {
         let (archive, _) = Archive::decode::<serde::de::IgnoredAny>(file)?;
-        let specs =
-            common::architecture::tensors(self.layout.network, self.centers.len() / CLASSES);
+        let specs = self.layout.architecture.tensors(self.dim());
         archive.require(specs.iter().filter(|spec| spec.name != CENTER))?;
         load_parameters(&archive, "", self, &self.flat)?;
         let kind = self.flat.kind();
         let floats = |name: &str| -> Result<Vec<f64>, ArchiveError> {
             Ok(archive.floats(name)?.into_iter().map(|value| round(value, kind)).collect())
         };
-        let layers = self.layout.architecture().convolutions;
+        let layers = Arc::clone(&self.layout.architecture.convolutions);
         self.running = (layers.iter())
             .map(|layer| {
                 Ok(RunningStatistics {
@@ -233,7 +233,6 @@ mod tests {
 
     use super::*;
     use crate::mathematics::optimizer::Vectors;
-    use common::config::Network;
     use common::ids::{Epoch, Step};
 
     fn config(flags: &[&str]) -> Config {
@@ -281,10 +280,8 @@ mod tests {
     fn the_model_file_has_the_names_of_the_state_dict() {
         let state = State::initial(&config(&[]), Kind::Float);
         let model = read_model(&Checkpoint::of(&state).unwrap().model).unwrap();
-        let expected: Vec<String> = common::architecture::tensors(Network::Cnn, 2)
-            .into_iter()
-            .map(|spec| spec.name)
-            .collect();
+        let specs = state.layout.architecture.tensors(2);
+        let expected: Vec<String> = specs.into_iter().map(|spec| spec.name).collect();
         assert_eq!(model.len(), 47);
         assert!(expected.iter().all(|name| model.contains_key(name)));
     }

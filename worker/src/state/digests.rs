@@ -1,6 +1,6 @@
 //! What each tensor of a state has come to, to the bit.
 
-use common::architecture::{TensorKind, tensors};
+use common::architecture::TensorKind;
 
 use super::run_state::State;
 use crate::bridge::{BridgeError, with_slice};
@@ -14,7 +14,7 @@ impl State {
     /// The parameters are not of this precision, or not in this machine's memory.
     pub fn digests<T: Float>(&self) -> Result<Vec<u64>, BridgeError> {
         let layout = &self.layout;
-        let specs = tensors(layout.network, self.dim());
+        let specs = layout.architecture.tensors(self.dim());
         let of_vector = |flat: &tch::Tensor| {
             with_slice(flat, |flat: &[T]| {
                 let ranges = (0..layout.entries.len()).map(|entry| layout.range(entry));

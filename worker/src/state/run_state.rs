@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::architecture::CLASSES;
+use common::architecture::{Architecture, DataShape};
 use common::computing::Proof;
 use common::config::Config;
 use proto::Reached;
@@ -46,7 +46,8 @@ impl State {
     /// A new run's state, drawn from the seed.
     pub fn initial(config: &Config, kind: Kind) -> Self {
         let feature_dim = config.feature_dim as usize;
-        let layout = Arc::new(Layout::new(config.network, feature_dim));
+        let architecture = config.network.architecture(DataShape::MNIST);
+        let layout = Arc::new(Layout::new(architecture, feature_dim));
         let flat = Tensor::zeros([layout.total as i64], (kind, Device::Cpu));
         let mut initialiser = Initialiser::new(config.seed);
         for (index, entry) in layout.entries.iter().enumerate() {
@@ -54,14 +55,16 @@ impl State {
             let values = Tensor::from_slice(&initialiser.draw(&entry.spec)).view(&shape[..]);
             layout.view(&flat, index).copy_(&values);
         }
-        let centers = initial::centers(config.seed, feature_dim);
+        let Architecture { data, convolutions, .. } = &layout.architecture;
+        let centers = initial::centers(config.seed, data.classes * feature_dim);
         Self {
             optimizer: OptimizerState::new(config.optimizer, &flat),
             flat,
-            layout,
-            running: (config.network.architecture().convolutions.iter())
+            running: convolutions
+                .iter()
                 .map(|layer| RunningStatistics::new(layer.outputs))
                 .collect(),
+            layout,
             batches_tracked: 0,
             centers: centers.into_iter().map(|value| round(value, kind)).collect(),
             position: Position::default(),
@@ -82,7 +85,12 @@ impl State {
 
     /// Numbers of a feature.
     pub fn dim(&self) -> usize {
-        self.centers.len() / CLASSES
+        self.centers.len() / self.classes()
+    }
+
+    /// Classes that there are.
+    pub fn classes(&self) -> usize {
+        self.layout.architecture.data.classes
     }
 
     /// Whether every statistic and center is a finite number.

@@ -104,6 +104,7 @@ impl<T: Float> Trainer<T> {
             samples: self.facts.test_samples,
             batch_size: self.config.test_batch_size as usize,
             feature_dim: self.config.feature_dim as usize,
+            data: self.state.layout.architecture.data,
         };
         let features = if let Some(run) = &self.on_device {
             let evaluation = run.accelerator.evaluation(&self.state)?;

@@ -15,6 +15,8 @@ pub type Taken = (Vec<u8>, Vec<u8>);
 /// Streams of training samples, in the order of the rank's steps.
 pub struct Feed {
     link: Link,
+    /// Numbers of an image.
+    pixels: usize,
     /// The rank's logical shards.
     owned: Range<usize>,
     /// Whose logical shards it checks, where it does.
@@ -31,9 +33,13 @@ struct Streams {
 }
 
 impl Feed {
-    /// For a rank that owns the logical shards `owned`, and checks others' if it is `checking`.
-    pub fn new(link: Link, owned: Range<usize>, checking: Option<(Rank, WorldSize)>) -> Self {
-        Self { link, owned, checking, current: None, next: None }
+    /// Of images of so many pixels, for a rank that owns the logical shards `owned`, and checks others' if it is `checking`.
+    pub fn new(
+        (link, pixels): (Link, usize),
+        owned: Range<usize>,
+        checking: Option<(Rank, WorldSize)>,
+    ) -> Self {
+        Self { link, pixels, owned, checking, current: None, next: None }
     }
 
     /// Sees to it that the samples of `position`'s epoch come, and those of the next if `continues`.
@@ -103,6 +109,10 @@ impl Feed {
         (epoch, first_step): (Epoch, Step),
         shards: Shards,
     ) -> SampleStream {
-        SampleStream::open(&self.link, SampleRange { split, epoch, first_step, shards })
+        SampleStream::open(
+            &self.link,
+            SampleRange { split, epoch, first_step, shards },
+            self.pixels,
+        )
     }
 }

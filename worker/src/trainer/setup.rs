@@ -176,9 +176,10 @@ impl<T: Float> Trainer<T> {
         // The last one is another rank's.
         let computed = own + usize::from(checking.is_some());
         let shards = (0..computed).map(|_| Shard::new(&state.layout)).collect();
+        let pixels = state.layout.architecture.data.pixels();
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
-            feed: Feed::new(link, reduction.owned(), checking),
+            feed: Feed::new((link, pixels), reduction.owned(), checking),
             engine: Engine {
                 parameters,
                 table: pixel_table(&config),

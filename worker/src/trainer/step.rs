@@ -88,10 +88,10 @@ impl<T: Float> Trainer<T> {
     ) -> Result<(), TrainerError> {
         let (mut pixels, mut labels) = (pixels.as_slice(), labels.as_slice());
         let shards = self.config.shard_count();
+        let pixels_each = self.state.layout.architecture.data.pixels();
         for (index, shard) in self.engine.reduction.owned().zip(&mut self.engine.shards) {
             let count = plan::slice(batch, shards, LogicalShard(index as u32)).len();
-            let (own_pixels, other_pixels) =
-                pixels.split_at(count * common::architecture::IMAGE_PIXELS);
+            let (own_pixels, other_pixels) = pixels.split_at(count * pixels_each);
             let (own_labels, other_labels) = labels.split_at(count);
             shard.load(own_pixels, own_labels, &self.engine.table)?;
             (pixels, labels) = (other_pixels, other_labels);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::architecture::{CLASSES, IMAGE_PIXELS};
+use common::architecture::DataShape;
 use common::config::Config;
 use common::ids::Step;
 use common::plan;
@@ -67,15 +67,15 @@ fn slices(length: usize, shards: usize) -> Vec<usize> {
 }
 
 /// Samples that anybody can make: pixels, then labels.
-pub fn samples(count: usize) -> (Vec<u8>, Vec<u8>) {
+pub fn samples(count: usize, data: DataShape) -> (Vec<u8>, Vec<u8>) {
     let mut state = 1_u32;
     let mut pixel = || {
         // Numerical Recipes' generator, whose upper bits are the better ones.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    let pixels = (0..count * IMAGE_PIXELS).map(|_| pixel()).collect();
-    (pixels, (0..count).map(|sample| (sample % CLASSES) as u8).collect())
+    let pixels = (0..count * data.pixels()).map(|_| pixel()).collect();
+    (pixels, (0..count).map(|sample| (sample % data.classes) as u8).collect())
 }
 
 #[cfg(test)]

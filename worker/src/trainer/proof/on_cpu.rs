@@ -1,6 +1,5 @@
 //! The computation where this program's own passes compute, with its own kernels or with libtorch's convolutions.
 
-use common::architecture::IMAGE_PIXELS;
 use common::config::Reduction as Order;
 use common::ids::LogicalShard;
 use common::plan;
@@ -48,10 +47,11 @@ pub fn run<T: Float>(
         reduction: Reduction::new(Box::new(SoloCollective::default()), shards, Order::Ordered),
     };
     let batch = config.batch_size as usize;
-    let (pixels, labels) = samples(batch);
+    let data = state.layout.architecture.data;
+    let (pixels, labels) = samples(batch, data);
     for (index, shard) in engine.shards.iter_mut().enumerate() {
         let slice = plan::slice(batch, shards, LogicalShard(index as u32));
-        let own = &pixels[slice.start * IMAGE_PIXELS..slice.end * IMAGE_PIXELS];
+        let own = &pixels[slice.start * data.pixels()..slice.end * data.pixels()];
         shard.load(own, &labels[slice], &engine.table)?;
     }
     let mut spare = Vectors::like(&state.flat, &state.optimizer);
@@ -114,7 +114,7 @@ fn evaluate<T: Float>(
         feature_dim: case.config.feature_dim as usize,
     };
     let part = |count: &usize| {
-        let (pixels, labels) = samples(*count);
+        let (pixels, labels) = samples(*count, state.layout.architecture.data);
         Part { pixels, labels }
     };
     let mut parts: Vec<Part> = case.test_slices.iter().map(part).collect();

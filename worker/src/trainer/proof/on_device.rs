@@ -45,7 +45,7 @@ pub fn run(case: &Case, device: Device, transcript: &mut Transcript) -> Result<(
     let place = (device, products(config.precision));
     let mut accelerator = Accelerator::new(&state, place, (&sizes, recorded), &table)?;
     let mut reduction = Reduction::new(Box::new(SoloCollective::default()), shards, Order::Ordered);
-    let (pixels, labels) = samples(all);
+    let (pixels, labels) = samples(all, state.layout.architecture.data);
     accelerator.take_samples(&pixels, &labels)?;
     for step in 0..STEPS {
         let orders = Orders {
@@ -66,7 +66,7 @@ pub fn run(case: &Case, device: Device, transcript: &mut Transcript) -> Result<(
     transcript.numbers(state.record.features.iter().copied());
     let evaluation = accelerator.evaluation(&state)?;
     for count in &case.test_slices {
-        let (pixels, labels) = samples(*count);
+        let (pixels, labels) = samples(*count, state.layout.architecture.data);
         transcript.numbers(evaluation.rows_of(&Part { pixels, labels })?);
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The closed formulas of `tests/reference/single_node.py`: samples and initial parameters without a file.
 
-use common::architecture::{self, CENTER, CLASSES, Start, TensorKind, TensorSpec};
+use common::architecture::{CENTER, CLASSES, DataShape, Start, TensorKind, TensorSpec};
 use common::config::Network;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -42,7 +42,7 @@ pub fn samples(count: usize) -> Samples {
 
 /// Initial parameters and centers.
 pub fn parameters(network: Network, feature_dim: usize) -> Tensors {
-    let specs = architecture::parameters(network, feature_dim);
+    let specs = network.architecture(DataShape::MNIST).parameters(feature_dim);
     let value =
         |(tensor, spec): (usize, &TensorSpec)| (spec.name.clone(), initial(tensor as u64, spec));
     let mut tensors: Tensors = specs.iter().enumerate().map(value).collect();
@@ -67,16 +67,19 @@ fn initial(tensor: u64, spec: &TensorSpec) -> Vec<f64> {
 /// A file for `--init-from`, in float64, nothing tracked yet.
 pub fn initial_state(network: Network, feature_dim: usize) -> Vec<u8> {
     let parameters = parameters(network, feature_dim);
-    let tensors = architecture::tensors(network, feature_dim).into_iter().map(|spec| {
-        let count = spec.shape.iter().product();
-        let (dtype, values) = match spec.kind {
-            TensorKind::Counter => return (spec, Dtype::I64, vec![0; 8]),
-            TensorKind::Statistic if spec.name.ends_with("mean") => (Dtype::F64, vec![0.0; count]),
-            TensorKind::Statistic => (Dtype::F64, vec![1.0; count]),
-            _ => (Dtype::F64, parameters[&spec.name].clone()),
-        };
-        (spec, dtype, values.into_iter().flat_map(f64::to_le_bytes).collect())
-    });
+    let tensors =
+        network.architecture(DataShape::MNIST).tensors(feature_dim).into_iter().map(|spec| {
+            let count = spec.shape.iter().product();
+            let (dtype, values) = match spec.kind {
+                TensorKind::Counter => return (spec, Dtype::I64, vec![0; 8]),
+                TensorKind::Statistic if spec.name.ends_with("mean") => {
+                    (Dtype::F64, vec![0.0; count])
+                }
+                TensorKind::Statistic => (Dtype::F64, vec![1.0; count]),
+                _ => (Dtype::F64, parameters[&spec.name].clone()),
+            };
+            (spec, dtype, values.into_iter().flat_map(f64::to_le_bytes).collect())
+        });
     let tensors: Vec<(TensorSpec, Dtype, Vec<u8>)> = tensors.collect();
     let views = tensors.iter().map(|(spec, dtype, bytes)| {
         (&spec.name, TensorView::new(*dtype, spec.shape.clone(), bytes).unwrap())
