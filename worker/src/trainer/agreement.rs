@@ -40,6 +40,8 @@ pub struct Agreement {
     checked: Option<Step>,
     /// Of the state as it is.
     current: u64,
+    /// Of its copy in a device's memory.
+    current_copy: Option<u64>,
     /// Of the state that all have agreed on last, as it is in this machine's memory.
     agreed: Option<u64>,
     /// Of the copy of that state in a device's memory.
@@ -91,12 +93,13 @@ impl Agreement {
         Ok(Self {
             identity,
             claim: Claim {
-                state: digest(&[current, Digest::default().value()]),
+                state: digest(&[current, Digest::default().value(), 0]),
                 shards: Vec::new(),
             },
             checked: None,
             current,
             agreed,
+            current_copy: None,
             agreed_copy: None,
             standing: Standing::Brought,
             spare: Vectors::like(&state.flat, &state.optimizer),
@@ -134,6 +137,11 @@ impl Agreement {
     /// The run cannot go on, if all claim the same.
     pub(super) fn fail(&mut self, failure: TrainerError) {
         self.failure = Some(failure);
+    }
+
+    /// Whether all have agreed on the state as it is.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.standing, Standing::Agreed)
     }
 
     /// Why the run cannot go on, if that is not settled yet.
@@ -188,6 +196,7 @@ impl<T: Float> Trainer<T> {
         let Self { agreement, state, engine, .. } = self;
         let shards = engine.trace.take().map(Trace::into_parts).unwrap_or_default();
         agreement.current = agreement.identity.of(state, vectors);
+        agreement.current_copy = None;
         let step = Step(state.position.step.0.saturating_sub(1));
         let is_checked = self.checkers(step).iter().any(|(_, checked)| checked.is_some());
         self.agreement.checked = is_checked.then_some(step);
@@ -203,18 +212,20 @@ impl<T: Float> Trainer<T> {
         &mut self,
         failure: Option<TrainerError>,
     ) -> Result<(), TrainerError> {
+        let copy = self.identity_of_copy()?;
         let Self { agreement, state, .. } = self;
         agreement.current = agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)?;
         (agreement.checked, agreement.claim.shards) = (None, Vec::new());
+        agreement.current_copy = copy;
         self.claim_the_state(failure)
     }
 
     fn claim_the_state(&mut self, failure: Option<TrainerError>) -> Result<(), TrainerError> {
         if self.config.allow_mixed_hardware {
-            self.agreement.agreed = Some(self.agreement.current);
             return match failure {
                 Some(failure) => Err(failure),
                 None => {
+                    self.agreement.agreed = Some(self.agreement.current);
                     self.agreement.standing = Standing::Agreed;
                     Ok(())
                 }
@@ -223,7 +234,10 @@ impl<T: Float> Trainer<T> {
         let flip = self.faults.flip(Phase::Commit, |part| part == Part::Claim);
         let claim = match failure {
             Some(_) => FAILED,
-            None => digest(&[self.agreement.current, self.reporter.kept()]),
+            None => {
+                let copy = self.agreement.current_copy.unwrap_or_default();
+                digest(&[self.agreement.current, self.reporter.kept(), copy])
+            }
         };
         self.agreement.claim.state = claim ^ u64::from(flip.is_some());
         self.agreement.failure = failure;
@@ -238,7 +252,7 @@ impl<T: Float> Trainer<T> {
         if !self.config.allow_mixed_hardware {
             self.compare(rows)?;
             self.agreement.agreed = Some(self.agreement.current);
-            self.agreement.agreed_copy = None;
+            self.agreement.agreed_copy = self.agreement.current_copy;
         }
         self.agreement.standing = Standing::Agreed;
         self.confirm()
@@ -274,7 +288,7 @@ impl<T: Float> Trainer<T> {
     /// # Errors
     /// As [`Self::settle_claims`], or a peer is lost.
     pub(super) fn agree_now(&mut self) -> Result<(), TrainerError> {
-        if matches!(self.agreement.standing, Standing::Agreed) {
+        if self.agreement.is_settled() {
             return Ok(());
         }
         if self.config.allow_mixed_hardware {
@@ -300,8 +314,8 @@ impl<T: Float> Trainer<T> {
         failure: Option<TrainerError>,
     ) -> Result<TrainerError, TrainerError> {
         let matter = self.matter();
-        self.go_back();
-        let own = self.held()?;
+        let old_vectors = self.go_back();
+        let own = self.held(old_vectors)?;
         let held = self.gather_claims(own as u64)?.into_iter().map(Held::from_claim);
         let held: Vec<Held> = held.collect();
         let guilty = judge(&claims, &held);
@@ -340,15 +354,16 @@ impl<T: Float> Trainer<T> {
         }
     }
 
-    /// What this rank holds after it went back.
-    fn held(&mut self) -> Result<Held, TrainerError> {
-        let is_agreed = match self.is_copy_agreed()? {
+    /// What this rank holds after it went back to vectors that were there.
+    fn held(&mut self, old_vectors: Option<OldVectors>) -> Result<Held, TrainerError> {
+        let copy = match old_vectors {
+            Some(OldVectors::OnDevice) | None => self.is_copy_agreed()?,
+            Some(OldVectors::Current | OldVectors::Spare) => None,
+        };
+        let is_agreed = match copy {
             Some(is_agreed) => is_agreed,
             None => {
                 let Some(agreed) = self.agreement.agreed else { return Ok(Held::Given) };
-                if self.on_device.is_some() {
-                    self.bring_back()?;
-                }
                 let Self { agreement, state, .. } = self;
                 agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)? == agreed
             }
@@ -356,8 +371,9 @@ impl<T: Float> Trainer<T> {
         Ok(if is_agreed { Held::Agreed } else { Held::Lost })
     }
 
-    /// Takes back what not all have agreed on, with what was kept of it for the coordinator.
-    pub(super) fn go_back(&mut self) {
+    /// Takes back what not all have agreed on, with what was kept of it for the coordinator; where the vectors were that it
+    /// has gone back to, if it has.
+    pub(super) fn go_back(&mut self) -> Option<OldVectors> {
         let Self { agreement, state, reporter, on_device, .. } = self;
         match std::mem::replace(&mut agreement.standing, Standing::Agreed) {
             Standing::Claimed(back) => {
@@ -368,8 +384,12 @@ impl<T: Float> Trainer<T> {
                 if let Some(run) = on_device {
                     run.accelerator.ring.go_back();
                 }
+                Some(vectors)
             }
-            standing => agreement.standing = standing,
+            standing => {
+                agreement.standing = standing;
+                None
+            }
         }
     }
 }

@@ -55,18 +55,18 @@ impl<T: Float> Trainer<T> {
 
     /// Whether the copy that all have agreed on still is the one that they have agreed on; nothing where that is not known.
     pub(super) fn is_copy_agreed(&self) -> Result<Option<bool>, TrainerError> {
-        let Some((run, agreed)) = self.on_device.as_ref().zip(self.agreement.agreed_copy) else {
-            return Ok(None);
-        };
-        Ok(run.accelerator.identity()?.map(|identity| identity == agreed))
+        let Some(agreed) = self.agreement.agreed_copy else { return Ok(None) };
+        Ok(self.identity_of_copy()?.map(|identity| identity == agreed))
     }
 
-    /// The copy that all have agreed on was brought here, so that what it is can be told to the next generation.
-    pub(super) fn keep_what_is_agreed(&mut self) -> Result<(), TrainerError> {
-        if self.agreement.agreed().is_none() && self.is_copy_agreed()? == Some(true) {
+    /// The copy that all have agreed on was brought here, so that what it is can be told to the next generation. Whether it
+    /// still is what they have agreed on, as far as that is known.
+    pub(super) fn keep_what_is_agreed(&mut self) -> Result<bool, TrainerError> {
+        let is_agreed = self.is_copy_agreed()?;
+        if self.agreement.agreed().is_none() && is_agreed == Some(true) {
             let Self { agreement, state, .. } = self;
             agreement.bring::<T>(state)?;
         }
-        Ok(())
+        Ok(is_agreed != Some(false))
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use common::ids::{Epoch, Step};
 use common::plan;
 
+use super::agreement::OldVectors;
 use super::device_run::{DeviceRun, look_until, own_samples};
 use super::ending::Outcome;
 use super::error::{TrainerError, Verdict};
@@ -67,8 +68,9 @@ impl<T: Float> Trainer<T> {
             if self.agreed == Some(Request::Stop) {
                 self.settle()?;
                 if !self.is_at_end() {
-                    self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
-                    self.agree_on_memory(None)?;
+                    self.set_out(self.way_back(OldVectors::Current));
+                    let kept = self.keep_checkpoint();
+                    self.agree_on_memory(kept.err())?;
                 }
                 return Ok(Outcome::Stopped);
             }
@@ -142,19 +144,29 @@ impl<T: Float> Trainer<T> {
             self.commit_oldest()?;
         }
         self.bring_back()?;
+        if self.agreement.is_settled() {
+            // It is here anew, and nobody has compared that.
+            self.set_out(self.way_back(OldVectors::Current));
+        }
         let failure = self.agreement.take_failure();
         self.agree_on_memory(failure)
     }
 
-    pub(super) fn bring_back(&mut self) -> Result<(), TrainerError> {
+    fn bring_back(&mut self) -> Result<(), TrainerError> {
         self.bring_back_within(self.longest_wait())
     }
 
     fn bring_back_within(&mut self, limit: Duration) -> Result<(), TrainerError> {
+        self.wait_for_device(limit)?;
         let samples = self.samples_before(self.state.position.step_in_epoch);
         let Self { state, on_device, .. } = self;
         let run = on_device.as_ref().expect("a device computes");
-        // A copy would wait without an end.
+        Ok(run.accelerator.bring_back(state, samples)?)
+    }
+
+    /// Waits until the device has done everything that it was asked for: a copy would wait without an end.
+    fn wait_for_device(&self, limit: Duration) -> Result<(), TrainerError> {
+        let run = self.on_device.as_ref().expect("a device computes");
         let event = run.accelerator.mark()?;
         if !look_until(limit, || event.is_reached()).map_err(ComputeError::from)? {
             // A step under way may wait for a peer.
@@ -163,7 +175,14 @@ impl<T: Float> Trainer<T> {
                 false => CollectiveError::Stalled { after: limit }.into(),
             });
         }
-        Ok(run.accelerator.bring_back(state, samples)?)
+        Ok(())
+    }
+
+    /// What this rank claims of the copy of the newest committed state, where that is compared.
+    pub(super) fn identity_of_copy(&self) -> Result<Option<u64>, TrainerError> {
+        let Some(run) = &self.on_device else { return Ok(None) };
+        self.wait_for_device(self.longest_wait())?;
+        Ok(run.accelerator.identity()?)
     }
 
     fn longest_wait(&self) -> Duration {
@@ -172,14 +191,15 @@ impl<T: Float> Trainer<T> {
 
     /// At a generation's end: brings the newest state here that all have agreed on. Steps under way do not count, whatever
     /// becomes of them; after a failure they may wait for a peer on the device, which only the end of the exchanges ends.
+    /// Whether it still is what they have agreed on, as far as that is known.
     ///
     /// # Errors
     /// The device is lost, and the state with it.
     pub(super) fn recover(
         &mut self,
         result: &Result<Outcome, TrainerError>,
-    ) -> Result<(), TrainerError> {
-        let Some(run) = &mut self.on_device else { return Ok(()) };
+    ) -> Result<bool, TrainerError> {
+        let Some(run) = &mut self.on_device else { return Ok(true) };
         if let Err(error) = result {
             self.engine.reduction.abandon(&error.to_string());
         }
@@ -188,9 +208,8 @@ impl<T: Float> Trainer<T> {
             matches!(result, Err(error) if error.verdict() == Verdict::GenerationBroken);
         let limit = if is_broken { LEAVING } else { Duration::MAX };
         self.bring_back_within(self.longest_wait().min(limit))?;
-        self.keep_what_is_agreed()?;
         self.accelerator().forget_recordings();
-        Ok(())
+        self.keep_what_is_agreed()
     }
 
     /// Samples of the epoch before one of its steps.
@@ -256,18 +275,24 @@ impl<T: Float> Trainer<T> {
         if is_read {
             self.bring_back()?;
         }
-        if failure.is_none() {
-            self.report_step((epoch, step), losses, learning_rate)?;
-            if is_stored {
-                self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
-            }
+        let mut kept = failure.map_or(Ok(()), Err);
+        if kept.is_ok() {
+            kept = self.report_step((epoch, step), losses, learning_rate);
+        }
+        if kept.is_ok() && is_stored {
+            kept = self.keep_checkpoint();
         }
         self.faults.point(Phase::Commit);
-        match failure {
-            failure if is_read => self.agree_on_memory(failure)?,
-            Some(failure) => self.agreement.fail(failure),
-            None => {}
+        match kept {
+            kept if is_read => self.agree_on_memory(kept.err())?,
+            Err(failure) => self.agreement.fail(failure),
+            Ok(()) => {}
         }
+        Ok(())
+    }
+
+    fn keep_checkpoint(&mut self) -> Result<(), TrainerError> {
+        self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
         Ok(())
     }
 

@@ -91,12 +91,19 @@ fn run_in<T: Float>(task: Task) -> Ending {
             tracing::warn!(%error, "what was on its way to the coordinator may be lost");
         }
     }
-    if let Err(error) = trainer.recover(&result) {
-        tracing::warn!(%error, "the device is lost, and the state in its memory with it");
-        trainer.engine.reduction.abandon(&error.to_string());
-        // libtorch ends the process where memory of a lost device is freed, and this worker has to tell of its end first.
-        std::mem::forget(trainer);
-        return Ending { result: Err(cause_of_loss(result, error)), memory: None };
+    let is_whole = match trainer.recover(&result) {
+        Ok(is_whole) => is_whole || matches!(result, Ok(Outcome::Complete | Outcome::Stopped)),
+        Err(error) => {
+            tracing::warn!(%error, "the device is lost, and the state in its memory with it");
+            trainer.engine.reduction.abandon(&error.to_string());
+            // libtorch ends the process where memory of a lost device is freed, and this worker has to tell of its end
+            // first.
+            std::mem::forget(trainer);
+            return Ending { result: Err(cause_of_loss(result, error)), memory: None };
+        }
+    };
+    if !is_whole {
+        return Ending { result: Err(cause_of_loss(result, TrainerError::Rotted)), memory: None };
     }
     let is_lost = result.as_ref().is_err_and(|error| !error.leaves_the_state_whole());
     let Trainer { state, reporter, agreement, .. } = trainer;

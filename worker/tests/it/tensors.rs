@@ -85,10 +85,20 @@ fn a_lost_worker_changes_nothing() {
 #[test]
 fn a_step_that_diverges_is_named_and_nothing_of_it_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let run = launch(folder.path(), "wild", "cpu").with(&["--lr", "1e30"]).workers(2);
-    let ending = run.start().wait();
-    assert_eq!(ending.code, Some(1), "{}", ending.printed);
-    assert!(ending.printed.contains("training diverged"), "{}", ending.printed);
+    let named = |name: &str, flags: &[&str], workers| {
+        let run = launch(folder.path(), name, "cpu").with(flags).workers(workers);
+        let ending = run.with(&["--lr", "1e30"]).start().wait();
+        assert_eq!(ending.code, Some(1), "{}", ending.printed);
+        assert!(ending.printed.contains("training diverged"), "{}", ending.printed);
+        let place = ending.printed.find("(epoch 0, step").expect("the step is named");
+        ending.printed[place..].chars().take(17).collect::<String>()
+    };
+    let expected = named("alone", &[], 1);
+    assert_eq!(named("told", &[], 2), expected);
+    let silent = ["--log-every", "100", "--checkpoint-every", "100"];
+    assert_eq!(named("silent", &silent, 2), expected);
+    // The epoch's last step.
+    assert_eq!(named("at the end", &[&silent[..], &["--batch-size", "43"]].concat(), 2), expected);
 }
 
 #[test]
