@@ -261,7 +261,7 @@ def measure_epoch(arguments):
 def measure_accuracy(arguments):
     """Seconds of training until 98 % of the test set are right, evaluated after each epoch: PyTorch's, and ours."""
     rows, ratios = [], []
-    for seed in range(arguments.rounds):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.rounds):
         ours, theirs = our_accuracy(seed, arguments), their_accuracy(seed, arguments)
         ratios.append(ours["seconds"] / theirs["seconds"])
         print(f"seed {seed}: {ours}, PyTorch {theirs}", file=sys.stderr, flush=True)
@@ -388,6 +388,7 @@ def parse():
     parser.add_argument("--only", choices=["concentric", "pytorch"], help="leave the other out")
     parser.add_argument("--before", type=Path, help="instead: beside the programs of another build, in this folder")
     parser.add_argument("--accuracy", action="store_true", help="instead: seconds until 98 %% are right, a seed a round")
+    parser.add_argument("--first-seed", type=int, default=0, help="of --accuracy")
     parser.add_argument("--epoch", action="store_true", help="instead: one whole epoch, and the time its pictures take")
     arguments = parser.parse_args()
     check_flags(arguments, parser)

@@ -12,7 +12,7 @@
 //! - `method`: which of them, and the passes compiled for either number;
 //! - `prepare`, `forward`, `backward`: the passes, written once for all ways;
 //! - `product`: the innermost loops;
-//! - `number`, `vector`, `plain`, `x86`, `memory`, `copying`, `rounding`, `share`: numbers, registers, memory, the processor's
+//! - `number`, `vector`, `plain`, `x86`, `memory`, `copying`, `streaming`, `rounding`, `share`: numbers, registers, memory, the processor's
 //!   mode, equal parts.
 //!
 //! A layer is made once, and its kernel lowered after every step, for all shards:
@@ -64,6 +64,7 @@ mod product;
 mod rounding;
 mod shape;
 mod share;
+mod streaming;
 mod threads;
 mod vector;
 mod winograd;

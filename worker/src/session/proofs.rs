@@ -81,6 +81,12 @@ fn useless(why: impl std::fmt::Display) -> ServiceError {
 fn understood(terms: &TermsReply, place: Place) -> Result<Terms, ServiceError> {
     let config = Config::from_toml(&terms.config)
         .map_err(|error| useless(format!("the coordinator's settings cannot be read: {error}")))?;
+    if config.cross_check > 0 && place.tensors {
+        return Err(useless(
+            "--cross-check compares what the program's own passes compute on CPUs, and this worker computes otherwise (on a \
+             GPU, or with --engine tensors): start the run without it",
+        ));
+    }
     let libtorch_divides = !config.precision.has_own_kernels();
     if place.device == Device::Cpu && libtorch_divides {
         environment::check_threads(config.thread_count()).map_err(useless)?;

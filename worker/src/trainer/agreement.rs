@@ -347,7 +347,7 @@ impl<T: Float> Trainer<T> {
         let Position { epoch, step, .. } = self.state.position;
         match &self.agreement.standing {
             Standing::Claimed(back) if back.vectors == OldVectors::Current => {
-                Matter::EpochEnd(back.before.epoch())
+                Matter::Stored(back.before.epoch())
             }
             Standing::Claimed(_) => Matter::Step { epoch, step: Step(step.0.saturating_sub(1)) },
             Standing::Agreed | Standing::Brought => Matter::Beginning(step),

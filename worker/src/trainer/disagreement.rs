@@ -26,7 +26,7 @@ pub enum Matter {
         shard: usize,
     },
     /// What is stored of an epoch.
-    EpochEnd(Epoch),
+    Stored(Epoch),
 }
 
 /// The ranks of a generation have not computed the same.
@@ -74,7 +74,7 @@ impl Display for Matter {
             Self::Shard { epoch, step, shard } => {
                 write!(to, "logical shard {shard} of step {step} (epoch {epoch})")
             }
-            Self::EpochEnd(epoch) => write!(to, "the end of epoch {epoch}"),
+            Self::Stored(epoch) => write!(to, "what is stored of epoch {epoch}"),
         }
     }
 }

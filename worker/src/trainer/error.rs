@@ -74,12 +74,6 @@ pub enum TrainerError {
          --precision f32 or bf16"
     )]
     Tf32OnCpu,
-    /// Steps that a device is asked for as a whole are not cross-checked.
-    #[error(
-        "--cross-check compares what the program's own passes compute on CPUs, and this worker computes otherwise (on a GPU, or \
-         with --engine tensors): leave it out"
-    )]
-    CannotCheck,
     /// The system gives no more threads.
     #[error("cannot start the threads of the trainer: {0}")]
     Threads(String),
@@ -176,7 +170,6 @@ impl TrainerError {
             | Self::Archive(_)
             | Self::Features(_)
             | Self::Picture(_)
-            | Self::CannotCheck
             | Self::Tf32OnCpu => Verdict::RunFailed,
         }
     }

@@ -174,9 +174,6 @@ impl<T: Float> Trainer<T> {
         };
         let Task { config, facts, link, progress, requests, faults, only_store, .. } = task;
         let reduction = Reduction::new(collective, config.shard_count(), config.reduction);
-        if config.cross_check > 0 && on_device.is_some() {
-            return Err((TrainerError::CannotCheck, Some(state)));
-        }
         let checking = (config.cross_check > 0 && reduction.world_size().0 > 1)
             .then(|| (reduction.rank(), reduction.world_size()));
         let own = if on_device.is_some() { 0 } else { reduction.owned().len() };

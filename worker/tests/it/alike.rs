@@ -107,3 +107,13 @@ fn a_variable_that_takes_threads_away_is_refused_at_once() {
     let refused = join(&mut run, &[("OMP_THREAD_LIMIT", "1")]).wait();
     check_refused(&refused, "OMP_THREAD_LIMIT=1 gives libtorch fewer threads than the 2");
 }
+
+/// It would be of no use to the run, which says so before a generation is formed.
+#[test]
+fn who_cannot_cross_check_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--workers", "1", "--cross-check", "1"];
+    let mut run = launch(&folder.path().join("run")).with(&flags).start();
+    let refused = join(&mut run, &[TENSORS]).wait();
+    check_refused(&refused, "--cross-check compares what the program's own passes compute on CPUs");
+}

@@ -2,6 +2,7 @@
 //! as it is; what becomes of it goes elsewhere, and is looked at while it is in the processor's caches. The threads of the
 //! pool that this is called in divide the work.
 
+use engine::Instructions;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -10,7 +11,7 @@ use super::digest::Digest;
 use super::finite::all_finite;
 
 /// Numbers of each vector that are computed, then looked at.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 2048;
 /// Numbers of each vector that one thread computes at a time.
 const PART: usize = 32 * BLOCK;
 
@@ -140,21 +141,27 @@ fn first<'a, T>(vector: &mut &'a mut [T], count: usize) -> &'a mut [T] {
 
 impl<T: Float, const VECTORS: usize> Part<'_, T, VECTORS> {
     fn compute(&mut self, compute: impl Fn([&[T]; VECTORS], &[T], [&mut [T]; VECTORS])) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for start in (0..self.gradient.len()).step_by(BLOCK) {
-                    let block = start..self.gradient.len().min(start + BLOCK);
-                    let old = self.from.map(|vector| &vector[block.clone()]);
-                    let new = self.into.each_mut().map(|vector| &mut vector[block.clone()]);
-                    compute(old, &self.gradient[block.clone()], new);
-                    for (digest, vector) in self.digests.iter_mut().zip(&self.into) {
-                        digest.extend_here(&vector[block.clone()]);
+        let instructions = Instructions::detect();
+        let mut block = [[T::ZERO; BLOCK]; VECTORS];
+        for start in (0..self.gradient.len()).step_by(BLOCK) {
+            let places = start..self.gradient.len().min(start + BLOCK);
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    let old = self.from.map(|vector| &vector[places.clone()]);
+                    let new = block.each_mut().map(|vector| &mut vector[..places.len()]);
+                    compute(old, &self.gradient[places.clone()], new);
+                    for (digest, vector) in self.digests.iter_mut().zip(&block) {
+                        digest.extend_here(&vector[..places.len()]);
                     }
-                    self.finite &= all_finite(&self.into[0][block]);
-                }
-            },
-        );
+                    self.finite &= all_finite(&block[0][..places.len()]);
+                },
+            );
+            // The next step reads it when the caches have held much else.
+            for (vector, into) in block.iter().zip(&mut self.into) {
+                instructions.stream(&vector[..places.len()], &mut into[places.clone()]);
+            }
+        }
     }
 }
 
