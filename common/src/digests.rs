@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{DataShape, FIRST_MOMENT, SECOND_MOMENT};
+use crate::architecture::{FIRST_MOMENT, SECOND_MOMENT};
 use crate::config::{Config, Optimizer};
 use crate::ids::{Epoch, Step};
 
@@ -31,18 +31,14 @@ impl StepDigests {
 
 /// The tensors of a state: those of a model file, then what the optimizer remembers of each parameter.
 pub fn names(config: &Config) -> Vec<String> {
-    let (architecture, dim) =
-        (config.network.architecture(DataShape::MNIST), config.feature_dim as usize);
-    let mut names: Vec<String> =
-        architecture.tensors(dim).into_iter().map(|spec| spec.name).collect();
+    let mut names: Vec<String> = config.tensors().into_iter().map(|spec| spec.name).collect();
+    let parameters = config.architecture().parameters(config.feature_dim as usize);
     let moments: &[&str] = match config.optimizer {
         Optimizer::Sgd => &[FIRST_MOMENT],
         Optimizer::Adam => &[FIRST_MOMENT, SECOND_MOMENT],
     };
     for moment in moments {
-        names.extend(
-            architecture.parameters(dim).iter().map(|spec| format!("{moment}{}", spec.name)),
-        );
+        names.extend(parameters.iter().map(|spec| format!("{moment}{}", spec.name)));
     }
     names
 }

@@ -12,8 +12,8 @@
 //! - `method`: which of them, and the passes compiled for either number;
 //! - `prepare`, `forward`, `backward`: the passes, written once for all ways;
 //! - `product`: the innermost loops;
-//! - `number`, `vector`, `plain`, `x86`, `memory`, `copying`, `streaming`, `rounding`, `share`: numbers, registers, memory, the processor's
-//!   mode, equal parts.
+//! - `number`, `vector`, `plain`, `x86`, `memory`, `copying`, `streaming`, `rounding`, `share`: numbers, registers, memory,
+//!   the processor's mode, equal parts.
 //!
 //! A layer is made once, and its kernel lowered after every step, for all shards:
 //!

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::choices::{
     CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
 };
+use crate::architecture::{Architecture, DataShape, TensorSpec};
 
 /// Every setting of a run. A key of the configuration file, a flag and a `CONCENTRIC_…` variable share a name.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -306,6 +307,16 @@ pub struct Config {
 pub(super) const LOGICAL_SHARDS: u32 = 8;
 
 impl Config {
+    /// What the run's network is made of.
+    pub fn architecture(&self) -> Architecture {
+        self.network.architecture(DataShape::MNIST)
+    }
+
+    /// Every tensor of its model files.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        self.architecture().tensors(self.feature_dim as usize)
+    }
+
     /// V, once resolved.
     pub fn shard_count(&self) -> usize {
         self.logical_shards.unwrap_or(LOGICAL_SHARDS) as usize

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use common::architecture::{DataShape, TensorSpec};
+use common::architecture::TensorSpec;
 use common::config::Config;
 use common::{KERNEL_VERSION, hexadecimal};
 use safetensors::SafeTensors;
@@ -49,9 +49,7 @@ fn digest(config: &Config, data: &DataIdentity, model: &[u8]) -> Result<String, 
     line(config.deciding());
     line(format!("samples {} {} {}", data.train_samples, data.test_samples, data.sha256));
     line(format!("position {} {} {}", position.epoch, position.step_in_epoch, position.step));
-    for TensorSpec { name, .. } in
-        config.network.architecture(DataShape::MNIST).tensors(config.feature_dim as usize)
-    {
+    for TensorSpec { name, .. } in config.tensors() {
         let tensor = tensors.tensor(&name).map_err(|_| format!("has no tensor `{name}`"))?;
         digest.update(format!("{name} {:?} {:?}\n", tensor.dtype(), tensor.shape()));
         digest.update(tensor.data());

@@ -5,7 +5,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::copy::StateCopy;
-use crate::mathematics::kernels::digest::mixed;
+use crate::mathematics::kernels::digest::key;
 use crate::network::ComputeError;
 
 /// Words of 32 bits that a number has at most.
@@ -23,7 +23,7 @@ impl Keys {
     pub fn for_numbers(count: usize, device: Device) -> Result<Self, ComputeError> {
         // A copy has fewer parts than this.
         let places = 0..(count * WORDS).max(8) as u64;
-        let keys: Vec<i64> = places.map(|place| (mixed(place) >> 32).cast_signed() | 1).collect();
+        let keys: Vec<i64> = places.map(|place| i64::from(key(place))).collect();
         Ok(Self(Tensor::from_slice(&keys).f_to_device(device)?))
     }
 

@@ -101,11 +101,11 @@ impl Accelerator {
         while copies.len() < COPIES {
             copies.push(copies[0].duplicate()?);
         }
-        let rows = sizes.batch * (state.dim() + 2);
+        let (dim, classes) = (state.dim(), state.classes() as i64);
+        let rows = sizes.batch * (dim + 2);
         let keys = (sizes.compared > 0)
             .then(|| Keys::for_numbers(state.flat.numel().max(rows), device))
             .transpose()?;
-        let (dim, classes) = (state.dim(), state.classes() as i64);
         Ok(Self {
             device,
             products,

@@ -58,7 +58,7 @@ impl Accelerator {
         let source = self.ring.source();
         let identity =
             self.keys.as_ref().map(|keys| keys.of_copy(&self.copies[source])).transpose()?;
-        self.reach(Phase::Forward, source, faults);
+        reach(Phase::Forward, &mut self.copies[source], faults);
         let weights = self.weights(state, source)?;
         let norms = self.norms(state, source)?;
         let Self { shards, slots, samples, table, .. } = self;
@@ -102,21 +102,17 @@ impl Accelerator {
             claims: &claims,
             rows: &rows,
         };
-        // `reach`, with the parts of `self` that are left.
-        faults.point(Phase::Optimizer);
-        if let Some(flip) = faults.flip(Phase::Optimizer, Part::is_of_state) {
-            self.copies[source].strike(flip);
-        }
+        reach(Phase::Optimizer, &mut self.copies[source], faults);
         let (source, target) = two(&mut self.copies, source, target);
         commit(&found, (source, target), (orders, self.keys.as_ref()), config)
     }
+}
 
-    /// A place where a test ends this worker, or changes a bit of a copy of the state.
-    fn reach(&mut self, phase: Phase, copy: usize, faults: &Faults) {
-        faults.point(phase);
-        if let Some(flip) = faults.flip(phase, Part::is_of_state) {
-            self.copies[copy].strike(flip);
-        }
+/// A place where a test ends this worker, or changes a bit of the copy that the step reads.
+fn reach(phase: Phase, copy: &mut StateCopy, faults: &Faults) {
+    faults.point(phase);
+    if let Some(flip) = faults.flip(phase, Part::is_of_state) {
+        copy.strike(flip);
     }
 }
 

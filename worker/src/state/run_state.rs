@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::architecture::{Architecture, DataShape};
+use common::architecture::Architecture;
 use common::computing::Proof;
 use common::config::Config;
 use proto::Reached;
@@ -46,7 +46,7 @@ impl State {
     /// A new run's state, drawn from the seed.
     pub fn initial(config: &Config, kind: Kind) -> Self {
         let feature_dim = config.feature_dim as usize;
-        let architecture = config.network.architecture(DataShape::MNIST);
+        let architecture = config.architecture();
         let layout = Arc::new(Layout::new(architecture, feature_dim));
         let flat = Tensor::zeros([layout.total as i64], (kind, Device::Cpu));
         let mut initialiser = Initialiser::new(config.seed);

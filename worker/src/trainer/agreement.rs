@@ -11,12 +11,11 @@
 
 use std::ops::Range;
 
-use common::ids::{Rank, Step};
+use common::ids::Step;
 
 use super::claims::{Claim, Claims};
-use super::disagreement::{Disagreement, Matter};
 use super::error::TrainerError;
-use super::judgement::{Held, agree, judge};
+use super::judgement::agree;
 use super::training::Trainer;
 use crate::fault::{Part, Phase};
 use crate::mathematics::kernels::Float;
@@ -25,14 +24,14 @@ use crate::mathematics::optimizer::Vectors;
 use crate::network::ComputeError;
 use crate::network::trace::{self, Trace};
 use crate::reduction::small::Rows;
-use crate::state::{Before, EpochRecord, Identity, Position, State};
+use crate::state::{Before, EpochRecord, Identity, State};
 
 /// Claimed where the run cannot go on: what a step that diverges has left may differ between machines.
 const FAILED: u64 = 0;
 
 /// What this rank claims, and what it goes back to.
 pub struct Agreement {
-    identity: Identity,
+    pub(super) identity: Identity,
     /// Of the state as it is, and of the files that were made of it; of the step's logical shards where they were
     /// cross-checked.
     claim: Claim,
@@ -43,10 +42,10 @@ pub struct Agreement {
     /// Of its copy in a device's memory.
     current_copy: Option<u64>,
     /// Of the state that all have agreed on last, as it is in this machine's memory.
-    agreed: Option<u64>,
+    pub(super) agreed: Option<u64>,
     /// Of the copy of that state in a device's memory.
     pub(super) agreed_copy: Option<u64>,
-    standing: Standing,
+    pub(super) standing: Standing,
     /// Memory for the vectors that the next step writes; afterwards those before it.
     pub(super) spare: Vectors,
     /// Why the run cannot go on, if all claim the same.
@@ -54,7 +53,7 @@ pub struct Agreement {
 }
 
 /// What the ranks know of the state as it is.
-enum Standing {
+pub(super) enum Standing {
     /// They agree on it.
     Agreed,
     /// A generation begins with it.
@@ -65,8 +64,8 @@ enum Standing {
 
 /// The way back.
 pub(super) struct Back {
-    before: Before,
-    vectors: OldVectors,
+    pub(super) before: Before,
+    pub(super) vectors: OldVectors,
     /// The next upload's number.
     uploads: u64,
 }
@@ -93,7 +92,7 @@ impl Agreement {
         Ok(Self {
             identity,
             claim: Claim {
-                state: digest(&[current, Digest::default().value(), 0]),
+                state: claimed(current, Digest::default().value(), None),
                 shards: Vec::new(),
             },
             checked: None,
@@ -105,11 +104,6 @@ impl Agreement {
             spare: Vectors::like(&state.flat, &state.optimizer),
             failure: None,
         })
-    }
-
-    /// The identity of the state that is left, where all had agreed on it.
-    pub fn agreed(&self) -> Option<u64> {
-        self.agreed
     }
 
     /// All have agreed on the state as it is, whose copy in a device's memory is this one.
@@ -148,6 +142,11 @@ impl Agreement {
     pub(super) fn take_failure(&mut self) -> Option<TrainerError> {
         self.failure.take()
     }
+}
+
+/// Of a state, of what is kept for the coordinator, and of the state's copy in a device's memory.
+fn claimed(state: u64, kept: u64, copy: Option<u64>) -> u64 {
+    digest(&[state, kept, copy.unwrap_or_default()])
 }
 
 impl<T: Float> Trainer<T> {
@@ -235,8 +234,8 @@ impl<T: Float> Trainer<T> {
         let claim = match failure {
             Some(_) => FAILED,
             None => {
-                let copy = self.agreement.current_copy.unwrap_or_default();
-                digest(&[self.agreement.current, self.reporter.kept(), copy])
+                let Agreement { current, current_copy, .. } = self.agreement;
+                claimed(current, self.reporter.kept(), current_copy)
             }
         };
         self.agreement.claim.state = claim ^ u64::from(flip.is_some());
@@ -305,70 +304,6 @@ impl<T: Float> Trainer<T> {
         let rows = Claim { state: own, shards: Vec::new() }.to_rows(&nothing, 0);
         let rows = self.engine.reduction.gather(rows)?;
         Ok(Claims::from_rows(&rows, &nothing, 0).states())
-    }
-
-    /// Goes back, and finds out with the others who is wrong; where nobody is, a failure is what it is.
-    fn settle_dispute(
-        &mut self,
-        claims: Vec<u64>,
-        failure: Option<TrainerError>,
-    ) -> Result<TrainerError, TrainerError> {
-        let matter = self.matter();
-        let old_vectors = self.go_back();
-        let own = self.held(old_vectors)?;
-        let held = self.gather_claims(own as u64)?.into_iter().map(Held::from_claim);
-        let held: Vec<Held> = held.collect();
-        let guilty = judge(&claims, &held);
-        if let (true, Some(failure)) = (guilty.is_empty() && agree(&claims), failure) {
-            return Ok(failure);
-        }
-        let claims = (0..).map(Rank).zip(claims).collect();
-        let lost = (0..).map(Rank).zip(held).filter(|(_, held)| *held == Held::Lost);
-        let lost = lost.map(|(rank, _)| rank).collect();
-        // Who was given a state that nobody vouches for has none.
-        let is_known = own == Held::Agreed || (own == Held::Given && !guilty.is_empty());
-        Ok(self.disagreement(matter, (claims, lost), (guilty, is_known)))
-    }
-
-    /// That the ranks do not agree; whether what this one has then is known to be right unless it is guilty.
-    pub(super) fn disagreement(
-        &self,
-        matter: Matter,
-        (claims, lost): (Vec<(Rank, u64)>, Vec<Rank>),
-        (guilty, is_known): (Vec<Rank>, bool),
-    ) -> TrainerError {
-        let me = self.engine.reduction.rank();
-        let keeps = !guilty.contains(&me) && is_known;
-        Box::new(Disagreement { matter, claims, lost, guilty, me, keeps }).into()
-    }
-
-    /// What the ranks have to agree on.
-    fn matter(&self) -> Matter {
-        let Position { epoch, step, .. } = self.state.position;
-        match &self.agreement.standing {
-            Standing::Claimed(back) if back.vectors == OldVectors::Current => {
-                Matter::Stored(back.before.epoch())
-            }
-            Standing::Claimed(_) => Matter::Step { epoch, step: Step(step.0.saturating_sub(1)) },
-            Standing::Agreed | Standing::Brought => Matter::Beginning(step),
-        }
-    }
-
-    /// What this rank holds after it went back to vectors that were there.
-    fn held(&mut self, old_vectors: Option<OldVectors>) -> Result<Held, TrainerError> {
-        let copy = match old_vectors {
-            Some(OldVectors::OnDevice) | None => self.is_copy_agreed()?,
-            Some(OldVectors::Current | OldVectors::Spare) => None,
-        };
-        let is_agreed = match copy {
-            Some(is_agreed) => is_agreed,
-            None => {
-                let Some(agreed) = self.agreement.agreed else { return Ok(Held::Given) };
-                let Self { agreement, state, .. } = self;
-                agreement.identity.of_memory::<T>(state).map_err(ComputeError::from)? == agreed
-            }
-        };
-        Ok(if is_agreed { Held::Agreed } else { Held::Lost })
     }
 
     /// Takes back what not all have agreed on, with what was kept of it for the coordinator; where the vectors were that it

@@ -2,20 +2,13 @@
 //! read. So a step is committed here before all are known to agree on it, which the next one tells; until then the device
 //! keeps the copy of the state before. Where something is made of the state the ranks compare what has come to the hosts, too.
 
-use super::agreement::OldVectors;
 use super::error::TrainerError;
 use super::training::Trainer;
 use crate::accelerator::numbers::{DeviceClaim, Report};
 use crate::mathematics::kernels::Float;
 use crate::mathematics::kernels::digest::digest;
-use crate::state::Identity;
 
 impl<T: Float> Trainer<T> {
-    /// What this rank claims of what lies in the host's memory while it asks for a step.
-    pub(super) fn claim_of_host(&self) -> u64 {
-        Identity::of_counts(&self.state)
-    }
-
     /// A step has told what every rank claims of the state before it: that is agreed on, or all go back.
     ///
     /// # Errors
@@ -27,12 +20,6 @@ impl<T: Float> Trainer<T> {
         self.agreement.agree_on_copy(own.map(|claim| claim.copy));
         self.accelerator().ring.agree();
         Ok(())
-    }
-
-    /// The newest committed state changes on the device: the oldest step under way is whole. It goes back until all agree.
-    pub(super) fn set_out_on_device(&mut self) {
-        let back = self.way_back(OldVectors::OnDevice);
-        self.set_out(back);
     }
 
     /// Proves the state that is here, or that the run cannot go on.
@@ -63,7 +50,7 @@ impl<T: Float> Trainer<T> {
     /// still is what they have agreed on, as far as that is known.
     pub(super) fn keep_what_is_agreed(&mut self) -> Result<bool, TrainerError> {
         let is_agreed = self.is_copy_agreed()?;
-        if self.agreement.agreed().is_none() && is_agreed == Some(true) {
+        if self.agreement.agreed.is_none() && is_agreed == Some(true) {
             let Self { agreement, state, .. } = self;
             agreement.bring::<T>(state)?;
         }

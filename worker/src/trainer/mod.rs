@@ -17,7 +17,7 @@
 //! - `engine`, `feed`: what a step computes with, and the samples of this epoch and the next;
 //! - `step`, `change`: one step, from samples to commit;
 //! - `agreement`, `cross_check`: that all ranks have computed the same, and each what it should; `claims`: what they say of it;
-//!   `judgement`, `disagreement`: who has not;
+//!   `dispute`, `judgement`, `disagreement`: who has not;
 //! - `device_run`, `on_device`: steps that a device is asked for ahead of time; `device_agreement`: their proofs;
 //! - `proof`: a small fixed computation with the run's kernels, before a worker joins;
 //! - `epoch_end`: evaluation, metrics, checkpoint and features of an epoch;
@@ -36,6 +36,7 @@ mod cross_check;
 mod device_agreement;
 mod device_run;
 mod disagreement;
+mod dispute;
 mod ending;
 mod engine;
 mod epoch_end;

@@ -24,7 +24,7 @@ use crate::collective::CollectiveError;
 use crate::fault::{Part, Phase};
 use crate::mathematics::kernels::Float;
 use crate::network::ComputeError;
-use crate::state::{Checkpoint, Position};
+use crate::state::{Identity, Position};
 
 /// How long a device may take to end what is under way when a generation is broken: the session waits for a trainer a
 /// little longer (`session::generation::TRAINER_END`).
@@ -116,7 +116,7 @@ impl<T: Float> Trainer<T> {
             wishes: [wish, self.reporter.stored() as f64],
             first_sample: self.run().consumed,
             first_row: position.step_in_epoch.0 as usize * self.config.batch_size as usize,
-            claim: self.claim_of_host(),
+            claim: Identity::of_counts(&self.state),
         }
     }
 
@@ -236,7 +236,7 @@ impl<T: Float> Trainer<T> {
         {
             return Err(failure);
         }
-        self.set_out_on_device();
+        self.set_out(self.way_back(OldVectors::OnDevice));
         let marker = self.accelerator().ring.commit().expect("a step was waited for");
         let losses = Losses { softmax: report.softmax_loss, center: report.center_loss };
         let state = &mut self.state;
@@ -266,33 +266,25 @@ impl<T: Float> Trainer<T> {
     fn tell(
         &mut self,
         (epoch, step): (Epoch, Step),
-        (losses, learning_rate): (Losses, f64),
+        numbers: (Losses, f64),
         failure: Option<TrainerError>,
     ) -> Result<(), TrainerError> {
-        let is_stored = self.state.position.step.0.is_multiple_of(self.config.checkpoint_every)
-            && !self.is_at_end();
+        // Where the run stops that follows once everything is committed.
+        let is_stored = self.is_stored(false);
         let is_read = self.is_told(step) || is_stored;
         if is_read {
             self.bring_back()?;
         }
-        let mut kept = failure.map_or(Ok(()), Err);
-        if kept.is_ok() {
-            kept = self.report_step((epoch, step), losses, learning_rate);
-        }
-        if kept.is_ok() && is_stored {
-            kept = self.keep_checkpoint();
-        }
+        let kept = match failure {
+            Some(failure) => Err(failure),
+            None => self.keep_step((epoch, step), numbers, is_stored),
+        };
         self.faults.point(Phase::Commit);
         match kept {
             kept if is_read => self.agree_on_memory(kept.err())?,
             Err(failure) => self.agreement.fail(failure),
             Ok(()) => {}
         }
-        Ok(())
-    }
-
-    fn keep_checkpoint(&mut self) -> Result<(), TrainerError> {
-        self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
         Ok(())
     }
 

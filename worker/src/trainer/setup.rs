@@ -107,7 +107,7 @@ fn run_in<T: Float>(task: Task) -> Ending {
     }
     let is_lost = result.as_ref().is_err_and(|error| !error.leaves_the_state_whole());
     let Trainer { state, reporter, agreement, .. } = trainer;
-    let identity = agreement.agreed();
+    let identity = agreement.agreed;
     let memory = Memory { state, outbox: reporter.outbox(), identity };
     Ending { result, memory: (!is_lost).then_some(memory) }
 }

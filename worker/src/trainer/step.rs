@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use common::ids::{Epoch, LogicalShard, Rank, Step};
+use common::ids::{LogicalShard, Rank, Step};
 use common::plan;
 use tch::Tensor;
 
@@ -20,7 +20,7 @@ use crate::network::norm_parameters;
 use crate::network::pass::{Forward, Head, Pass};
 use crate::network::shard::BatchContext;
 use crate::reduction::small::{Contribution, PendingSum, Rows, Summed};
-use crate::state::{Checkpoint, Position};
+use crate::state::Position;
 
 /// Numbers of a rank's rows before its samples: what it was asked for, and how many uploads it knows to be stored.
 const WISHES: usize = 2;
@@ -175,31 +175,12 @@ impl<T: Float> Trainer<T> {
                 Err(TrainerError::NonFinite { epoch, step, loss: losses.total() })
             }
             false => Err(TrainerError::NonFiniteState { epoch, step }),
-            true => self.keep_step((epoch, step), losses, learning_rate),
+            true => {
+                let stops = self.agreed == Some(Request::Stop);
+                self.keep_step((epoch, step), (losses, learning_rate), self.is_stored(stops))
+            }
         };
         self.claim_step(&written.digests, kept.err())
-    }
-
-    /// What is kept for the coordinator changes with the state, so that it is the same wherever that is.
-    fn keep_step(
-        &mut self,
-        of: (Epoch, Step),
-        losses: Losses,
-        learning_rate: f64,
-    ) -> Result<(), TrainerError> {
-        self.report_step(of, losses, learning_rate)?;
-        self.keep_checkpoint_if_due()
-    }
-
-    /// A checkpoint of a state that nothing follows but the next step.
-    fn keep_checkpoint_if_due(&mut self) -> Result<(), TrainerError> {
-        let step = self.state.position.step.0;
-        let due =
-            self.agreed == Some(Request::Stop) || step.is_multiple_of(self.config.checkpoint_every);
-        if due && !self.is_at_end() {
-            self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
-        }
-        Ok(())
     }
 
     /// Adds the step to the epoch's record, and takes note of what the ranks were asked for.

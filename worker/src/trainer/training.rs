@@ -82,7 +82,7 @@ impl<T: Float> Trainer<T> {
     /// The run ends by a failure: its state is stored as it is, in the midst of an epoch or at its end.
     fn store_what_is_there(&mut self) -> Result<Outcome, TrainerError> {
         if !self.state.ended {
-            self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
+            self.keep_checkpoint()?;
         }
         Ok(Outcome::Stopped)
     }
@@ -123,7 +123,7 @@ impl<T: Float> Trainer<T> {
     }
 
     /// A line of metrics about a step that the state is after, if it is time for one.
-    pub(super) fn report_step(
+    fn report_step(
         &mut self,
         (epoch, step): (Epoch, Step),
         losses: Losses,
@@ -133,6 +133,33 @@ impl<T: Float> Trainer<T> {
             let digests = self.state.digests::<T>().map_err(ComputeError::from)?;
             self.reporter.step((epoch, step), (losses, learning_rate), digests);
         }
+        Ok(())
+    }
+
+    /// Whether a checkpoint is due, which it is where the run stops, of a state that nothing follows but the next step.
+    pub(super) fn is_stored(&self, stops: bool) -> bool {
+        let due = stops || self.state.position.step.0.is_multiple_of(self.config.checkpoint_every);
+        due && !self.is_at_end()
+    }
+
+    /// What is to be told of a step is kept for the coordinator, with a checkpoint if one is due. It changes with the state,
+    /// so that it is the same wherever that is.
+    pub(super) fn keep_step(
+        &mut self,
+        of: (Epoch, Step),
+        (losses, learning_rate): (Losses, f64),
+        is_stored: bool,
+    ) -> Result<(), TrainerError> {
+        self.report_step(of, losses, learning_rate)?;
+        if is_stored {
+            self.keep_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the state for the coordinator.
+    pub(super) fn keep_checkpoint(&mut self) -> Result<(), TrainerError> {
+        self.reporter.save(Checkpoint::of(&self.state)?, &["last".to_string()]);
         Ok(())
     }
 

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use common::architecture::{DataShape, TensorKind};
+use common::architecture::TensorKind;
 use common::config::Config;
 use tonic::codegen::Bytes;
 
@@ -105,7 +105,7 @@ pub fn load(path: &Path, config: &Config) -> Result<InitialState, InitialStateEr
         Refusal::Unreadable(source) => InitialStateError::Unreadable { path: name(), source },
         Refusal::Words(message) => InitialStateError::Format { path: name(), message },
     })?;
-    let specs = config.network.architecture(DataShape::MNIST).tensors(config.feature_dim as usize);
+    let specs = config.tensors();
     let passed_over = passed_over(&contents.passed_over);
     let choice = matching::choose(&contents.entries, &specs, config.init_prefix.as_deref());
     let choice = choice.map_err(|error| {

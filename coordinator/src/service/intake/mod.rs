@@ -16,7 +16,7 @@ mod metrics;
 mod tests;
 mod words;
 
-use common::architecture::{DataShape, TensorSpec};
+use common::architecture::TensorSpec;
 use common::config::{Config, PictureFormat, schedule};
 use common::digests;
 use common::plan;
@@ -60,7 +60,7 @@ impl Intake {
             feature_dim,
             number_size: if config.precision.is_stored_in_64_bits() { 8 } else { 4 },
             formats: config.picture_format.clone(),
-            tensors: config.network.architecture(DataShape::MNIST).tensors(feature_dim),
+            tensors: config.tensors(),
             digests: digests::names(config).len(),
         }
     }

@@ -13,14 +13,19 @@ const fn keys() -> [[u32; BLOCK]; 2] {
     let mut keys = [[0; BLOCK]; 2];
     let mut index = 0;
     while index < 2 * BLOCK {
-        keys[index / BLOCK][index % BLOCK] = (mixed(index as u64) >> 32) as u32 | 1;
+        keys[index / BLOCK][index % BLOCK] = key(index as u64);
         index += 1;
     }
     keys
 }
 
+/// The odd key of a place.
+pub const fn key(place: u64) -> u32 {
+    (mixed(place) >> 32) as u32 | 1
+}
+
 /// One number of the sequence that SplitMix64 draws (Steele, Lea and Flood, 2014).
-pub const fn mixed(index: u64) -> u64 {
+const fn mixed(index: u64) -> u64 {
     let z = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,6 +1,6 @@
 //! An optimizer's step: each parameter from its own numbers, one operation after the other, each rounded. What was stays
-//! as it is; what becomes of it goes elsewhere, and is looked at while it is in the processor's caches. The threads of the
-//! pool that this is called in divide the work.
+//! as it is; what becomes of it goes elsewhere, and is looked at while it is in the processor's caches, then written past
+//! them. The threads of the pool that this is called in divide the work.
 
 use engine::Instructions;
 use pulp::Arch;
@@ -10,7 +10,7 @@ use super::Float;
 use super::digest::Digest;
 use super::finite::all_finite;
 
-/// Numbers of each vector that are computed, then looked at.
+/// Numbers of each vector that are computed, then looked at, then written.
 const BLOCK: usize = 2048;
 /// Numbers of each vector that one thread computes at a time.
 const PART: usize = 32 * BLOCK;
@@ -183,7 +183,7 @@ mod tests {
         let written = rule.step([&w, &v], &gradient, [new_w, new_v]);
         assert_eq!(written.digests, [digest(&new[0]), digest(&new[1])]);
         assert!(written.finite);
-        for place in [0, 1023, 1024, 32_767, 32_768, 69_999] {
+        for place in [0, 1023, 1024, 32_767, 32_768, 65_535, 65_536, 69_999] {
             let velocity = v[place] * 0.25 + (gradient[place] + w[place] * 0.5);
             assert_eq!(new[1][place], velocity);
             assert_eq!(new[0][place], w[place] - velocity * 0.125);
