@@ -5,32 +5,7 @@
 use std::sync::Arc;
 
 use crate::config::Network;
-
-/// Classes of the classifier.
-pub const CLASSES: usize = 10;
-/// Height and width of an image, pixels.
-pub const IMAGE_SIDE: usize = 28;
-/// Pixels of an image.
-pub const IMAGE_PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
-
-/// What a network is given, and what it has to tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataShape {
-    /// Height and width of an image, pixels.
-    pub side: usize,
-    /// Classes that there are.
-    pub classes: usize,
-}
-
-impl DataShape {
-    /// Handwritten digits.
-    pub const MNIST: Self = Self { side: IMAGE_SIDE, classes: CLASSES };
-
-    /// Numbers of an image.
-    pub fn pixels(self) -> usize {
-        self.side * self.side
-    }
-}
+use crate::data_shape::DataShape;
 
 /// Height and width of a convolution's kernel.
 pub const KERNEL_SIDE: usize = 5;
@@ -66,8 +41,10 @@ pub struct ConvolutionLayer {
     pub inputs: usize,
     /// Channels of its output.
     pub outputs: usize,
-    /// Height and width of its input and (before the pool) output.
-    pub side: usize,
+    /// Of its input and (before the pool) output, positions.
+    pub height: usize,
+    /// Of its input and (before the pool) output, positions.
+    pub width: usize,
     /// Whether a 2 × 2 max-pool follows.
     pub pooled: bool,
 }
@@ -100,25 +77,25 @@ impl Network {
 
 /// Six convolutional layers.
 fn convolutional(data: DataShape) -> Architecture {
-    let (mut inputs, mut side) = (1, data.side);
+    let DataShape { channels: mut inputs, mut height, mut width, .. } = data;
     let mut layers = Vec::new();
     for (stage, channels) in CHANNELS.iter().enumerate() {
         for (within, &outputs) in channels.iter().enumerate() {
             let pooled = within + 1 == channels.len();
             // A pool has an index of its own in the sequence.
             let index = stage * (channels.len() + 1) + within;
-            layers.push(ConvolutionLayer { index, inputs, outputs, side, pooled });
+            layers.push(ConvolutionLayer { index, inputs, outputs, height, width, pooled });
             inputs = outputs;
         }
-        side /= 2;
+        (height, width) = (height / 2, width / 2);
     }
-    let flattened = inputs * side * side;
+    let flattened = inputs * height * width;
     Architecture { data, convolutions: layers.into(), hidden: Arc::new([]), flattened }
 }
 
 /// Two hidden layers on the pixels themselves.
 fn fully_connected(data: DataShape) -> Architecture {
-    let mut inputs = data.pixels();
+    let mut inputs = data.numbers();
     let mut layers = Vec::new();
     for (layer, outputs) in HIDDEN.into_iter().enumerate() {
         // A PReLU has an index of its own in the sequence.
@@ -129,6 +106,26 @@ fn fully_connected(data: DataShape) -> Architecture {
 }
 
 impl ConvolutionLayer {
+    /// Positions of its input and (before the pool) output.
+    pub fn positions(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Positions of its result.
+    pub fn result_positions(&self) -> usize {
+        if self.pooled { (self.height / 2) * (self.width / 2) } else { self.positions() }
+    }
+
+    /// Numbers of an image of its convolution's output, before the pool.
+    pub fn output_numbers(&self) -> usize {
+        self.positions() * self.outputs
+    }
+
+    /// Numbers of an image of its result.
+    pub fn result_numbers(&self) -> usize {
+        self.result_positions() * self.outputs
+    }
+
     /// State-dict name of one of this layer's tensors, e.g. `conv_layer.3.cnn_layer.1.running_mean`.
     pub fn tensor(&self, part: &str) -> String {
         format!("conv_layer.{}.cnn_layer.{part}", self.index)
@@ -285,7 +282,8 @@ mod tests {
             index,
             inputs,
             outputs,
-            side,
+            height: side,
+            width: side,
             pooled,
         };
         let expected = [

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::architecture::{FIRST_MOMENT, SECOND_MOMENT};
 use crate::config::{Config, Optimizer};
+use crate::data_shape::DataShape;
 use crate::ids::{Epoch, Step};
 
 /// One line of `digests.jsonl`.
@@ -22,17 +23,17 @@ pub struct StepDigests {
 }
 
 impl StepDigests {
-    /// The line of a step, whose digests are in the order of [`names`].
-    pub fn new(config: &Config, (epoch, step): (Epoch, Step), digests: &[u64]) -> Self {
+    /// The line of a step, whose digests are those of tensors of these [`names`].
+    pub fn new(names: Vec<String>, (epoch, step): (Epoch, Step), digests: &[u64]) -> Self {
         let digits = digests.iter().map(|digest| format!("{digest:016x}"));
-        Self { epoch, step, digests: names(config).into_iter().zip(digits).collect() }
+        Self { epoch, step, digests: names.into_iter().zip(digits).collect() }
     }
 }
 
 /// The tensors of a state: those of a model file, then what the optimizer remembers of each parameter.
-pub fn names(config: &Config) -> Vec<String> {
-    let mut names: Vec<String> = config.tensors().into_iter().map(|spec| spec.name).collect();
-    let parameters = config.architecture().parameters(config.feature_dim as usize);
+pub fn names(config: &Config, data: DataShape) -> Vec<String> {
+    let mut names: Vec<String> = config.tensors(data).into_iter().map(|spec| spec.name).collect();
+    let parameters = config.architecture(data).parameters(config.feature_dim as usize);
     let moments: &[&str] = match config.optimizer {
         Optimizer::Sgd => &[FIRST_MOMENT],
         Optimizer::Adam => &[FIRST_MOMENT, SECOND_MOMENT],

@@ -1,9 +1,38 @@
 //! Conversions between domain types and the service's messages.
 
-use proto::{EpochMetrics as EpochMessage, StepMetrics as StepMessage, TestMetrics as TestMessage};
+use proto::{
+    DataShape as ShapeMessage, EpochMetrics as EpochMessage, StepMetrics as StepMessage,
+    TestMetrics as TestMessage,
+};
 
+use crate::data_shape::DataShape;
 use crate::ids::{Epoch, Step};
 use crate::metrics::{EpochMetrics, StepMetrics, TestMetrics};
+
+/// What a message says of a run's data: its shape, and a name for each class.
+///
+/// # Errors
+/// There is no such data, or the message lacks it.
+pub fn data_of(message: Option<&ShapeMessage>) -> Result<(DataShape, &[String]), String> {
+    let message = message.ok_or("the coordinator does not say what the data are like")?;
+    let shape = DataShape {
+        channels: message.channels as usize,
+        height: message.height as usize,
+        width: message.width as usize,
+        classes: message.class_names.len(),
+    };
+    Ok((shape.check()?, &message.class_names))
+}
+
+/// The message that [`data_of`] reads.
+pub fn data_message(shape: DataShape, class_names: &[String]) -> ShapeMessage {
+    ShapeMessage {
+        channels: shape.channels as u32,
+        height: shape.height as u32,
+        width: shape.width as u32,
+        class_names: class_names.to_vec(),
+    }
+}
 
 impl From<&StepMetrics> for StepMessage {
     fn from(metrics: &StepMetrics) -> Self {

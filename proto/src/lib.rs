@@ -10,4 +10,4 @@
 tonic::include_proto!("concentric.v1");
 
 /// Version of the conversation. A worker of another version is refused when it joins.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;

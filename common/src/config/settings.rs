@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::choices::{
     CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
 };
-use crate::architecture::{Architecture, DataShape, TensorSpec};
+use crate::architecture::{Architecture, TensorSpec};
+use crate::data_shape::DataShape;
 
 /// Every setting of a run. A key of the configuration file, a flag and a `CONCENTRIC_…` variable share a name.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -307,14 +308,14 @@ pub struct Config {
 pub(super) const LOGICAL_SHARDS: u32 = 8;
 
 impl Config {
-    /// What the run's network is made of.
-    pub fn architecture(&self) -> Architecture {
-        self.network.architecture(DataShape::MNIST)
+    /// What the run's network is made of, for data of this shape.
+    pub fn architecture(&self, data: DataShape) -> Architecture {
+        self.network.architecture(data)
     }
 
     /// Every tensor of its model files.
-    pub fn tensors(&self) -> Vec<TensorSpec> {
-        self.architecture().tensors(self.feature_dim as usize)
+    pub fn tensors(&self, data: DataShape) -> Vec<TensorSpec> {
+        self.architecture(data).tensors(self.feature_dim as usize)
     }
 
     /// V, once resolved.

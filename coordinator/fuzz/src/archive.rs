@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use common::architecture::{DataShape, TensorKind};
+use common::architecture::TensorKind;
 use common::config::Network;
+use common::data_shape::DataShape;
 use common::hexadecimal;
 use coordinator::run_directory::model_file::METADATA_KEY;
 use safetensors::tensor::TensorView;

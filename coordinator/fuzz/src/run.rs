@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use common::config::Config;
 use common::config::schedule;
-use common::dataset::Samples;
 use coordinator::clock::Clock;
 use coordinator::cluster::membership::Timing;
 use coordinator::commands::audit::{self, RunShape};
@@ -24,6 +23,7 @@ use coordinator::run_directory::ledger::Summary;
 use coordinator::run_directory::{DIGESTS, EVENTS, LOCK, METRICS, RunDirectory};
 use coordinator::service::board::Record;
 use coordinator::service::{Service, Shared};
+use dataset::Samples;
 use prost::Message;
 use proto::worker_message::Message as Word;
 use proto::{Hello, PROTOCOL_VERSION, StartFrom, WorkerMessage};
@@ -71,14 +71,15 @@ const FLAGS: [&str; 18] = [
 /// The run's settings.
 pub static CONFIG: LazyLock<Config> = LazyLock::new(|| config(&FLAGS));
 
+/// Which samples these are.
+pub fn data_identity() -> DataIdentity {
+    let (train_samples, test_samples) = (SAMPLES.0 as u64, SAMPLES.1 as u64);
+    DataIdentity { train_samples, test_samples, ..DataIdentity::of_digits() }
+}
+
 static DATA: LazyLock<Arc<Data>> = LazyLock::new(|| {
-    let samples = |count: usize| Samples { images: vec![1; count * 784], labels: vec![1; count] };
-    let identity = DataIdentity {
-        dataset: "mnist".to_string(),
-        train_samples: SAMPLES.0 as u64,
-        test_samples: SAMPLES.1 as u64,
-        sha256: String::new(),
-    };
+    let samples = |count: usize| Samples::new(vec![1; count * 784], vec![1; count]);
+    let identity = data_identity();
     let (train, test) = (samples(SAMPLES.0), samples(SAMPLES.1));
     Arc::new(Data { identity, synthetic: false, train, test })
 });

@@ -7,13 +7,12 @@ use std::sync::LazyLock;
 
 use coordinator::run_directory::{ArtifactPath, CheckpointMetadata, model_file};
 use coordinator::service::intake::Intake;
-use fuzz::run::{CONFIG, SAMPLES};
+use fuzz::run::{CONFIG, data_identity};
 use fuzz::with_file;
 use libfuzzer_sys::fuzz_target;
 use safetensors::SafeTensors;
 
-static INTAKE: LazyLock<Intake> =
-    LazyLock::new(|| Intake::new(&CONFIG, (SAMPLES.0 as u64, SAMPLES.1 as u64), 0));
+static INTAKE: LazyLock<Intake> = LazyLock::new(|| Intake::new(&CONFIG, &data_identity(), 0));
 
 static PATHS: LazyLock<Vec<ArtifactPath>> = LazyLock::new(|| {
     let paths = [

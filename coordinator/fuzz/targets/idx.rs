@@ -3,7 +3,7 @@
 #![no_main]
 
 use common::architecture::IMAGE_PIXELS;
-use common::dataset::idx;
+use dataset::idx;
 use fuzz::with_file;
 use libfuzzer_sys::fuzz_target;
 

@@ -14,7 +14,7 @@ use coordinator::cluster::translation::{event, held, identity};
 use coordinator::service::intake::Intake;
 use coordinator::service::intake::joins::Joins;
 use fuzz::made::word;
-use fuzz::run::{CONFIG, EPOCHS, IDENTITY, SAMPLES, STEPS_PER_EPOCH, in_this_version};
+use fuzz::run::{CONFIG, EPOCHS, IDENTITY, STEPS_PER_EPOCH, data_identity, in_this_version};
 use fuzz::{Choices, pieces};
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
@@ -28,8 +28,7 @@ const MADE: u8 = 0x40;
 /// Bytes of a reason that are kept, and of a sign that says that it was cut.
 const LONGEST_REASON: usize = (16 << 10) + 3;
 
-static INTAKE: LazyLock<Intake> =
-    LazyLock::new(|| Intake::new(&CONFIG, (SAMPLES.0 as u64, SAMPLES.1 as u64), 0));
+static INTAKE: LazyLock<Intake> = LazyLock::new(|| Intake::new(&CONFIG, &data_identity(), 0));
 
 fuzz_target!(|data: &[u8]| {
     let mut membership = Membership::new(rules(), Past::default());

@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use common::command_line;
 use common::config::layers::{self, FileLayer};
 use common::config::{Config, ConfigError, Recipe};
-use common::dataset::DatasetError;
+use dataset::DatasetError;
 
 use super::audit::AuditPlan;
 use super::fingerprint::FingerprintPlan;

@@ -3,11 +3,13 @@
 //! Made by `run::prepare` before anything starts; `samples` reads it.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use common::dataset::{Dataset, Samples};
-use common::hexadecimal;
+use common::data_shape::DataShape;
+use common::{hexadecimal, labels, wire};
+use dataset::{Dataset, Samples};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -34,14 +36,58 @@ pub struct DataIdentity {
     pub train_samples: u64,
     /// Test samples in use.
     pub test_samples: u64,
+    /// Channels, height and width of every image.
+    #[serde(default = "digits")]
+    pub image: [usize; 3],
+    /// A name for each class.
+    #[serde(default = "ten")]
+    pub class_names: Vec<String>,
     /// Of training images, training labels, test images, test labels in use, one after the other; hexadecimal.
     pub sha256: String,
+}
+
+/// What runs were made of before it was written down.
+fn digits() -> [usize; 3] {
+    let DataShape { channels, height, width, .. } = DataShape::MNIST;
+    [channels, height, width]
+}
+
+fn ten() -> Vec<String> {
+    (0..DataShape::MNIST.classes).map(|class| class.to_string()).collect()
 }
 
 /// Where it is saved in a run directory.
 pub const DATA_IDENTITY: &str = "dataset.json";
 
 impl DataIdentity {
+    /// Of no sample of handwritten digits yet, for tests.
+    pub fn of_digits() -> Self {
+        Self {
+            dataset: "mnist".to_string(),
+            train_samples: 0,
+            test_samples: 0,
+            image: digits(),
+            class_names: ten(),
+            sha256: String::new(),
+        }
+    }
+
+    /// Of every image, and how many classes there are.
+    pub fn shape(&self) -> DataShape {
+        let [channels, height, width] = self.image;
+        DataShape { channels, height, width, classes: self.class_names.len() }
+    }
+
+    /// What workers are told of its shape.
+    pub fn message(&self) -> proto::DataShape {
+        wire::data_message(self.shape(), &self.class_names)
+    }
+
+    /// Whether these are the same samples, whatever they are called.
+    pub fn has_samples_of(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256 && self.shape() == other.shape()
+    }
+
     /// Reads what was saved with the run in `root`.
     ///
     /// # Errors
@@ -54,34 +100,42 @@ impl DataIdentity {
     }
 }
 
-impl From<Dataset> for Data {
-    fn from(mut dataset: Dataset) -> Self {
-        for samples in [&mut dataset.train, &mut dataset.test] {
-            // `--train-samples` may have left most of a large file's memory unused.
-            samples.images.shrink_to_fit();
-            samples.labels.shrink_to_fit();
-        }
+impl Data {
+    /// The samples of a run.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn of(dataset: Dataset) -> io::Result<Self> {
+        let Dataset { name, shape, class_names, train, test, synthetic } = dataset;
         let identity = DataIdentity {
-            dataset: dataset.name,
-            train_samples: dataset.train.len() as u64,
-            test_samples: dataset.test.len() as u64,
-            sha256: digest(&dataset.train, &dataset.test),
+            dataset: name,
+            train_samples: train.len() as u64,
+            test_samples: test.len() as u64,
+            image: [shape.channels, shape.height, shape.width],
+            class_names: class_names.to_vec(),
+            sha256: digest(shape, [&train, &test])?,
         };
-        Self { identity, synthetic: dataset.synthetic, train: dataset.train, test: dataset.test }
+        Ok(Self { identity, synthetic, train, test })
     }
 }
 
-fn digest(train: &Samples, test: &Samples) -> String {
+fn digest(shape: DataShape, parts: [&Samples; 2]) -> io::Result<String> {
     let mut hash = Sha256::new();
-    for part in [&train.images, &train.labels, &test.images, &test.labels] {
-        hash.update(part);
+    let mut image = Vec::with_capacity(shape.numbers());
+    for samples in parts {
+        for index in 0..samples.len() {
+            image.clear();
+            samples.read_image(index, &mut image)?;
+            hash.update(&image);
+        }
+        hash.update(labels::to_bytes(samples.labels(), shape.classes));
     }
-    hexadecimal(&hash.finalize())
+    Ok(hexadecimal(&hash.finalize()))
 }
 
 impl fmt::Display for DataIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dataset, train_samples, test_samples, sha256 } = self;
+        let Self { dataset, train_samples, test_samples, sha256, .. } = self;
         write!(f, "{dataset} ({train_samples} + {test_samples} samples, SHA-256 {sha256:.12}…)")
     }
 }

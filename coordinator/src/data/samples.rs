@@ -7,18 +7,19 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use common::architecture::IMAGE_PIXELS;
 use common::config::Config;
-use common::dataset::Samples;
+use common::data_shape::DataShape;
 use common::ids::{Epoch, Rank, Step, WorldSize};
+use common::labels;
 use common::plan::{self, Shuffle};
 use common::status::ServiceError;
+use dataset::Samples;
 use proto::{CheckingRank, SampleBlock, SamplesRequest, Split};
 
 use super::dataset::Data;
 
-/// Samples in a full block: 256 KiB of images.
-const SAMPLES_PER_BLOCK: usize = (256 << 10) / IMAGE_PIXELS;
+/// Bytes of images in a full block, unless a single one has more.
+const BLOCK_BYTES: usize = 256 << 10;
 /// Permutations kept: of the epoch in training and of the next.
 const KEPT_PERMUTATIONS: usize = 2;
 
@@ -166,6 +167,22 @@ pub struct Blocks {
 }
 
 impl Blocks {
+    /// The samples at these positions of the epoch.
+    fn block(&self, positions: &[usize], shape: DataShape) -> Result<SampleBlock, ServiceError> {
+        let samples = self.samples();
+        let mut images = Vec::with_capacity(positions.len() * shape.numbers());
+        let mut classes = Vec::with_capacity(positions.len());
+        for &position in positions {
+            let row = self.order.as_ref().map_or(position, |order| order[position] as usize);
+            samples.read_image(row, &mut images).map_err(|error| {
+                ServiceError::Internal(format!("the data cannot be read any more: {error}"))
+            })?;
+            classes.push(samples.labels()[row]);
+        }
+        let labels = labels::to_bytes(&classes, shape.classes);
+        Ok(SampleBlock { images: images.into(), labels: labels.into() })
+    }
+
     fn samples(&self) -> &Samples {
         match self.split {
             Split::Train => &self.data.train,
@@ -175,21 +192,12 @@ impl Blocks {
 }
 
 impl Iterator for Blocks {
-    type Item = SampleBlock;
+    type Item = Result<SampleBlock, ServiceError>;
 
-    fn next(&mut self) -> Option<SampleBlock> {
-        let positions: Vec<usize> = self.positions.by_ref().take(SAMPLES_PER_BLOCK).collect();
-        if positions.is_empty() {
-            return None;
-        }
-        let samples = self.samples();
-        let mut images = Vec::with_capacity(positions.len() * IMAGE_PIXELS);
-        let mut labels = Vec::with_capacity(positions.len());
-        for position in positions {
-            let row = self.order.as_ref().map_or(position, |order| order[position] as usize);
-            images.extend_from_slice(samples.image(row));
-            labels.push(samples.labels[row]);
-        }
-        Some(SampleBlock { images: images.into(), labels: labels.into() })
+    fn next(&mut self) -> Option<Self::Item> {
+        let shape = self.data.identity.shape();
+        let in_block = (BLOCK_BYTES / shape.numbers()).max(1);
+        let positions: Vec<usize> = self.positions.by_ref().take(in_block).collect();
+        (!positions.is_empty()).then(|| self.block(&positions, shape))
     }
 }

@@ -84,14 +84,14 @@ pub fn share(
         train_samples: data.identity.train_samples,
         test_samples: data.identity.test_samples,
         dataset: data.identity.dataset.clone(),
+        data: Some(data.identity.message()),
         run: run.clone(),
         ..Start::default()
     };
     let milliseconds = |seconds: f64| (1e3 * seconds).ceil() as u64;
     let shape = Shape::new(&config, data.identity.train_samples);
     let books = Books::new(Arc::clone(&directory), beginning, shape, &history);
-    let samples = (data.identity.train_samples, data.identity.test_samples);
-    let intake = Intake::new(&config, samples, record.first_step.max(history.done));
+    let intake = Intake::new(&config, &data.identity, record.first_step.max(history.done));
     let cluster = Cluster::new(Parts {
         rules: rules(&config, run.clone(), timing),
         past: Past {

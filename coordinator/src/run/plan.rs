@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use common::config::{Config, ConfigError};
-use common::dataset::DatasetSource;
+use dataset::DatasetSource;
 
 use crate::door::DoorSettings;
 

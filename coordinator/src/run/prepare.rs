@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use common::computing::Computing;
 use common::config::{Config, LrSchedule, Precision, schedule};
-use common::dataset::{self, LoadOptions};
 use common::hexadecimal;
 use common::metrics::EpochMetrics;
+use dataset::LoadOptions;
 use proto::StartFrom;
 use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
@@ -61,14 +61,16 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     // A directory that was named is tried first: nothing is downloaded for a run that cannot be stored.
     let named = config.run_dir.clone();
     let named = named.map(|root| open(plan, &root, log)).transpose()?;
+    let data = load_data(plan)?;
     // A resumed run needs its initial state only where it has no checkpoint.
     let has_checkpoint = plan.resume
         && named.as_ref().is_some_and(|directory| directory.root().join(LAST_MODEL).exists());
     let initial_state = match &config.init_from {
-        Some(file) if !has_checkpoint => Some(initial_state::load(file, &config)?),
+        Some(file) if !has_checkpoint => {
+            Some(initial_state::load(file, &config, data.identity.shape())?)
+        }
         _ => None,
     };
-    let data = load_data(plan)?;
     let directory = match named {
         Some(directory) => directory,
         None => {
@@ -210,7 +212,8 @@ fn load_data(plan: &RunPlan) -> Result<Data> {
         test_samples: count(config.test_samples),
         ..LoadOptions::default()
     };
-    Ok(dataset::load(&plan.dataset, &options)?.into())
+    let dataset = dataset::load(&plan.dataset, &options)?;
+    Data::of(dataset).context("cannot read the samples")
 }
 
 /// The run's identity: what its result depends on.

@@ -166,7 +166,7 @@ impl RunDirectory {
     pub fn check_data_identity(&self, data: &DataIdentity) -> Result<()> {
         let saved = DataIdentity::read(&self.root)?;
         ensure!(
-            saved.sha256 == data.sha256,
+            saved.has_samples_of(data),
             "the samples are not those that the run began with: {saved} then, {data} now; give it the same --dataset"
         );
         Ok(())

@@ -49,7 +49,7 @@ fn digest(config: &Config, data: &DataIdentity, model: &[u8]) -> Result<String, 
     line(config.deciding());
     line(format!("samples {} {} {}", data.train_samples, data.test_samples, data.sha256));
     line(format!("position {} {} {}", position.epoch, position.step_in_epoch, position.step));
-    for TensorSpec { name, .. } in config.tensors() {
+    for TensorSpec { name, .. } in config.tensors(data.shape()) {
         let tensor = tensors.tensor(&name).map_err(|_| format!("has no tensor `{name}`"))?;
         digest.update(format!("{name} {:?} {:?}\n", tensor.dtype(), tensor.shape()));
         digest.update(tensor.data());

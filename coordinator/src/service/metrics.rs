@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use common::config::Config;
-use common::digests::StepDigests;
+use common::digests::{self, StepDigests};
 use common::metrics::{EpochMetrics, Record, StepMetrics};
 use common::status::ServiceError;
 use proto::report_metrics_request::Metrics;
@@ -26,7 +25,7 @@ pub async fn report(
     };
     shared.intake.check_metrics(&record)?;
     let directory = Arc::clone(&shared.directory);
-    let digests = digests_of(&shared.config, &record);
+    let digests = digests_of(shared, &record);
     let writing = spawn_blocking(move || {
         // A line of metrics tells that the step's digests are there.
         digests.map_or(Ok(()), |digests| directory.append_digests(&digests))?;
@@ -46,10 +45,11 @@ pub async fn report(
     Ok(ReportMetricsReply {})
 }
 
-fn digests_of(config: &Config, record: &Record) -> Option<StepDigests> {
+fn digests_of(shared: &Shared, record: &Record) -> Option<StepDigests> {
     match record {
         Record::Step(step) if !step.digests.is_empty() => {
-            Some(StepDigests::new(config, (step.epoch, step.step), &step.digests))
+            let names = digests::names(&shared.config, shared.data.shape());
+            Some(StepDigests::new(names, (step.epoch, step.step), &step.digests))
         }
         Record::Step(_) | Record::Epoch(_) => None,
     }

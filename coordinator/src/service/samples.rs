@@ -11,5 +11,5 @@ pub fn stream(
 ) -> Result<Outgoing<SampleBlock>, ServiceError> {
     shared.cluster.require_current(request.generation)?;
     let blocks = shared.samples.blocks(request)?;
-    Ok(Box::pin(tokio_stream::iter(blocks.map(Ok))))
+    Ok(Box::pin(tokio_stream::iter(blocks.map(|block| block.map_err(Into::into)))))
 }

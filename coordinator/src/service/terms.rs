@@ -11,6 +11,7 @@ pub fn terms(shared: &Shared) -> TermsReply {
         config: config.to_toml(),
         train_samples: data.train_samples,
         test_samples: data.test_samples,
+        data: Some(data.message()),
         // Nothing is left to compute of a complete run.
         prove: !config.allow_mixed_hardware && !was_complete,
     }

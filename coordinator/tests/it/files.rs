@@ -1,7 +1,8 @@
 //! The files of a run, as a worker would write them: the right tensors, all zero.
 
-use common::architecture::{DataShape, TensorKind};
+use common::architecture::TensorKind;
 use common::config::Network;
+use common::data_shape::DataShape;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};

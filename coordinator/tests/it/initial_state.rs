@@ -3,8 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use common::architecture::{DataShape, TensorKind};
+use common::architecture::TensorKind;
 use common::config::Network;
+use common::data_shape::DataShape;
 use coordinator::data::initial_state::{InitialState, load};
 use flate2::read::GzDecoder;
 use proto::StartFrom;
@@ -30,7 +31,8 @@ pub fn fixture(folder: &TempDir, name: &str) -> PathBuf {
 pub fn load_file(path: &Path, arguments: &[&str]) -> Result<InitialState, String> {
     let given = ["--init-from", path.to_str().unwrap()];
     let config = plan(Path::new("unused"), &[&given, arguments].concat()).unwrap().config;
-    load(path, &config).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    load(path, &config, DataShape::MNIST)
+        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
 fn read(path: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {

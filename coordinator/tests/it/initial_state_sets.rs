@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use common::architecture::{DataShape, TensorKind};
+use common::architecture::TensorKind;
 use common::config::Network;
+use common::data_shape::DataShape;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

@@ -111,6 +111,7 @@ pub fn numbers(tensor: &Tensor) -> Result<Vec<f64>, ComputeError> {
 mod tests {
     use clap::{Args, Command, FromArgMatches};
     use common::config::Config;
+    use common::data_shape::DataShape;
 
     use super::*;
     use crate::state::Checkpoint;
@@ -120,11 +121,12 @@ mod tests {
         let command = Config::augment_args(Command::new("worker"));
         let matches = command.get_matches_from(["worker", "--optimizer", "adam"]);
         let config = Config::from_arg_matches(&matches).unwrap();
-        let mut state = State::initial(&config, Kind::Float);
+        let mut state = State::initial(&config, DataShape::MNIST, Kind::Float);
         state.running[3].mean[7] = 0.5;
         state.running[5].variance[1] = 0.25;
         let copy = StateCopy::of(&state, Device::Cpu).unwrap().duplicate().unwrap();
-        let mut other = State::initial(&Config { seed: 5, ..config }, Kind::Float);
+        let mut other =
+            State::initial(&Config { seed: 5, ..config }, DataShape::MNIST, Kind::Float);
         copy.bring_back(&mut other).unwrap();
         assert_eq!(Checkpoint::of(&other).unwrap(), Checkpoint::of(&state).unwrap());
         let _ = state.flat.g_add_scalar_(1.0);

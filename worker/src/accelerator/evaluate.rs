@@ -6,6 +6,7 @@ use super::copy::numbers;
 use super::linear::{self, flatten};
 use super::norm::{Activation, NormParameters, Statistics};
 use super::requests::Accelerator;
+use super::samples::labels_tensor;
 use super::shard::{convolution, evaluated, images};
 use crate::network::{ComputeError, Weights};
 use crate::results::evaluate::Part;
@@ -66,7 +67,7 @@ impl DeviceEvaluation<'_> {
         let Accelerator { device, table, .. } = self.accelerator;
         let pixels = Tensor::from_slice(&part.pixels).f_to_device(*device)?;
         let architecture = &self.weights.layout.architecture;
-        let mut flowing = images(&pixels, architecture.data.side, table)?;
+        let mut flowing = images(&pixels, architecture.data, table)?;
         let layers = architecture.convolutions.iter();
         let kernels = self.weights.convolutions.iter().zip(&self.activations);
         for (layer, (kernel, activation)) in layers.zip(kernels) {
@@ -76,7 +77,7 @@ impl DeviceEvaluation<'_> {
         }
         let linear::Forward { features, scores, .. } =
             linear::forward(&self.weights, flatten(&flowing)?)?;
-        let labels = Tensor::from_slice(&part.labels).f_to_device(*device)?;
+        let labels = labels_tensor(&part.labels).f_to_device(*device)?;
         let columns = [labels.f_unsqueeze(1)?, scores.f_argmax(1, true)?];
         let [label, prediction] = columns.map(|column| column.f_to_kind(Kind::Double));
         let features = features.f_to_kind(Kind::Double)?;

@@ -75,6 +75,7 @@ pub fn halves(number: &Tensor) -> Result<Tensor, ComputeError> {
 mod tests {
     use clap::{Args, Command, FromArgMatches};
     use common::config::Config;
+    use common::data_shape::DataShape;
 
     use super::*;
     use crate::fault::{Flip, Part};
@@ -93,7 +94,7 @@ mod tests {
             let command = Config::augment_args(Command::new("worker"));
             let matches = command.get_matches_from(["worker", "--optimizer", optimizer]);
             let config = Config::from_arg_matches(&matches).unwrap();
-            let state = State::initial(&config, kind);
+            let state = State::initial(&config, DataShape::MNIST, kind);
             let mut copy = StateCopy::of(&state, Device::Cpu).unwrap().duplicate().unwrap();
             let keys = Keys::for_numbers(state.flat.numel(), Device::Cpu).unwrap();
             let expected = of(&keys, &copy);

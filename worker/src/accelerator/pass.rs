@@ -88,7 +88,7 @@ impl Pass<'_> {
                 counts = sums.f_narrow(0, 2 * shape.outputs as i64, counted as i64)?;
             }
             let sums = sums.f_narrow(0, 0, 2 * shape.outputs as i64)?;
-            let positions = self.batch * shape.side * shape.side;
+            let positions = self.batch * shape.positions();
             let batch = Statistics::from_sums(&sums, positions)?;
             activations.push(batch.activation(&self.norms[layer], self.kind)?);
             statistics.push(batch);

@@ -58,8 +58,8 @@ impl DeviceRecord {
         for row in numbers.chunks_exact(width) {
             let (features, rest) = row.split_at(width - 2);
             record.features.extend_from_slice(features);
-            record.labels.push(rest[0] as u8);
-            record.predictions.push(rest[1] as u8);
+            record.labels.push(rest[0] as u16);
+            record.predictions.push(rest[1] as u16);
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ impl Accelerator {
             record: DeviceRecord::of(&state.record, (sizes.epoch_samples, dim), device)?,
             samples: EpochSamples::with_room_for(
                 sizes.own_samples,
-                state.layout.architecture.data.pixels(),
+                state.layout.architecture.data.numbers(),
                 device,
             )?,
             has_samples: false,
@@ -138,7 +138,7 @@ impl Accelerator {
     ///
     /// # Errors
     /// They are more than a whole epoch's, or the device failed.
-    pub fn take_samples(&mut self, pixels: &[u8], labels: &[u8]) -> Result<(), ComputeError> {
+    pub fn take_samples(&mut self, pixels: &[u8], labels: &[u16]) -> Result<(), ComputeError> {
         self.samples.fill(pixels, labels)?;
         self.has_samples = true;
         Ok(())

@@ -35,10 +35,10 @@ impl EpochSamples {
     ///
     /// # Errors
     /// There is too little room, or the device failed.
-    pub fn fill(&mut self, pixels: &[u8], labels: &[u8]) -> Result<(), ComputeError> {
+    pub fn fill(&mut self, pixels: &[u8], labels: &[u16]) -> Result<(), ComputeError> {
         let count = labels.len() as i64;
         let pixels = Tensor::from_slice(pixels).f_view([-1, self.pixels.size()[1]])?;
-        let labels = Tensor::from_slice(labels).f_to_kind(Kind::Int64)?;
+        let labels = labels_tensor(labels);
         self.pixels.f_narrow(0, 0, count)?.f_copy_(&pixels)?;
         self.labels.f_narrow(0, 0, count)?.f_copy_(&labels)?;
         Ok(())
@@ -51,4 +51,10 @@ impl EpochSamples {
     pub fn at(&self, places: &Tensor) -> Result<(Tensor, Tensor), ComputeError> {
         Ok((self.pixels.f_index_select(0, places)?, self.labels.f_index_select(0, places)?))
     }
+}
+
+/// Labels as libtorch takes them, 64-bit integers `[n]`.
+pub fn labels_tensor(labels: &[u16]) -> Tensor {
+    let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
+    Tensor::from_slice(&labels)
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use common::architecture::{ConvolutionLayer, PADDING};
+use common::data_shape::DataShape;
 use tch::{Device, Kind, Tensor};
 
 use super::linear::{self, flatten, unflatten};
@@ -24,8 +25,8 @@ const WINDOW: [i64; 2] = [2, 2];
 /// One logical shard.
 pub struct Shard {
     shapes: Arc<[ConvolutionLayer]>,
-    /// Height and width of an image.
-    side: usize,
+    /// Of the data.
+    shape: DataShape,
     samples: usize,
     /// One a sample, 64-bit integers.
     labels: Tensor,
@@ -53,7 +54,7 @@ impl Shard {
     pub fn new(layout: &Layout, options: (Kind, Device)) -> Result<Self, ComputeError> {
         Ok(Self {
             shapes: Arc::clone(&layout.architecture.convolutions),
-            side: layout.architecture.data.side,
+            shape: layout.architecture.data,
             samples: 0,
             labels: Tensor::new(),
             layers: Vec::new(),
@@ -62,7 +63,8 @@ impl Shard {
         })
     }
 
-    /// Takes this step's samples: pixels `[samples, side²]` as bytes, translated by `table` `[256]`, and labels.
+    /// Takes this step's samples: pixels `[samples, height·width·channels]` as bytes, translated by
+    /// `table` `[channels·256]`, and labels.
     ///
     /// # Errors
     /// Memory ran out.
@@ -79,7 +81,7 @@ impl Shard {
             let _ = self.gradient.f_zero_()?;
             return Ok(());
         }
-        self.flowing = images(pixels, self.side, table)?;
+        self.flowing = images(pixels, self.shape, table)?;
         Ok(())
     }
 
@@ -110,8 +112,7 @@ impl Shard {
         let kernel = &weights.convolutions[layer];
         let input = self.flowing.f_to_kind(kernel.kind())?;
         let z = convolution(&input, kernel, self.gradient.kind())?;
-        let side = self.shapes[layer].side;
-        let positions = (self.samples * side * side) as f64;
+        let positions = (self.samples * self.shapes[layer].positions()) as f64;
         // Σz² out of the variance: in 32 bits the sum of squares itself would lose what the mean takes away again.
         let (variance, mean) = z.f_var_mean_correction(&POSITIONS[..], 0, false)?;
         let (variance, mean) = (variance.f_to_kind(Kind::Double)?, mean.f_to_kind(Kind::Double)?);
@@ -249,12 +250,18 @@ impl Shard {
     }
 }
 
-/// Bytes `[samples, side²]` as the network's input `[samples, 1, side, side]`.
-pub fn images(pixels: &Tensor, side: usize, table: &Tensor) -> Result<Tensor, ComputeError> {
-    let side = side as i64;
-    let places = pixels.f_reshape([-1])?.f_to_kind(Kind::Int)?;
-    // One channel, so it is the last as well as the first: the strides say the last, which what is made of it keeps.
-    Ok(table.f_index_select(0, &places)?.f_view([-1, side, side, 1])?.f_permute([0, 3, 1, 2])?)
+/// Bytes `[samples, height·width·channels]` as the network's input `[samples, channels, height, width]`, with channels as the
+/// fastest dimension in memory.
+pub fn images(pixels: &Tensor, shape: DataShape, table: &Tensor) -> Result<Tensor, ComputeError> {
+    let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|it| it as i64);
+    let mut places = pixels.f_reshape([-1, channels])?.f_to_kind(Kind::Int)?;
+    if channels > 1 {
+        // Each channel has a table of its own.
+        let tables = Tensor::f_arange(channels, (Kind::Int, pixels.device()))?;
+        places = places.f_add(&tables.f_mul_scalar(256)?)?;
+    }
+    let numbers = table.f_index_select(0, &places.f_view([-1])?)?;
+    Ok(numbers.f_view([-1, height, width, channels])?.f_permute([0, 3, 1, 2])?)
 }
 
 /// A layer's convolution of an input in the kernel's numbers; its output in numbers of `kind`.

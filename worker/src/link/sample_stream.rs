@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use common::data_shape::DataShape;
 use common::ids::{Epoch, Rank, Step, WorldSize};
+use common::labels;
 use common::status::ServiceError;
 use proto::{CheckingRank, SampleBlock, SamplesRequest, Split};
 use tokio::sync::mpsc;
@@ -43,15 +45,14 @@ pub enum Shards {
 pub struct SampleStream {
     blocks: mpsc::UnboundedReceiver<Result<SampleBlock, ServiceError>>,
     link: Link,
-    /// Numbers of an image.
-    pixels_each: usize,
+    data: DataShape,
     pixels: VecDeque<u8>,
-    labels: VecDeque<u8>,
+    labels: VecDeque<u16>,
 }
 
 impl SampleStream {
-    /// Asks for samples of so many pixels and begins to receive them.
-    pub fn open(link: &Link, range: SampleRange, pixels_each: usize) -> Self {
+    /// Asks for samples of such data and begins to receive them.
+    pub fn open(link: &Link, range: SampleRange, data: DataShape) -> Self {
         let (sender, blocks) = mpsc::unbounded_channel();
         let ended = link.ended().clone();
         let mut client = link.client();
@@ -90,24 +91,31 @@ impl SampleStream {
             }
         });
         let (pixels, labels) = (VecDeque::new(), VecDeque::new());
-        Self { blocks, link: link.clone(), pixels_each, pixels, labels }
+        Self { blocks, link: link.clone(), data, pixels, labels }
     }
 
     /// The next `samples` samples: pixels of each, and labels.
     ///
     /// # Errors
     /// The stream broke, ended early, or nothing came for a minute.
-    pub fn take(&mut self, samples: usize) -> Result<(Vec<u8>, Vec<u8>), ServiceError> {
+    pub fn take(&mut self, samples: usize) -> Result<(Vec<u8>, Vec<u16>), ServiceError> {
         while self.labels.len() < samples {
             let block = self.next_block()?;
-            if block.images.len() != block.labels.len() * self.pixels_each {
+            let labels = labels::from_bytes(&block.labels, self.data.classes);
+            if block.images.len() != labels.len() * self.data.numbers() {
                 let message = "a block of samples has more images than labels, or fewer";
                 return Err(ServiceError::Internal(message.to_string()));
             }
+            if let Some(class) =
+                labels.iter().find(|class| usize::from(**class) >= self.data.classes)
+            {
+                let message = format!("a sample has class {class}, of {}", self.data.classes);
+                return Err(ServiceError::Internal(message));
+            }
             self.pixels.extend(block.images.iter());
-            self.labels.extend(block.labels.iter());
+            self.labels.extend(labels);
         }
-        let pixels = self.pixels.drain(..samples * self.pixels_each).collect();
+        let pixels = self.pixels.drain(..samples * self.data.numbers()).collect();
         Ok((pixels, self.labels.drain(..samples).collect()))
     }
 

@@ -35,7 +35,7 @@ pub struct ShardPart {
 
 impl CenterLoss<'_> {
     /// The part of the samples with these features, `[samples, dim]`, and labels.
-    pub fn shard(&self, features: &[f64], labels: &[u8]) -> ShardPart {
+    pub fn shard(&self, features: &[f64], labels: &[u16]) -> ShardPart {
         let mut part = ShardPart {
             distance: 0.0,
             gradient: Vec::with_capacity(features.len()),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     const FEATURES: [f64; 8] = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 0.0, 1.0];
-    const LABELS: [u8; 4] = [3, 0, 3, 9];
+    const LABELS: [u16; 4] = [3, 0, 3, 9];
 
     fn centers() -> Vec<f64> {
         (0..2 * CLASSES).map(|i| 0.1 * i as f64 - 1.0).collect()

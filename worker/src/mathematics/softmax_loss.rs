@@ -12,11 +12,11 @@ pub struct ShardPart {
     /// ∂(mean over the global batch)/∂score, `[samples, classes]`.
     pub gradient: Vec<f64>,
     /// The class with the highest score of each sample, the first of equals.
-    pub predictions: Vec<u8>,
+    pub predictions: Vec<u16>,
 }
 
 /// The part of the samples with these scores, `[samples, classes]`, and labels, in a global batch of `batch` samples.
-pub fn shard(scores: &[f64], labels: &[u8], loss: Loss, batch: usize) -> ShardPart {
+pub fn shard(scores: &[f64], labels: &[u16], loss: Loss, batch: usize) -> ShardPart {
     let mut part = ShardPart {
         negative_log_likelihood: 0.0,
         gradient: Vec::with_capacity(scores.len()),
@@ -36,7 +36,7 @@ pub fn shard(scores: &[f64], labels: &[u8], loss: Loss, batch: usize) -> ShardPa
             let probability = libm::exp((score - highest) - normaliser);
             (probability - if class == label { 1.0 } else { 0.0 }) / batch as f64
         }));
-        part.predictions.push(best as u8);
+        part.predictions.push(best as u16);
     }
     part
 }
@@ -54,7 +54,7 @@ mod tests {
         1.0, -2.0, 3.0, 0.5, 0.0, 0.1, 0.2, 0.3, -0.4, 2.5, -1.0, 2.0, 0.3, 0.25, 40.0, 1.1, 2.2,
         3.3, 4.4, 5.5,
     ];
-    const LABELS: [u8; 2] = [9, 3];
+    const LABELS: [u16; 2] = [9, 3];
 
     #[test]
     fn the_gradient_is_the_finite_difference_of_the_mean() {

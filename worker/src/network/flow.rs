@@ -17,7 +17,7 @@ use crate::mathematics::kernels::{Activation, Extent, Float};
 pub struct Activated<'a, T> {
     /// Which layer.
     pub layer: ConvolutionLayer,
-    /// The convolution's output, `[images, side, side, outputs]`.
+    /// The convolution's output, `[images, height, width, outputs]`.
     pub z: &'a [T],
     /// BatchNorm and PReLU as they are applied.
     pub activation: &'a Activation<T>,
@@ -26,7 +26,7 @@ pub struct Activated<'a, T> {
 impl<'a, T: Float> Activated<'a, T> {
     /// Numbers of an image of the result.
     pub fn numbers(&self) -> usize {
-        result_side(self.layer).pow(2) * self.layer.outputs
+        self.layer.result_numbers()
     }
 
     /// An image's backward sums, `[Σh…, Σh·(z − mean)…, slope]`, given the gradient of its result.
@@ -35,7 +35,8 @@ impl<'a, T: Float> Activated<'a, T> {
     }
 
     fn extent(&self) -> Extent {
-        Extent { images: 1, side: self.layer.side, channels: self.layer.outputs }
+        let ConvolutionLayer { height, width, outputs, .. } = self.layer;
+        Extent { height, width, channels: outputs }
     }
 
     fn output(&self, image: usize) -> &'a [T] {
@@ -117,9 +118,4 @@ impl<T: Float> Images<T> for Input<'_, T> {
             Self::Result(images) => images.image(index, room),
         }
     }
-}
-
-/// Height and width of a layer's result.
-pub fn result_side(layer: ConvolutionLayer) -> usize {
-    if layer.pooled { layer.side / 2 } else { layer.side }
 }

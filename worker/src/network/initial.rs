@@ -66,8 +66,8 @@ fn unit(random: &mut ChaCha8Rng) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use common::architecture::DataShape;
     use common::config::Network;
+    use common::data_shape::DataShape;
 
     use super::*;
 

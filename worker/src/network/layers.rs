@@ -5,22 +5,17 @@
 use std::sync::Arc;
 
 use common::architecture::{Architecture, ConvolutionLayer};
+use common::data_shape::DataShape;
 use engine::{Images, Stored};
 use tch::Tensor;
 
 use super::error::ComputeError;
-use super::flow::{Activated, Input, result_side};
+use super::flow::{Activated, Input};
 use super::prepared::Prepared;
 use super::products::{Flow, Means, ToInput};
 use super::rounded;
 use crate::bridge::with_slice_mut;
 use crate::mathematics::kernels::{Activation, Float};
-
-/// Pixels translated by `table`, as the network's input.
-pub fn translate<T: Float>(pixels: &[u8], table: &[T; 256], to: &mut Vec<T>) {
-    to.clear();
-    to.extend(pixels.iter().map(|pixel| table[usize::from(*pixel)]));
-}
 
 /// Numbers of memory that is used again, whatever it holds.
 pub fn sized<T: Float>(memory: &mut Vec<T>, numbers: usize) -> &mut [T] {
@@ -45,7 +40,7 @@ impl<T: Float> Outputs<T> {
     pub fn new(architecture: &Architecture) -> Self {
         let layers = Arc::clone(&architecture.convolutions);
         let outputs = vec![Vec::new(); layers.len()];
-        Self { layers, pixels: architecture.data.pixels(), images: 0, outputs }
+        Self { layers, pixels: architecture.data.numbers(), images: 0, outputs }
     }
 
     /// Becomes those of other images.
@@ -55,8 +50,8 @@ impl<T: Float> Outputs<T> {
 
     /// The output of a layer's convolution.
     pub fn of(&mut self, layer: usize) -> &mut [T] {
-        let ConvolutionLayer { side, outputs, .. } = self.layers[layer];
-        sized(&mut self.outputs[layer], self.images * side * side * outputs)
+        let numbers = self.images * self.layers[layer].output_numbers();
+        sized(&mut self.outputs[layer], numbers)
     }
 
     /// What layer `layer` is given, and memory for the output of its convolution.
@@ -66,11 +61,11 @@ impl<T: Float> Outputs<T> {
         data: &'a [T],
         activations: &'a [Activation<T>],
     ) -> (Input<'a, T>, &'a mut [T]) {
-        let ConvolutionLayer { side, outputs, .. } = self.layers[layer];
+        let numbers = self.images * self.layers[layer].output_numbers();
         let (before, at) = self.outputs.split_at_mut(layer);
         let sizes = (self.pixels, self.images);
         let input = input(&self.layers, sizes, data, before, activations);
-        (input, sized(&mut at[0], self.images * side * side * outputs))
+        (input, sized(&mut at[0], numbers))
     }
 
     /// What layer `layer` is given.
@@ -113,7 +108,7 @@ fn result<'a, T: Float>(
     z: &'a [T],
     activation: &'a Activation<T>,
 ) -> Activated<'a, T> {
-    Activated { layer, z: &z[..images * layer.side * layer.side * layer.outputs], activation }
+    Activated { layer, z: &z[..images * layer.output_numbers()], activation }
 }
 
 /// A layer's convolution.
@@ -169,10 +164,25 @@ pub fn flatten<T: Float>(result: &Activated<'_, T>) -> Vec<T> {
     flattened
 }
 
+/// The data in the order that the linear layers are given, `[images, channels, height, width]`.
+pub fn flatten_data<T: Float>(
+    data: &[T],
+    DataShape { channels, height, width, .. }: DataShape,
+) -> Vec<T> {
+    if channels == 1 {
+        return data.to_vec();
+    }
+    let mut flattened = vec![T::ZERO; data.len()];
+    let numbers = channels * height * width;
+    for (image, to) in data.chunks_exact(numbers).zip(flattened.chunks_exact_mut(numbers)) {
+        transpose(image, channels, to);
+    }
+    flattened
+}
+
 /// The gradient of what [`flatten`] made, in the order of what it was made of.
 pub fn unflatten<T: Float>(gradient: &[T], layer: ConvolutionLayer, to: &mut [T]) {
-    let positions = result_side(layer).pow(2);
-    let numbers = positions * layer.outputs;
+    let (positions, numbers) = (layer.result_positions(), layer.result_numbers());
     for (from, to) in gradient.chunks_exact(numbers).zip(to.chunks_exact_mut(numbers)) {
         transpose(from, positions, to);
     }
@@ -193,7 +203,8 @@ mod tests {
 
     #[test]
     fn flattening_can_be_undone() {
-        let layer = ConvolutionLayer { index: 0, inputs: 1, outputs: 8, side: 5, pooled: true };
+        let (index, inputs, outputs, pooled) = (0, 1, 8, true);
+        let layer = ConvolutionLayer { index, inputs, outputs, height: 5, width: 5, pooled };
         let z: Vec<f64> = (0..3 * 25 * 8).map(f64::from).collect();
         let activation = Activation { scale: vec![1.0; 8], shift: vec![0.0; 8], slope: 0.25 };
         let result = Activated { layer, z: &z, activation: &activation };

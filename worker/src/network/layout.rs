@@ -162,8 +162,8 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
-    use common::architecture::DataShape;
     use common::config::Network;
+    use common::data_shape::DataShape;
     use tch::{Device, Kind};
 
     use super::*;

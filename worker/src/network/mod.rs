@@ -25,6 +25,7 @@ pub mod linear;
 pub mod memory_order;
 pub mod pass;
 mod per_image;
+pub mod pixels;
 mod prepared;
 pub mod products;
 mod rounded;

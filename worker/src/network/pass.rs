@@ -106,7 +106,7 @@ impl<T: Float> Pass<'_, T> {
             if layer == 0 {
                 (forward.counts, forward.rows) = (integers(counts), summed.rows);
             }
-            let positions = self.batch * shape.side * shape.side;
+            let positions = self.batch * shape.positions();
             let statistics = BatchStatistics::from_sums(sums, positions);
             forward.activations.push(statistics.activation(&self.norms[layer]));
             forward.statistics.push(statistics);
@@ -259,7 +259,7 @@ fn integers(counts: &[f64]) -> Vec<u64> {
 }
 
 /// Samples of each class.
-fn class_counts(labels: &[u8], classes: usize) -> Vec<f64> {
+fn class_counts(labels: &[u16], classes: usize) -> Vec<f64> {
     let mut counts = vec![0.0; classes];
     labels.iter().for_each(|label| counts[usize::from(*label)] += 1.0);
     counts

@@ -144,16 +144,8 @@ pub struct ToInput<'a, T> {
 
 /// A convolutional layer, whose padding keeps height and width.
 fn shape(layer: &ConvolutionLayer) -> Shape {
-    let ConvolutionLayer { side, inputs, outputs, .. } = *layer;
-    Shape {
-        height: side,
-        width: side,
-        inputs,
-        outputs,
-        kernel: KERNEL_SIDE,
-        stride: 1,
-        padding: PADDING,
-    }
+    let ConvolutionLayer { height, width, inputs, outputs, .. } = *layer;
+    Shape { height, width, inputs, outputs, kernel: KERNEL_SIDE, stride: 1, padding: PADDING }
 }
 
 /// What one logical shard computes its products with.

@@ -19,9 +19,9 @@ pub(super) fn forward<T: Float>(
     layer: usize,
     weights: &Weights,
 ) -> Result<(), ComputeError> {
-    let ConvolutionLayer { side, inputs, .. } = weights.layout.architecture.convolutions[layer];
+    let shape = weights.layout.architecture.convolutions[layer];
     let kernel = &weights.convolutions[layer];
-    let input = tensor(flow.input, side, inputs, kernel.kind())?;
+    let input = tensor(flow.input, (shape, shape.inputs), kernel.kind())?;
     let output = alone_at_first("forward", [&input, kernel], || {
         input.f_conv2d(kernel, None::<Tensor>, [1, 1], [PADDING as i64; 2], [1, 1], 1)
     })?;
@@ -37,11 +37,10 @@ pub(super) fn backward<T: Float>(
     to_input: Option<ToInput<'_, T>>,
 ) -> Result<(), ComputeError> {
     let shape = weights.layout.architecture.convolutions[layer];
-    let ConvolutionLayer { side, inputs, outputs, .. } = shape;
     let kernel = &weights.convolutions[layer];
     let count = input.count();
-    let gradient = tensor(gradient, side, outputs, kernel.kind())?;
-    let input = tensor(input, side, inputs, kernel.kind())?;
+    let gradient = tensor(gradient, (shape, shape.outputs), kernel.kind())?;
+    let input = tensor(input, (shape, shape.inputs), kernel.kind())?;
     let need = if to_input.is_some() { InputGradient::Needed } else { InputGradient::Skipped };
     let (of_input, of_kernel) = alone_at_first("backward", [&input, kernel], || {
         bridge::convolution_backward(&gradient, &input, kernel, PADDING as i64, need)
@@ -56,17 +55,16 @@ pub(super) fn backward<T: Float>(
     }
 }
 
-/// Images as a tensor `[images, channels, side, side]` of another kind, with channels as the fastest dimension in memory.
+/// Images as a tensor `[images, channels, height, width]` of another kind, with channels as the fastest dimension in memory.
 fn tensor<T: Float>(
     images: &dyn Images<T>,
-    side: usize,
-    channels: usize,
+    (layer, channels): (ConvolutionLayer, usize),
     kind: Kind,
 ) -> Result<Tensor, ComputeError> {
-    let size = [images.count(), side, side, channels].map(|it| it as i64);
+    let size = [images.count(), layer.height, layer.width, channels].map(|it| it as i64);
     let mut tensor = Tensor::f_empty(size, (T::KIND, Device::Cpu))?;
     with_slice_mut(&mut tensor, |numbers: &mut [T]| {
-        let mut room = vec![T::ZERO; side * side * channels];
+        let mut room = vec![T::ZERO; layer.positions() * channels];
         for (image, numbers) in numbers.chunks_exact_mut(room.len()).enumerate() {
             numbers.copy_from_slice(images.image(image, &mut room));
         }

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use common::architecture::ConvolutionLayer;
 use common::config::Loss;
+use common::data_shape::DataShape;
 use tch::{Device, Tensor};
 
 use super::error::ComputeError;
 use super::flow::OutputGradient;
 use super::layers::{
-    Outputs, convolution, convolution_backward, flatten, sized, translate, unflatten,
+    Outputs, convolution, convolution_backward, flatten, flatten_data, sized, unflatten,
 };
 use super::layout::Layout;
 use super::linear;
 use super::per_image::PerImage;
+use super::pixels::PixelTable;
 use super::prepared::Prepared;
 use super::products::{Flow, ToInput};
 use crate::bridge::with_slice_mut;
@@ -52,7 +54,7 @@ pub struct HeadPart {
     /// `[samples, feature_dim]`.
     pub features: Vec<f64>,
     /// One a sample.
-    pub predictions: Vec<u8>,
+    pub predictions: Vec<u16>,
 }
 
 /// What the sums over the global batch say of the layers that have run forward.
@@ -67,8 +69,10 @@ pub struct Normalised<'a, T> {
 /// One logical shard.
 pub struct Shard<T> {
     layers: Arc<[ConvolutionLayer]>,
-    labels: Vec<u8>,
-    /// The network's input, `[samples, 28, 28]`.
+    /// Of the data.
+    shape: DataShape,
+    labels: Vec<u16>,
+    /// The network's input, `[samples, height, width, channels]`.
     data: Vec<T>,
     outputs: Outputs<T>,
     /// The gradient of the result of the layer that runs backward next.
@@ -84,6 +88,7 @@ impl<T: Float> Shard<T> {
     pub fn new(layout: &Layout) -> Self {
         Self {
             layers: Arc::clone(&layout.architecture.convolutions),
+            shape: layout.architecture.data,
             labels: Vec::new(),
             data: Vec::new(),
             outputs: Outputs::new(&layout.architecture),
@@ -93,19 +98,19 @@ impl<T: Float> Shard<T> {
         }
     }
 
-    /// Takes this step's samples: pixels of `[samples, 28, 28]`, translated by `table`, and labels.
+    /// Takes this step's samples: pixels `[samples, height, width, channels]`, translated by `table`, and labels.
     ///
     /// # Errors
     /// What libtorch says.
     pub fn load(
         &mut self,
         pixels: &[u8],
-        labels: &[u8],
-        table: &[T; 256],
+        labels: &[u16],
+        table: &PixelTable<T>,
     ) -> Result<(), ComputeError> {
         self.labels.clear();
         self.labels.extend_from_slice(labels);
-        translate(pixels, table, &mut self.data);
+        table.translate(pixels, &mut self.data);
         self.outputs.begin(labels.len());
         if labels.is_empty() {
             let _ = self.gradient.f_zero_()?;
@@ -119,7 +124,7 @@ impl<T: Float> Shard<T> {
     }
 
     /// Their labels.
-    pub fn labels(&self) -> &[u8] {
+    pub fn labels(&self) -> &[u16] {
         &self.labels
     }
 
@@ -178,7 +183,7 @@ impl<T: Float> Shard<T> {
         let last = self.layers.len().checked_sub(1);
         let input = match last {
             Some(last) => flatten(&self.outputs.result(last, &activations[last])),
-            None => self.data.clone(),
+            None => flatten_data(&self.data, self.shape),
         };
         let forward = linear::forward(parameters, input, &mut means)?;
         let feature_values = in_64_bits(&forward.features);

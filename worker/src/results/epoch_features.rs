@@ -4,14 +4,18 @@
 //! after an epoch ([`super::geometry`], [`super::picture`]) is a pure function of them. Never touches a disk.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use common::architecture::CLASSES;
 use common::config::Precision;
+use common::data_shape::DataShape;
 use common::ids::Epoch;
+use common::labels;
 use common::metrics::EpochMetrics;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
+
+use crate::state::label_dtype;
 
 /// The one metadata key. One, because the header keeps metadata in a hash map, whose order would vary.
 const METADATA_KEY: &str = "concentric";
@@ -47,11 +51,13 @@ pub struct EpochFeatures {
     pub dataset: String,
     /// Whether the images were drawn by the program itself.
     pub synthetic: bool,
+    /// A name for each class.
+    pub class_names: Arc<[String]>,
     /// Every training sample as it was trained on, in the order of the epoch's permutation.
     pub train: FeatureSet,
     /// The test set after the epoch, in file order; `None` where there is none.
     pub test: Option<FeatureSet>,
-    /// `[10, dim]`, as they were at the epoch's end; `None` where the loss has none.
+    /// `[classes, dim]`, as they were at the epoch's end; `None` where the loss has none.
     pub centers: Option<Points>,
 }
 
@@ -60,10 +66,10 @@ pub struct EpochFeatures {
 pub struct FeatureSet {
     /// `[n, dim]`.
     pub features: Points,
-    /// The right class of each, 0…9.
-    pub labels: Vec<u8>,
-    /// The predicted class of each, 0…9.
-    pub predictions: Vec<u8>,
+    /// The right class of each.
+    pub labels: Vec<u16>,
+    /// The predicted class of each.
+    pub predictions: Vec<u16>,
 }
 
 /// `n` points of `dim` coordinates.
@@ -80,6 +86,9 @@ struct Metadata {
     dataset: String,
     synthetic: bool,
     metrics: EpochMetrics,
+    /// Those of classes that are more than numbered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class_names: Option<Vec<String>>,
 }
 
 impl Points {
@@ -120,12 +129,13 @@ impl EpochFeatures {
             dataset: self.dataset.clone(),
             synthetic: self.synthetic,
             metrics: EpochMetrics { images_per_second: 0.0, ..self.metrics.clone() },
+            class_names: (self.class_names != digits()).then(|| self.class_names.to_vec()),
         })?;
         let mut tensors = Vec::new();
         for (name, set) in self.sets() {
             tensors.push(points_tensor(format!("{name}.features"), &set.features, precision));
-            tensors.push(classes_tensor(format!("{name}.labels"), &set.labels));
-            tensors.push(classes_tensor(format!("{name}.predictions"), &set.predictions));
+            tensors.push(self.classes_tensor(format!("{name}.labels"), &set.labels));
+            tensors.push(self.classes_tensor(format!("{name}.predictions"), &set.predictions));
         }
         if let Some(centers) = &self.centers {
             tensors.push(points_tensor("centers".into(), centers, precision));
@@ -148,6 +158,7 @@ impl EpochFeatures {
             synthetic: metadata.synthetic,
             train: read_set(&file, "train")?,
             test: has("test.features").then(|| read_set(&file, "test")).transpose()?,
+            class_names: metadata.class_names.map_or_else(digits, Into::into),
             centers: has("centers").then(|| read_points(&file, "centers")).transpose()?,
         };
         features.check_shapes()?;
@@ -156,7 +167,7 @@ impl EpochFeatures {
 
     /// Whether lengths, dimensions and classes agree with each other.
     pub fn check_shapes(&self) -> Result<(), FeatureError> {
-        let dim = self.train.features.dim;
+        let (dim, classes) = (self.train.features.dim, self.class_names.len());
         for (name, set) in self.sets() {
             check_points(name, &set.features, set.len(), dim)?;
             if set.predictions.len() != set.len() {
@@ -165,11 +176,12 @@ impl EpochFeatures {
                     "{name} has {labels} labels and {predictions} predictions"
                 ));
             }
-            if let Some(class) = foreign_class(&set.labels).or(foreign_class(&set.predictions)) {
-                return inconsistent(format!("{name} has class {class}, of {CLASSES} classes"));
+            let given = set.labels.iter().chain(&set.predictions);
+            if let Some(class) = given.copied().find(|class| usize::from(*class) >= classes) {
+                return inconsistent(format!("{name} has class {class}, of {classes} classes"));
             }
         }
-        self.centers.as_ref().map_or(Ok(()), |points| check_points("centers", points, CLASSES, dim))
+        self.centers.as_ref().map_or(Ok(()), |points| check_points("centers", points, classes, dim))
     }
 
     /// Whether every feature and center is a finite number, as everything that draws them needs.
@@ -183,6 +195,12 @@ impl EpochFeatures {
         Ok(())
     }
 
+    fn classes_tensor(&self, name: String, given: &[u16]) -> Tensor {
+        let classes = self.class_names.len();
+        let (dtype, shape) = (label_dtype(classes), vec![given.len()]);
+        Tensor { name, dtype, shape, bytes: labels::to_bytes(given, classes) }
+    }
+
     fn sets(&self) -> Vec<(&'static str, &FeatureSet)> {
         let test = self.test.iter().map(|set| ("test", set));
         std::iter::once(("train", &self.train)).chain(test).collect()
@@ -193,8 +211,9 @@ fn inconsistent<T>(what: String) -> Result<T, FeatureError> {
     Err(FeatureError::Inconsistent(what))
 }
 
-fn foreign_class(classes: &[u8]) -> Option<u8> {
-    classes.iter().copied().find(|&class| usize::from(class) >= CLASSES)
+/// The names of classes that a file gives no names.
+fn digits() -> Arc<[String]> {
+    (0..DataShape::MNIST.classes).map(|class| class.to_string()).collect()
 }
 
 fn check_points(name: &str, points: &Points, rows: usize, dim: usize) -> Result<(), FeatureError> {
@@ -231,10 +250,6 @@ fn points_tensor(name: String, points: &Points, precision: Precision) -> Tensor 
     Tensor { name, dtype, shape: vec![points.count(), points.dim], bytes }
 }
 
-fn classes_tensor(name: String, classes: &[u8]) -> Tensor {
-    Tensor { name, dtype: Dtype::U8, shape: vec![classes.len()], bytes: classes.to_vec() }
-}
-
 fn read_set(file: &SafeTensors, name: &str) -> Result<FeatureSet, FeatureError> {
     Ok(FeatureSet {
         features: read_points(file, &format!("{name}.features"))?,
@@ -256,11 +271,16 @@ fn read_points(file: &SafeTensors, name: &str) -> Result<Points, FeatureError> {
     Ok(Points { dim, values })
 }
 
-fn read_classes(file: &SafeTensors, name: &str) -> Result<Vec<u8>, FeatureError> {
+fn read_classes(file: &SafeTensors, name: &str) -> Result<Vec<u16>, FeatureError> {
     let tensor = file.tensor(name)?;
     match (tensor.dtype(), tensor.shape().len()) {
-        (Dtype::U8, 1) => Ok(tensor.data().to_vec()),
-        (dtype, _) => inconsistent(format!("{name} is {dtype:?} {:?}, not U8 [n]", tensor.shape())),
+        (Dtype::U8, 1) => Ok(tensor.data().iter().map(|class| u16::from(*class)).collect()),
+        (Dtype::U16, 1) => {
+            Ok(tensor.data().as_chunks().0.iter().map(|class| u16::from_le_bytes(*class)).collect())
+        }
+        (dtype, _) => {
+            inconsistent(format!("{name} is {dtype:?} {:?}, not U8 or U16 [n]", tensor.shape()))
+        }
     }
 }
 

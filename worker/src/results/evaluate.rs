@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use common::architecture::DataShape;
+use common::data_shape::DataShape;
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
 use engine::unobserved;
@@ -17,7 +17,8 @@ use crate::machine::shard_pool::{ShardPool, Share};
 use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
 use crate::mathematics::kernels::{Activation, Float, in_64_bits};
 use crate::mathematics::softmax_loss;
-use crate::network::layers::{Outputs, convolution, flatten, translate};
+use crate::network::layers::{Outputs, convolution, flatten, flatten_data};
+use crate::network::pixels::PixelTable;
 use crate::network::products::Flow;
 use crate::network::{ComputeError, Prepared, linear};
 use crate::reduction::Reduction;
@@ -37,7 +38,7 @@ pub struct Evaluation<'a, T> {
     /// Each layer's BatchNorm and PReLU with running statistics.
     pub activations: Vec<Activation<T>>,
     /// Pixel values as the network takes them.
-    pub table: &'a [T; 256],
+    pub table: &'a PixelTable<T>,
     /// Numbers of a feature vector.
     pub feature_dim: usize,
 }
@@ -55,7 +56,7 @@ pub struct Part {
     /// Those of each sample.
     pub pixels: Vec<u8>,
     /// One a sample.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
 }
 
 /// The test set and how it is cut.
@@ -82,11 +83,11 @@ impl TestSet {
     pub fn run<E: From<ComputeError>>(
         &self,
         reduction: &mut Reduction,
-        mut read: impl FnMut(usize) -> Result<(Vec<u8>, Vec<u8>), E>,
+        mut read: impl FnMut(usize) -> Result<(Vec<u8>, Vec<u16>), E>,
         mut classify: impl FnMut(&mut [Part]) -> Result<Vec<Vec<f64>>, ComputeError>,
     ) -> Result<FeatureSet, E> {
         let owned = reduction.owned();
-        let each = self.data.pixels();
+        let each = self.data.numbers();
         let mut rows = Vec::new();
         for step in 0..plan::steps_per_epoch(self.samples, self.batch_size) {
             let batch = plan::batch(self.samples, self.batch_size, Step(step)).len();
@@ -133,8 +134,8 @@ impl TestSet {
         for (sample, row) in samples.zip(rows.chunks_exact(width)) {
             let (feature, rest) = row.split_at(self.feature_dim);
             features[sample * self.feature_dim..][..self.feature_dim].copy_from_slice(feature);
-            set.labels[sample] = rest[0] as u8;
-            set.predictions[sample] = rest[1] as u8;
+            set.labels[sample] = rest[0] as u16;
+            set.predictions[sample] = rest[1] as u16;
         }
         set.features = Points { dim: self.feature_dim, values: features };
         Ok(set)
@@ -170,7 +171,7 @@ impl<T: Float> Evaluation<'_, T> {
         let DataShape { classes, .. } = architecture.data;
         let mut rows = Vec::with_capacity(part.labels.len() * (self.feature_dim + 2));
         let together = if self.activations.is_empty() { SAMPLES_TOGETHER } else { IMAGES_TOGETHER };
-        let pixels = part.pixels.chunks(together * architecture.data.pixels());
+        let pixels = part.pixels.chunks(together * architecture.data.numbers());
         for (pixels, labels) in pixels.zip(part.labels.chunks(together)) {
             let forward = self.forward(pixels, share, &mut memory)?;
             let (scores, features) = (in_64_bits(&forward.scores), in_64_bits(&forward.features));
@@ -193,8 +194,9 @@ impl<T: Float> Evaluation<'_, T> {
     ) -> Result<linear::Forward<T>, ComputeError> {
         let parameters = self.parameters.get();
         let mut means = parameters.products.means(share);
-        translate(pixels, self.table, data);
-        outputs.begin(pixels.len() / parameters.weights.layout.architecture.data.pixels());
+        self.table.translate(pixels, data);
+        let shape = parameters.weights.layout.architecture.data;
+        outputs.begin(pixels.len() / shape.numbers());
         for layer in 0..self.activations.len() {
             let (input, output) = outputs.around(layer, data, &self.activations);
             let flow = Flow { input: &input, output, observer: &unobserved };
@@ -202,7 +204,7 @@ impl<T: Float> Evaluation<'_, T> {
         }
         let input = match self.activations.split_last() {
             Some((activation, before)) => flatten(&outputs.result(before.len(), activation)),
-            None => data.clone(),
+            None => flatten_data(data, shape),
         };
         linear::forward(parameters, input, &mut means)
     }

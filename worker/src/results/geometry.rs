@@ -3,26 +3,25 @@
 //! Pure functions of a [`FeatureSet`]. Every sum runs in the order of the samples, so the bits do not depend on who
 //! computes them. Called by the evaluation and by the pictures; knows neither torch nor files.
 
-use common::architecture::CLASSES;
 use common::metrics::TestMetrics;
 
 use super::epoch_features::{FeatureSet, Points};
 
 /// `confusion[right][predicted]`: how many samples of each class were taken for which.
-pub type Confusion = [[u64; CLASSES]; CLASSES];
+pub type Confusion = Vec<Vec<u64>>;
 
-/// Everything that is measured on the test set; all `None` where it is empty.
-pub fn test_metrics(set: &FeatureSet, centers: Option<&Points>) -> TestMetrics {
+/// Everything that is measured on a test set of so many classes; all `None` where it is empty.
+pub fn test_metrics(set: &FeatureSet, classes: usize, centers: Option<&Points>) -> TestMetrics {
     if set.is_empty() {
         return TestMetrics::default();
     }
-    let means = class_means(set);
+    let means = class_means(set, classes);
     let intra = intra_distance(set, &means);
     let inter = inter_distance(&means);
     let ratio = intra.zip(inter).map(|(intra, inter)| intra / inter);
     TestMetrics {
         test_accuracy: accuracy(set),
-        class_accuracy: Some(class_accuracy(&confusion(set))),
+        class_accuracy: Some(class_accuracy(&confusion(set, classes))),
         intra_distance: intra,
         inter_distance: inter,
         distance_ratio: ratio.filter(|ratio| ratio.is_finite()),
@@ -37,8 +36,8 @@ pub fn accuracy(set: &FeatureSet) -> Option<f64> {
 }
 
 /// Counts what was taken for what.
-pub fn confusion(set: &FeatureSet) -> Confusion {
-    let mut counts = Confusion::default();
+pub fn confusion(set: &FeatureSet, classes: usize) -> Confusion {
+    let mut counts = vec![vec![0; classes]; classes];
     for (&label, &prediction) in set.labels.iter().zip(&set.predictions) {
         counts[usize::from(label)][usize::from(prediction)] += 1;
     }
@@ -46,8 +45,8 @@ pub fn confusion(set: &FeatureSet) -> Confusion {
 }
 
 /// Share of each class's samples that were taken for it; `None` for a class without samples.
-pub fn class_accuracy(confusion: &Confusion) -> Vec<Option<f64>> {
-    let share = |(class, row): (usize, &[u64; CLASSES])| {
+pub fn class_accuracy(confusion: &[Vec<u64>]) -> Vec<Option<f64>> {
+    let share = |(class, row): (usize, &Vec<u64>)| {
         let samples: u64 = row.iter().sum();
         (samples > 0).then(|| row[class] as f64 / samples as f64)
     };
@@ -55,9 +54,9 @@ pub fn class_accuracy(confusion: &Confusion) -> Vec<Option<f64>> {
 }
 
 /// Mean feature of each class, each `[dim]`; `None` for a class without samples.
-pub fn class_means(set: &FeatureSet) -> Vec<Option<Vec<f64>>> {
-    let mut sums = vec![vec![0.0; set.features.dim]; CLASSES];
-    let mut counts = [0u64; CLASSES];
+pub fn class_means(set: &FeatureSet, classes: usize) -> Vec<Option<Vec<f64>>> {
+    let mut sums = vec![vec![0.0; set.features.dim]; classes];
+    let mut counts = vec![0u64; classes];
     for (&label, row) in set.labels.iter().zip(set.features.rows()) {
         let class = usize::from(label);
         counts[class] += 1;
@@ -116,7 +115,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn set(features: &[[f64; 2]], labels: &[u8], predictions: &[u8]) -> FeatureSet {
+    fn set(features: &[[f64; 2]], labels: &[u16], predictions: &[u16]) -> FeatureSet {
         FeatureSet {
             features: Points { dim: 2, values: features.concat() },
             labels: labels.to_vec(),
@@ -135,7 +134,7 @@ mod tests {
         let mut centers = Points { dim: 2, values: vec![100.0; 20] };
         centers.values[..4].copy_from_slice(&[0.0, 0.0, 1.0, 4.0]);
         centers.values[10..12].copy_from_slice(&[4.0, 5.0]);
-        let metrics = test_metrics(&three_classes(), Some(&centers));
+        let metrics = test_metrics(&three_classes(), 10, Some(&centers));
         assert_eq!(metrics.test_accuracy, Some(0.6));
         assert_eq!(metrics.intra_distance, Some((1.0 + 0.0 + 1.0 + 2.0 + 2.0) / 5.0));
         assert_eq!(metrics.inter_distance, Some(4.0));
@@ -151,27 +150,27 @@ mod tests {
     fn a_sample_nearer_to_another_center_counts_against() {
         let mut centers = Points { dim: 2, values: vec![100.0; 20] };
         centers.values[..4].copy_from_slice(&[0.0, 0.0, 0.0, 0.0]);
-        let metrics = test_metrics(&three_classes(), Some(&centers));
+        let metrics = test_metrics(&three_classes(), 10, Some(&centers));
         // Everything is nearest to (0, 0), where class 0 comes first.
         assert_eq!(metrics.nearest_center_accuracy, Some(0.4));
     }
 
     #[test]
     fn confusion_counts_rows_by_the_right_class() {
-        let confusion = confusion(&three_classes());
+        let confusion = confusion(&three_classes(), 10);
         assert_eq!((confusion[0][0], confusion[0][5], confusion[5][1]), (1, 1, 1));
         assert_eq!(confusion.iter().flatten().sum::<u64>(), 5);
     }
 
     #[test]
     fn nothing_to_tell_from_is_none() {
-        assert_eq!(test_metrics(&FeatureSet::default(), None), TestMetrics::default());
-        let one_class = test_metrics(&set(&[[1.0, 2.0]], &[3], &[3]), None);
+        assert_eq!(test_metrics(&FeatureSet::default(), 10, None), TestMetrics::default());
+        let one_class = test_metrics(&set(&[[1.0, 2.0]], &[3], &[3]), 10, None);
         assert_eq!(one_class.intra_distance, Some(0.0));
         assert_eq!((one_class.inter_distance, one_class.distance_ratio), (None, None));
-        let coincident = test_metrics(&set(&[[1.0, 2.0]; 2], &[3, 4], &[3, 4]), None);
+        let coincident = test_metrics(&set(&[[1.0, 2.0]; 2], &[3, 4], &[3, 4]), 10, None);
         assert_eq!((coincident.inter_distance, coincident.distance_ratio), (Some(0.0), None));
-        let broken = test_metrics(&set(&[[f64::NAN, 2.0]], &[3], &[3]), None);
+        let broken = test_metrics(&set(&[[f64::NAN, 2.0]], &[3], &[3]), 10, None);
         assert_eq!(broken.intra_distance, None);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use common::config::Config;
 use common::ids::{Epoch, Generation, Rank, WorldSize};
+use common::wire;
 use proto::{Start, StartFrom};
 use tch::Device;
 use tokio::runtime::Handle;
@@ -49,6 +50,7 @@ impl RunningGeneration {
     ) -> anyhow::Result<Self> {
         let config = Config::from_toml(&start.config)
             .map_err(|error| anyhow!("the coordinator's configuration cannot be read: {error}"))?;
+        let (data, class_names) = wire::data_of(start.data.as_ref()).map_err(|why| anyhow!(why))?;
         let number = Generation(start.generation);
         let (requests, abort) = (Requests::default(), AbortHandle::new());
         let ended = CancellationToken::new();
@@ -69,6 +71,8 @@ impl RunningGeneration {
                 train_samples: start.train_samples as usize,
                 test_samples: start.test_samples as usize,
                 dataset: start.dataset.clone(),
+                data,
+                class_names: class_names.into(),
             },
             origin: origin(&start, kept),
             pictures_from: Epoch(start.pictures_from),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::computing::Proof;
 use common::config::Config;
 use common::status::ServiceError;
+use common::wire;
 use engine::Instructions;
 use proto::{TermsReply, TermsRequest};
 use tch::Device;
@@ -91,8 +92,10 @@ fn understood(terms: &TermsReply, place: Place) -> Result<Terms, ServiceError> {
     if place.device == Device::Cpu && libtorch_divides {
         environment::check_threads(config.thread_count()).map_err(useless)?;
     }
+    let (data, _) = wire::data_of(terms.data.as_ref()).map_err(useless)?;
     Ok(Terms {
         config,
+        data,
         train_samples: terms.train_samples as usize,
         test_samples: terms.test_samples as usize,
     })

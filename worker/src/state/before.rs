@@ -89,6 +89,7 @@ impl Before {
 mod tests {
     use clap::{Args, Command, FromArgMatches};
     use common::config::Config;
+    use common::data_shape::DataShape;
     use common::ids::{Epoch, Step};
     use tch::{Kind, Tensor};
 
@@ -119,7 +120,7 @@ mod tests {
             let command = Config::augment_args(Command::new("worker"));
             let matches = command.get_matches_from(["worker", "--optimizer", optimizer]);
             let config = Config::from_arg_matches(&matches).unwrap();
-            let mut state = State::initial(&config, Kind::Float);
+            let mut state = State::initial(&config, DataShape::MNIST, Kind::Float);
             let mut spare = Vectors::like(&state.flat, &state.optimizer);
             changed(&mut state, &config, &mut spare);
             let files = Checkpoint::of(&state).unwrap();

@@ -16,6 +16,7 @@ use common::architecture::{
 };
 use common::computing::Proof;
 use common::config::Config;
+use common::data_shape::DataShape;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -100,8 +101,9 @@ fn resume_file(state: &State) -> Result<Vec<u8>, ArchiveError> {
     let dim = state.dim();
     let kind = state.flat.kind();
     archive.add_floats("record.features".to_string(), vec![samples, dim], &record.features, kind);
-    archive.add_bytes("record.labels".to_string(), &record.labels);
-    archive.add_bytes("record.predictions".to_string(), &record.predictions);
+    let classes = state.classes();
+    archive.add_labels("record.labels".to_string(), &record.labels, classes);
+    archive.add_labels("record.predictions".to_string(), &record.predictions, classes);
     archive.encode(&ResumeMetadata {
         position: state.position,
         optimizer_steps: state.optimizer.steps,
@@ -167,10 +169,10 @@ impl State {
     /// A file is damaged, of another architecture, or the resume file is not the one the model file names.
     pub fn from_checkpoint(
         checkpoint: &Checkpoint,
-        config: &Config,
+        (config, data): (&Config, DataShape),
         kind: Kind,
     ) -> Result<Self, ArchiveError> {
-        let mut state = Self::initial(config, kind);
+        let mut state = Self::initial(config, data, kind);
         state.load_model(&checkpoint.model)?;
         let (_, model) = Archive::decode::<ModelMetadata>(&checkpoint.model)?;
         if model.map(|model| model.resume_sha256) != Some(sha256(&checkpoint.resume)) {
@@ -200,8 +202,8 @@ impl State {
             center_loss: metadata.center_loss,
             correct: metadata.correct,
             features: archive.floats("record.features")?,
-            labels: archive.bytes("record.labels")?,
-            predictions: archive.bytes("record.predictions")?,
+            labels: archive.labels("record.labels", self.classes())?,
+            predictions: archive.labels("record.predictions", self.classes())?,
         };
         Ok(())
     }
@@ -241,7 +243,7 @@ mod tests {
     }
 
     fn used_state(config: &Config, kind: Kind) -> State {
-        let mut state = State::initial(config, kind);
+        let mut state = State::initial(config, DataShape::MNIST, kind);
         let gradient = Tensor::randn_like(&state.flat);
         let mut spare = Vectors::like(&state.flat, &state.optimizer);
         let State { optimizer, flat, .. } = &mut state;
@@ -270,7 +272,8 @@ mod tests {
         for (flags, kind) in [(&[][..], Kind::Float), (&["--optimizer", "adam"], Kind::Double)] {
             let config = config(flags);
             let checkpoint = Checkpoint::of(&used_state(&config, kind)).unwrap();
-            let state = State::from_checkpoint(&checkpoint, &config, kind).unwrap();
+            let state =
+                State::from_checkpoint(&checkpoint, (&config, DataShape::MNIST), kind).unwrap();
             assert_eq!(Checkpoint::of(&state).unwrap(), checkpoint);
             assert_eq!(state.position.step, Step(9));
         }
@@ -278,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_model_file_has_the_names_of_the_state_dict() {
-        let state = State::initial(&config(&[]), Kind::Float);
+        let state = State::initial(&config(&[]), DataShape::MNIST, Kind::Float);
         let model = read_model(&Checkpoint::of(&state).unwrap().model).unwrap();
         let specs = state.layout.architecture.tensors(2);
         let expected: Vec<String> = specs.into_iter().map(|spec| spec.name).collect();
@@ -291,13 +294,21 @@ mod tests {
         let defaults = config(&[]);
         let mut checkpoint = Checkpoint::of(&used_state(&defaults, Kind::Float)).unwrap();
         let wide = config(&["--feature-dim", "3"]);
-        let error =
-            State::from_checkpoint(&checkpoint, &wide, Kind::Float).unwrap_err().to_string();
+        let error = State::from_checkpoint(&checkpoint, (&wide, DataShape::MNIST), Kind::Float)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("features.weight is [2, 1152], expected [3, 1152]"), "{error}");
-        checkpoint.resume = Checkpoint::of(&State::initial(&defaults, Kind::Float)).unwrap().resume;
-        let error = State::from_checkpoint(&checkpoint, &defaults, Kind::Float).unwrap_err();
+        checkpoint.resume =
+            Checkpoint::of(&State::initial(&defaults, DataShape::MNIST, Kind::Float))
+                .unwrap()
+                .resume;
+        let error = State::from_checkpoint(&checkpoint, (&defaults, DataShape::MNIST), Kind::Float)
+            .unwrap_err();
         assert!(matches!(error, ArchiveError::Mismatch));
         checkpoint.model.truncate(1000);
-        assert!(State::from_checkpoint(&checkpoint, &defaults, Kind::Float).is_err());
+        assert!(
+            State::from_checkpoint(&checkpoint, (&defaults, DataShape::MNIST), Kind::Float)
+                .is_err()
+        );
     }
 }

@@ -46,6 +46,7 @@ impl State {
 mod tests {
     use clap::{Args, Command, FromArgMatches};
     use common::config::Config;
+    use common::data_shape::DataShape;
     use common::digests::names;
     use tch::Kind;
 
@@ -57,16 +58,16 @@ mod tests {
     }
 
     fn named(config: &Config, state: &State) -> Vec<(String, u64)> {
-        names(config).into_iter().zip(state.digests::<f32>().unwrap()).collect()
+        names(config, DataShape::MNIST).into_iter().zip(state.digests::<f32>().unwrap()).collect()
     }
 
     #[test]
     fn a_change_shows_under_its_name() {
         for flags in [&[][..], &["--optimizer", "adam"], &["--network", "mlp"]] {
             let config = config(flags);
-            let mut state = State::initial(&config, Kind::Float);
+            let mut state = State::initial(&config, DataShape::MNIST, Kind::Float);
             let before = named(&config, &state);
-            assert_eq!(before.len(), names(&config).len(), "{flags:?}");
+            assert_eq!(before.len(), names(&config, DataShape::MNIST).len(), "{flags:?}");
             assert_eq!(state.digests::<f32>().unwrap().len(), before.len(), "{flags:?}");
             let _ = state.layout.view(&state.flat, 3).fill_(0.123);
             state.centers[4] += 1.0;

@@ -85,6 +85,7 @@ fn extend_by_counts(whole: &mut Digest, state: &State) {
 mod tests {
     use clap::{Args, Command, FromArgMatches};
     use common::config::Config;
+    use common::data_shape::DataShape;
     use tch::Kind;
 
     use super::*;
@@ -94,7 +95,7 @@ mod tests {
         let command = Config::augment_args(Command::new("worker"));
         let matches = command.get_matches_from(["worker", "--optimizer", "adam"]);
         let config = Config::from_arg_matches(&matches).unwrap();
-        let mut state = State::initial(&config, Kind::Float);
+        let mut state = State::initial(&config, DataShape::MNIST, Kind::Float);
         state.record.features = vec![0.5, -0.5];
         (state.record.labels, state.record.predictions) = (vec![7], vec![3]);
         state
@@ -137,12 +138,13 @@ mod tests {
             let command = Config::augment_args(Command::new("worker"));
             let matches = command.get_matches_from([&["worker"], flags].concat());
             let config = Config::from_arg_matches(&matches).unwrap();
-            let mut state = State::initial(&config, Kind::Float);
+            let mut state = State::initial(&config, DataShape::MNIST, Kind::Float);
             state.batches_tracked = 3;
             state.best_accuracy = Some(0.1 + 0.2);
             state.record.softmax_loss = 1.0 / 3.0;
             let files = Checkpoint::of(&state).unwrap();
-            let given = State::from_checkpoint(&files, &config, Kind::Float).unwrap();
+            let given =
+                State::from_checkpoint(&files, (&config, DataShape::MNIST), Kind::Float).unwrap();
             assert_eq!(of(&given), of(&state), "{flags:?}");
         }
     }

@@ -25,4 +25,4 @@ pub use checkpoint::{Checkpoint, read_model};
 pub use identity::Identity;
 pub use position::{EpochRecord, Position};
 pub use run_state::{State, round};
-pub use tensors::ArchiveError;
+pub use tensors::{ArchiveError, label_dtype};

@@ -26,7 +26,7 @@ pub struct EpochRecord {
     /// `[samples, feature_dim]`.
     pub features: Vec<f64>,
     /// One a sample.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// One a sample.
-    pub predictions: Vec<u8>,
+    pub predictions: Vec<u16>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use common::architecture::Architecture;
 use common::computing::Proof;
 use common::config::Config;
+use common::data_shape::DataShape;
 use proto::Reached;
 use tch::{Device, Kind, Tensor};
 
@@ -43,10 +44,10 @@ pub struct State {
 }
 
 impl State {
-    /// A new run's state, drawn from the seed.
-    pub fn initial(config: &Config, kind: Kind) -> Self {
+    /// The state of a new run on such data, drawn from the seed.
+    pub fn initial(config: &Config, data: DataShape, kind: Kind) -> Self {
         let feature_dim = config.feature_dim as usize;
-        let architecture = config.architecture();
+        let architecture = config.architecture(data);
         let layout = Arc::new(Layout::new(architecture, feature_dim));
         let flat = Tensor::zeros([layout.total as i64], (kind, Device::Cpu));
         let mut initialiser = Initialiser::new(config.seed);
@@ -55,7 +56,7 @@ impl State {
             let values = Tensor::from_slice(&initialiser.draw(&entry.spec)).view(&shape[..]);
             layout.view(&flat, index).copy_(&values);
         }
-        let Architecture { data, convolutions, .. } = &layout.architecture;
+        let Architecture { convolutions, .. } = &layout.architecture;
         let centers = initial::centers(config.seed, data.classes * feature_dim);
         Self {
             optimizer: OptimizerState::new(config.optimizer, &flat),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use common::architecture::TensorSpec;
+use common::labels;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
@@ -23,6 +24,11 @@ const LENGTH_FIELD: usize = 8;
 /// SHA-256, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     common::hexadecimal(&Sha256::digest(bytes))
+}
+
+/// How labels of so many classes are stored.
+pub fn label_dtype(classes: usize) -> Dtype {
+    if labels::width(classes) == 1 { Dtype::U8 } else { Dtype::U16 }
 }
 
 /// Why an archive cannot be written or read.
@@ -115,10 +121,10 @@ impl Archive {
         self.tensors.insert(name, Values { shape: Vec::new(), dtype: Dtype::I64, bytes });
     }
 
-    /// Adds bytes, one-dimensional.
-    pub fn add_bytes(&mut self, name: String, bytes: &[u8]) {
-        let values = Values { shape: vec![bytes.len()], dtype: Dtype::U8, bytes: bytes.to_vec() };
-        self.tensors.insert(name, values);
+    /// Adds labels `[n]` of so many classes.
+    pub fn add_labels(&mut self, name: String, labels: &[u16], classes: usize) {
+        let (shape, bytes) = (vec![labels.len()], labels::to_bytes(labels, classes));
+        self.tensors.insert(name, Values { shape, dtype: label_dtype(classes), bytes });
     }
 
     /// The file.
@@ -207,13 +213,15 @@ impl Archive {
         }
     }
 
-    /// A tensor of bytes.
+    /// Labels of so many classes.
     ///
     /// # Errors
-    /// It is missing or holds no bytes.
-    pub fn bytes(&self, name: &str) -> Result<Vec<u8>, ArchiveError> {
+    /// They are missing, or of another type.
+    pub fn labels(&self, name: &str, classes: usize) -> Result<Vec<u16>, ArchiveError> {
         match self.get(name)? {
-            Values { dtype: Dtype::U8, bytes, .. } => Ok(bytes.clone()),
+            Values { dtype, bytes, .. } if *dtype == label_dtype(classes) => {
+                Ok(labels::from_bytes(bytes, classes))
+            }
             other => Err(ArchiveError::Numbers { name: name.to_string(), found: other.dtype }),
         }
     }

@@ -6,6 +6,7 @@ use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::batch_norm::NormParameters;
 use crate::mathematics::kernels::Float;
 use crate::network::pass::Pass;
+use crate::network::pixels::PixelTable;
 use crate::network::shard::Shard;
 use crate::network::trace::Trace;
 use crate::network::{ComputeError, Prepared};
@@ -23,7 +24,7 @@ pub struct Engine<T> {
     /// The parameters, which follow the state's changes once they are renewed.
     pub parameters: Shared<Prepared>,
     /// Every pixel value as the network takes it.
-    pub table: Box<[T; 256]>,
+    pub table: PixelTable<T>,
     /// The generation's sums.
     pub reduction: Reduction,
 }

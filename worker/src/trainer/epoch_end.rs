@@ -1,5 +1,6 @@
 //! What follows an epoch's last step: evaluation on all ranks, then metrics, features, checkpoint and pictures.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use common::config::Loss;
@@ -69,7 +70,8 @@ impl<T: Float> Trainer<T> {
         let metrics = self.metrics(test.as_ref(), centers.as_ref());
         let dataset = self.facts.dataset.clone();
         let synthetic = dataset == "synthetic";
-        Ok(EpochFeatures { metrics, dataset, synthetic, train, test, centers })
+        let class_names = Arc::clone(&self.facts.class_names);
+        Ok(EpochFeatures { metrics, dataset, synthetic, class_names, train, test, centers })
     }
 
     fn metrics(&self, test: Option<&FeatureSet>, centers: Option<&Points>) -> EpochMetrics {
@@ -85,8 +87,9 @@ impl<T: Float> Trainer<T> {
             train_accuracy: record.correct as f64 / samples,
             lr: self.last_learning_rate(),
             images_per_second: self.reporter.epoch.images_per_second(),
-            test: test
-                .map_or_else(TestMetrics::default, |test| geometry::test_metrics(test, centers)),
+            test: test.map_or_else(TestMetrics::default, |test| {
+                geometry::test_metrics(test, self.state.classes(), centers)
+            }),
         }
     }
 

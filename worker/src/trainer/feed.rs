@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use common::data_shape::DataShape;
 use common::ids::{Epoch, Rank, Step, WorldSize};
 use common::status::ServiceError;
 use proto::Split;
@@ -9,14 +10,14 @@ use proto::Split;
 use crate::link::{Link, SampleRange, SampleStream, Shards};
 use crate::state::Position;
 
-/// Pixels, 784 a sample, and labels.
-pub type Taken = (Vec<u8>, Vec<u8>);
+/// Pixels `[samples, height, width, channels]`, and labels.
+pub type Taken = (Vec<u8>, Vec<u16>);
 
 /// Streams of training samples, in the order of the rank's steps.
 pub struct Feed {
     link: Link,
-    /// Numbers of an image.
-    pixels: usize,
+    /// Of the images, and how many classes there are.
+    data: DataShape,
     /// The rank's logical shards.
     owned: Range<usize>,
     /// Whose logical shards it checks, where it does.
@@ -33,13 +34,13 @@ struct Streams {
 }
 
 impl Feed {
-    /// Of images of so many pixels, for a rank that owns the logical shards `owned`, and checks others' if it is `checking`.
+    /// Of such data, for a rank that owns the logical shards `owned`, and checks others' if it is `checking`.
     pub fn new(
-        (link, pixels): (Link, usize),
+        (link, data): (Link, DataShape),
         owned: Range<usize>,
         checking: Option<(Rank, WorldSize)>,
     ) -> Self {
-        Self { link, pixels, owned, checking, current: None, next: None }
+        Self { link, data, owned, checking, current: None, next: None }
     }
 
     /// Sees to it that the samples of `position`'s epoch come, and those of the next if `continues`.
@@ -109,10 +110,6 @@ impl Feed {
         (epoch, first_step): (Epoch, Step),
         shards: Shards,
     ) -> SampleStream {
-        SampleStream::open(
-            &self.link,
-            SampleRange { split, epoch, first_step, shards },
-            self.pixels,
-        )
+        SampleStream::open(&self.link, SampleRange { split, epoch, first_step, shards }, self.data)
     }
 }

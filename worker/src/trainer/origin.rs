@@ -1,6 +1,7 @@
 //! Where a generation's state comes from, and how it gets here. Called once, before the first step.
 
 use common::config::Config;
+use common::data_shape::DataShape;
 use tch::Kind;
 
 use super::ending::{Memory, Unprepared};
@@ -51,16 +52,16 @@ impl Origin {
     /// Nobody gives it, or what was given cannot be read.
     pub fn restore(
         self,
-        (config, link): (&Config, &Link),
+        (config, data, link): (&Config, DataShape, &Link),
         collective: &mut dyn Collective,
         kind: Kind,
     ) -> Result<Memory, Unprepared> {
         let stored = match self {
-            Self::Seed => Ok(State::initial(config, kind)),
-            Self::Initial => initial(config, link, kind),
-            Self::Checkpoint => checkpoint(config, link, kind),
+            Self::Seed => Ok(State::initial(config, data, kind)),
+            Self::Initial => initial((config, data), link, kind),
+            Self::Checkpoint => checkpoint((config, data), link, kind),
             Self::Members { roles, own } => {
-                return transfer::share(collective, &roles, own, (config, kind));
+                return transfer::share(collective, &roles, own, (config, data, kind));
             }
         };
         let state = Box::new(stored.map_err(|error| (error, None))?);
@@ -68,16 +69,24 @@ impl Origin {
     }
 }
 
-fn initial(config: &Config, link: &Link, kind: Kind) -> Result<State, TrainerError> {
-    let mut state = State::initial(config, kind);
+fn initial(
+    (config, data): (&Config, DataShape),
+    link: &Link,
+    kind: Kind,
+) -> Result<State, TrainerError> {
+    let mut state = State::initial(config, data, kind);
     state.load_model(&link.get_artifact("initial.safetensors")?)?;
     Ok(state)
 }
 
-fn checkpoint(config: &Config, link: &Link, kind: Kind) -> Result<State, TrainerError> {
+fn checkpoint(
+    (config, data): (&Config, DataShape),
+    link: &Link,
+    kind: Kind,
+) -> Result<State, TrainerError> {
     let checkpoint = Checkpoint {
         model: link.get_artifact("checkpoints/last.safetensors")?,
         resume: link.get_artifact("checkpoints/last.resume.safetensors")?,
     };
-    Ok(State::from_checkpoint(&checkpoint, config, kind)?)
+    Ok(State::from_checkpoint(&checkpoint, (config, data), kind)?)
 }

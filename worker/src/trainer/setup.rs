@@ -24,6 +24,7 @@ use crate::collective::Collective;
 use crate::link::Outbox;
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::kernels::Float;
+use crate::network::pixels::PixelTable;
 use crate::network::shard::Shard;
 use crate::network::{ComputeError, Prepared};
 use crate::reduction::Reduction;
@@ -135,7 +136,8 @@ impl<T: Float> Trainer<T> {
             Err(error) => return Err((error, task.origin.into_memory())),
         };
         let origin = std::mem::replace(&mut task.origin, Origin::Seed);
-        let memory = origin.restore((&task.config, &task.link), &mut *collective, T::KIND)?;
+        let data = task.facts.data;
+        let memory = origin.restore((&task.config, data, &task.link), &mut *collective, T::KIND)?;
         task.progress.committed(memory.state.position);
         let (outbox, identity) = (memory.outbox.clone(), memory.identity);
         let whole = |state| Memory { state, outbox: outbox.clone(), identity };
@@ -180,13 +182,13 @@ impl<T: Float> Trainer<T> {
         // The last one is another rank's.
         let computed = own + usize::from(checking.is_some());
         let shards = (0..computed).map(|_| Shard::new(&state.layout)).collect();
-        let pixels = state.layout.architecture.data.pixels();
+        let data = state.layout.architecture.data;
         Ok(Self {
             total_steps: schedule::total_steps(&config, facts.train_samples),
-            feed: Feed::new((link, pixels), reduction.owned(), checking),
+            feed: Feed::new((link, data), reduction.owned(), checking),
             engine: Engine {
                 parameters,
-                table: pixel_table(&config),
+                table: PixelTable::new(&config, data.channels),
                 pool,
                 shards,
                 trace: None,
@@ -247,7 +249,8 @@ fn on_device(
     }
     let shards =
         plan::shards_of(task.config.shard_count(), collective.world_size(), collective.rank());
-    let table = pixel_table_of(state.flat.kind(), &task.config);
+    let channels = state.layout.architecture.data.channels;
+    let table = pixel_table_of(state.flat.kind(), &task.config, channels);
     let place = (task.place.device, products);
     let epoch_samples = task.facts.train_samples;
     let steps = 0..plan::steps_per_epoch(epoch_samples, task.config.batch_size as usize);
@@ -278,18 +281,11 @@ fn reporter(task: &Task, state: &State, outbox: Outbox) -> Result<Reporter, Trai
 }
 
 /// Every pixel value as a network of this precision takes it, in 64 bits.
-pub(super) fn pixel_table_of(kind: Kind, config: &Config) -> Vec<f64> {
+pub(super) fn pixel_table_of(kind: Kind, config: &Config, channels: usize) -> Vec<f64> {
     match kind {
-        Kind::Double => pixel_table::<f64>(config).to_vec(),
-        _ => pixel_table::<f32>(config).map(f64::from).to_vec(),
+        Kind::Double => PixelTable::<f64>::new(config, channels).numbers(),
+        _ => PixelTable::<f32>::new(config, channels).numbers(),
     }
-}
-
-/// Every pixel value as the network takes it: scaled to 0…1, then normalised.
-pub(super) fn pixel_table<T: Float>(config: &Config) -> Box<[T; 256]> {
-    let (mean, deviation) = (T::of(config.pixel_mean), T::of(config.pixel_std));
-    let value = |pixel: usize| (T::of(pixel as f64) / T::of(255.0) - mean) / deviation;
-    Box::new(std::array::from_fn(value))
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl<T: Float> Trainer<T> {
     ) -> Result<(), TrainerError> {
         let (mut pixels, mut labels) = (pixels.as_slice(), labels.as_slice());
         let shards = self.config.shard_count();
-        let pixels_each = self.state.layout.architecture.data.pixels();
+        let pixels_each = self.state.layout.architecture.data.numbers();
         for (index, shard) in self.engine.reduction.owned().zip(&mut self.engine.shards) {
             let count = plan::slice(batch, shards, LogicalShard(index as u32)).len();
             let (own_pixels, other_pixels) = pixels.split_at(count * pixels_each);
@@ -204,8 +204,8 @@ impl<T: Float> Trainer<T> {
             for sample in samples.chunks_exact(width) {
                 let (features, labels) = sample.split_at(width - 2);
                 record.features.extend_from_slice(features);
-                record.labels.push(labels[0] as u8);
-                record.predictions.push(labels[1] as u8);
+                record.labels.push(labels[0] as u16);
+                record.predictions.push(labels[1] as u16);
             }
             rest = others;
         }

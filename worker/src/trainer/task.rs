@@ -1,7 +1,10 @@
 //! What a generation's trainer is given: the session fills it in from the coordinator's Start and what the worker is.
 
+use std::sync::Arc;
+
 use common::computing::Proof;
 use common::config::Config;
+use common::data_shape::DataShape;
 use common::ids::{Epoch, Rank, WorldSize};
 use engine::Instructions;
 
@@ -24,6 +27,10 @@ pub struct RunFacts {
     pub test_samples: usize,
     /// Name of the data set.
     pub dataset: String,
+    /// Of its images, and how many classes there are.
+    pub data: DataShape,
+    /// A name for each class.
+    pub class_names: Arc<[String]>,
 }
 
 /// What a generation's trainer is given.

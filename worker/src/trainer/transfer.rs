@@ -5,6 +5,7 @@
 //! in the exchanges with nothing, as every rank makes the same ones.
 
 use common::config::Config;
+use common::data_shape::DataShape;
 use common::ids::Rank;
 use prost::Message;
 use proto::StateTransfer;
@@ -40,7 +41,7 @@ pub fn share(
     collective: &mut dyn Collective,
     roles: &Roles,
     own: Option<Memory>,
-    (config, kind): (&Config, Kind),
+    (config, data, kind): (&Config, DataShape, Kind),
 ) -> Result<Memory, Unprepared> {
     let me = collective.rank();
     if roles.lacking.contains(&me) {
@@ -48,7 +49,7 @@ pub fn share(
         drop(own);
         let received = exchange(collective, roles, &[]).map_err(TrainerError::from);
         return received
-            .and_then(|received| decode(&received, config, kind))
+            .and_then(|received| decode(&received, (config, data), kind))
             .map_err(|error| (error, None));
     }
     let Some(own) = own else {
@@ -140,12 +141,16 @@ fn encode(memory: &Memory) -> Result<Vec<u8>, ArchiveError> {
     Ok(transfer.encode_to_vec())
 }
 
-fn decode(message: &[u8], config: &Config, kind: Kind) -> Result<Memory, TrainerError> {
+fn decode(
+    message: &[u8],
+    (config, data): (&Config, DataShape),
+    kind: Kind,
+) -> Result<Memory, TrainerError> {
     let transfer = StateTransfer::decode(message)
         .map_err(|error| TrainerError::Transfer(error.to_string()))?;
     let checkpoint =
         Checkpoint { model: transfer.model.to_vec(), resume: transfer.resume.to_vec() };
-    let mut state = Box::new(State::from_checkpoint(&checkpoint, config, kind)?);
+    let mut state = Box::new(State::from_checkpoint(&checkpoint, (config, data), kind)?);
     state.ended = transfer.ended;
     let outbox = Outbox::from_message(transfer.first_upload, transfer.uploads);
     Ok(Memory { state, outbox, identity: None })
@@ -173,7 +178,7 @@ mod tests {
             let config = config();
             // Only the source's differs from a fresh one.
             let own = (collective.rank() == Rank(2)).then(|| {
-                let mut state = Box::new(State::initial(&config, Kind::Float));
+                let mut state = Box::new(State::initial(&config, DataShape::MNIST, Kind::Float));
                 state.centers[3] = 0.125;
                 state.ended = true;
                 state.position.step = Step(7);
@@ -184,7 +189,9 @@ mod tests {
                 Memory { state, outbox, identity: None }
             });
             let roles = Roles { source: Rank(2), lacking: vec![Rank(0), Rank(1), Rank(3)] };
-            let memory = share(&mut collective, &roles, own, (&config, Kind::Float)).unwrap();
+            let memory =
+                share(&mut collective, &roles, own, (&config, DataShape::MNIST, Kind::Float))
+                    .unwrap();
             let files = Checkpoint::of(&memory.state).unwrap();
             (files, memory.state.ended, memory.outbox.get(0))
         });
@@ -196,7 +203,7 @@ mod tests {
         let errors = run_ranks(2, Duration::from_secs(20), |mut collective| {
             let config = config();
             let roles = Roles { source: Rank(0), lacking: Vec::new() };
-            share(&mut collective, &roles, None, (&config, Kind::Float))
+            share(&mut collective, &roles, None, (&config, DataShape::MNIST, Kind::Float))
                 .map_err(|(error, _)| error)
                 .err()
         });

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use common::architecture::TensorKind;
 use common::config::Config;
+use common::data_shape::DataShape;
 use tonic::codegen::Bytes;
 
 mod centers;
@@ -99,13 +100,17 @@ pub enum InitialStateError {
 /// # Errors
 /// The file cannot be read, is not a state dict of this network (everything that differs is listed), holds several
 /// (their prefixes are listed), or a number that cannot be used.
-pub fn load(path: &Path, config: &Config) -> Result<InitialState, InitialStateError> {
+pub fn load(
+    path: &Path,
+    config: &Config,
+    data: DataShape,
+) -> Result<InitialState, InitialStateError> {
     let name = || path.display().to_string();
     let (file, contents) = file::read(path).map_err(|refusal| match refusal {
         Refusal::Unreadable(source) => InitialStateError::Unreadable { path: name(), source },
         Refusal::Words(message) => InitialStateError::Format { path: name(), message },
     })?;
-    let specs = config.tensors();
+    let specs = config.tensors(data);
     let passed_over = passed_over(&contents.passed_over);
     let choice = matching::choose(&contents.entries, &specs, config.init_prefix.as_deref());
     let choice = choice.map_err(|error| {

@@ -3,7 +3,8 @@
 //!
 //! Pictures are stored as they come: nothing but people's viewers reads them.
 
-use common::architecture::{CLASSES, FIRST_MOMENT, SECOND_MOMENT, TensorKind};
+use common::architecture::{FIRST_MOMENT, SECOND_MOMENT, TensorKind};
+use common::labels;
 use common::status::ServiceError;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -112,7 +113,7 @@ impl Intake {
     /// Most bytes of a file: twice its numbers, and a little.
     fn longest(&self, content: Content) -> u64 {
         let size = self.number_size as u64;
-        let sample = self.feature_dim as u64 * size + 2;
+        let sample = self.feature_dim as u64 * size + 2 * labels::width(self.classes) as u64;
         let parameters: usize =
             self.tensors.iter().map(|spec| spec.shape.iter().product::<usize>()).sum();
         let state = parameters as u64 * 8;
@@ -159,7 +160,7 @@ impl Intake {
             let (dtype, shape) = match (name, spec) {
                 (_, Some(spec)) => (self.float(), spec.shape.clone()),
                 ("record.features", _) => (self.float(), vec![rows, self.feature_dim]),
-                ("record.labels" | "record.predictions", _) => (Dtype::U8, vec![rows]),
+                ("record.labels" | "record.predictions", _) => (self.label(), vec![rows]),
                 _ => return Err(format!("`{name}` belongs to no state")),
             };
             check_tensor(name, &tensor, dtype, &shape)?;
@@ -185,9 +186,11 @@ impl Intake {
             let (dtype, shape, most) = match name {
                 "train.features" => (self.float(), vec![rows, dim], self.train_samples),
                 "test.features" => (self.float(), vec![rows, dim], self.test_samples),
-                "train.labels" | "train.predictions" => (Dtype::U8, vec![rows], self.train_samples),
-                "test.labels" | "test.predictions" => (Dtype::U8, vec![rows], self.test_samples),
-                "centers" => (self.float(), vec![CLASSES, dim], CLASSES as u64),
+                "train.labels" | "train.predictions" => {
+                    (self.label(), vec![rows], self.train_samples)
+                }
+                "test.labels" | "test.predictions" => (self.label(), vec![rows], self.test_samples),
+                "centers" => (self.float(), vec![self.classes, dim], self.classes as u64),
                 _ => return Err(format!("`{name}` is no part of a feature file")),
             };
             check_tensor(name, &tensor, dtype, &shape)?;
@@ -201,6 +204,10 @@ impl Intake {
             }
         }
         Ok(())
+    }
+
+    fn label(&self) -> Dtype {
+        if labels::width(self.classes) == 1 { Dtype::U8 } else { Dtype::U16 }
     }
 
     fn float(&self) -> Dtype {

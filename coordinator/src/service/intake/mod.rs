@@ -22,6 +22,8 @@ use common::digests;
 use common::plan;
 use common::status::ServiceError;
 
+use crate::data::DataIdentity;
+
 /// What a run has, in numbers.
 #[derive(Clone, Debug)]
 pub struct Intake {
@@ -31,6 +33,7 @@ pub struct Intake {
     train_samples: u64,
     test_samples: u64,
     feature_dim: usize,
+    classes: usize,
     /// Bytes of a stored number.
     number_size: usize,
     formats: Vec<PictureFormat>,
@@ -41,8 +44,9 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// That of a run with so many training and test samples, of which so many steps were done before this coordinator.
-    pub fn new(config: &Config, (train_samples, test_samples): (u64, u64), done: u64) -> Self {
+    /// That of a run on `data`, of which so many steps were done before this coordinator.
+    pub fn new(config: &Config, data: &DataIdentity, done: u64) -> Self {
+        let DataIdentity { train_samples, test_samples, .. } = *data;
         let samples = train_samples as usize;
         let steps_per_epoch = plan::steps_per_epoch(samples, config.batch_size as usize).max(1);
         let planned = schedule::total_steps(config, samples);
@@ -58,10 +62,11 @@ impl Intake {
             train_samples,
             test_samples,
             feature_dim,
+            classes: data.shape().classes,
             number_size: if config.precision.is_stored_in_64_bits() { 8 } else { 4 },
             formats: config.picture_format.clone(),
-            tensors: config.tensors(),
-            digests: digests::names(config).len(),
+            tensors: config.tensors(data.shape()),
+            digests: digests::names(config, data.shape()).len(),
         }
     }
 

@@ -13,7 +13,8 @@ fn intake(flags: &[&str], done: u64) -> Intake {
     let mut config: Config =
         layers::merge(&settings.get_matches_from(small.iter().chain(flags)), None).unwrap();
     config.resolve(2);
-    Intake::new(&config, (97, 23), done)
+    let data = DataIdentity { train_samples: 97, test_samples: 23, ..DataIdentity::of_digits() };
+    Intake::new(&config, &data, done)
 }
 
 fn is_heard(intake: &Intake, step: u64) -> bool {

@@ -37,8 +37,8 @@ fn elementwise<T: Float>(z: &[T], activation: &Activation<T>, y: &mut [T]) {
     }
 }
 
-/// `y = maxpool(PReLU(BatchNorm(z)))` over 2 × 2 windows: `z` `[images, side, side, channels]`, `y`
-/// `[images, side / 2, side / 2, channels]`.
+/// `y = maxpool(PReLU(BatchNorm(z)))` over 2 × 2 windows of an image: `z` `[height, width, channels]`, `y`
+/// `[height / 2, width / 2, channels]`.
 pub fn normalise_activate_and_pool<T: Float>(
     z: &[T],
     extent: Extent,
@@ -114,13 +114,13 @@ mod tests {
 
     #[test]
     fn equals_the_plain_composition() {
-        for side in [4, 7] {
-            let layer = layer(side);
+        for sides in [(4, 4), (7, 7), (4, 7), (5, 2), (2, 3)] {
+            let layer = layer(sides);
             let expected = reference(&layer);
             let mut y = vec![0.0; layer.z.len()];
             normalise_and_activate(&layer.z, &layer.activation, &mut y);
             assert_eq!(y, expected.activated);
-            let mut pooled = vec![0.0; layer.extent.pooled_numbers()];
+            let mut pooled = vec![0.0; expected.pooled.len()];
             normalise_activate_and_pool(&layer.z, layer.extent, &layer.activation, &mut pooled);
             assert_eq!(pooled, expected.pooled);
         }
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn a_nan_is_not_lost_in_a_pool() {
-        let mut layer = layer(4);
+        let mut layer = layer((4, 4));
         layer.z[layer.extent.channels] = f64::NAN;
-        let mut pooled = vec![0.0; layer.extent.pooled_numbers()];
+        let mut pooled = vec![0.0; 4 * layer.extent.channels];
         normalise_activate_and_pool(&layer.z, layer.extent, &layer.activation, &mut pooled);
         assert!(pooled[0].is_nan());
     }

@@ -61,6 +61,7 @@ word!(
     f32 => |number: f32| u64::from(number.to_bits()), f32::is_nan;
     f64 => f64::to_bits, f64::is_nan;
     u8 => u64::from, |_| false;
+    u16 => u64::from, |_| false;
     u64 => |number| number, |_| false
 );
 

@@ -1,15 +1,14 @@
-//! Where the samples of a pass lie in memory, `[images, height, width, channels]`, and the windows of a max-pool over
-//! them.
+//! Where the numbers of an image lie in memory, `[height, width, channels]`, and the windows of a max-pool over them.
 
 use super::float::Float;
 
-/// Where the samples of a pass lie: `images` of `side × side` positions with `channels` numbers each.
+/// An image of `height × width` positions with `channels` numbers each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Samples.
-    pub images: usize,
-    /// Height and width before a pool.
-    pub side: usize,
+    /// Before a pool.
+    pub height: usize,
+    /// Before a pool.
+    pub width: usize,
     /// Channels.
     pub channels: usize,
 }
@@ -17,54 +16,31 @@ pub struct Extent {
 impl Extent {
     /// Numbers before a pool.
     pub fn numbers(&self) -> usize {
-        self.images * self.side * self.side * self.channels
+        self.height * self.width * self.channels
     }
 
-    /// Height and width after a 2 × 2 pool: an odd last row and column belong to no window.
-    pub fn pooled_side(&self) -> usize {
-        self.side / 2
-    }
-
-    /// Numbers after a 2 × 2 pool.
-    pub fn pooled_numbers(&self) -> usize {
-        self.images * self.pooled_side() * self.pooled_side() * self.channels
-    }
-
-    /// The windows of every image's pool.
+    /// The windows of a 2 × 2 pool: an odd last row and column belong to none.
     #[inline(always)]
-    pub(super) fn windows(&self) -> impl Iterator<Item = Window> {
-        let extent = *self;
-        (0..self.images).flat_map(move |image| extent.windows_of(image))
-    }
-
-    /// The windows of one image's pool.
-    #[inline(always)]
-    pub(super) fn windows_of(&self, image: usize) -> impl Iterator<Item = Window> + use<> {
-        let (side, channels, pooled) = (self.side, self.channels, self.pooled_side());
-        let line = side * channels;
-        (0..pooled * pooled).map(move |index| {
-            let first =
-                (image * side + 2 * (index / pooled)) * line + 2 * (index % pooled) * channels;
+    pub(super) fn windows(&self) -> impl Iterator<Item = Window> + use<> {
+        let (height, width, channels) = (self.height / 2, self.width / 2, self.channels);
+        let line = self.width * channels;
+        (0..height * width).map(move |index| {
+            let first = 2 * (index / width) * line + 2 * (index % width) * channels;
             Window {
                 inputs: [first, first + channels, first + line, first + line + channels],
-                output: (image * pooled * pooled + index) * channels,
+                output: index * channels,
             }
         })
     }
 
     /// Offsets of the odd last row and column, which belong to no window.
-    pub(super) fn outside_windows(&self) -> impl Iterator<Item = usize> {
-        let Self { images, side, channels } = *self;
-        let edge = if side % 2 == 1 { side } else { 0 };
-        let last = side - 1;
-        let column = (0..edge).map(move |row| (row, last));
-        let row = (0..edge.saturating_sub(1)).map(move |column| (last, column));
-        let positions = column.chain(row);
-        (0..images).flat_map(move |image| {
-            positions
-                .clone()
-                .map(move |(row, column)| ((image * side + row) * side + column) * channels)
-        })
+    pub(super) fn outside_windows(&self) -> impl Iterator<Item = usize> + use<> {
+        let Self { height, width, channels } = *self;
+        let rows = if width % 2 == 1 { height } else { 0 };
+        let columns = if height % 2 == 1 { width - width % 2 } else { 0 };
+        let column = (0..rows).map(move |row| (row, width - 1));
+        let row = (0..columns).map(move |column| (height - 1, column));
+        column.chain(row).map(move |(row, column)| (row * width + column) * channels)
     }
 }
 

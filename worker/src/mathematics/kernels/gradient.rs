@@ -17,14 +17,14 @@ use super::blocks::{Block, LANES, block, block_mut, blocks, each};
 use super::extent::{Extent, Window, exceeds};
 use super::float::Float;
 
-/// One layer of one logical shard on its way back.
+/// One image of one layer on its way back.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward<'a, T> {
-    /// The convolution's output, `[images, side, side, channels]`.
+    /// The convolution's output, `[height, width, channels]`.
     pub z: &'a [T],
-    /// ∂L/∂y; of the pool's output, `[images, side / 2, side / 2, channels]`, where a pool follows.
+    /// ∂L/∂y; of the pool's output, `[height / 2, width / 2, channels]`, where a pool follows.
     pub upstream: &'a [T],
-    /// Where the samples lie.
+    /// Where its numbers lie.
     pub extent: Extent,
     /// Whether a pool follows.
     pub pooled: bool,
@@ -43,7 +43,7 @@ pub struct InputGradient<T> {
     pub constant: Vec<T>,
 }
 
-/// `[Σh per channel…, Σh·(z − mean) per channel…, Σg·min(u, 0)]` over the shard.
+/// `[Σh per channel…, Σh·(z − mean) per channel…, Σg·min(u, 0)]` over the image.
 pub fn gradient_sums<T: Float>(layer: Backward<'_, T>, mean: &[f64]) -> Vec<f64> {
     Arch::new().dispatch(
         #[inline(always)]
@@ -51,7 +51,7 @@ pub fn gradient_sums<T: Float>(layer: Backward<'_, T>, mean: &[f64]) -> Vec<f64>
     )
 }
 
-/// ∂L/∂z of the shard, given the coefficients made from the reduced sums.
+/// ∂L/∂z of the image, given the coefficients made from the reduced sums.
 pub fn gradient_of_input<T: Float>(
     layer: Backward<'_, T>,
     coefficients: &InputGradient<T>,
@@ -73,25 +73,23 @@ pub fn gradient_of_input<T: Float>(
 fn accumulate<T: Float>(layer: Backward<'_, T>, mean: &[f64]) -> Vec<f64> {
     let channels = layer.extent.channels;
     let mut totals = vec![0.0; 2 * channels + 1];
-    for image in 0..layer.extent.images {
-        for start in blocks(channels) {
-            let sums = Sums::new(layer.activation.block(start), *block(mean, start));
-            let sums = if layer.pooled {
-                sums.over_windows(&layer, image, start)
-            } else {
-                sums.over_positions(&layer, image, start)
-            };
-            for lane in 0..LANES {
-                totals[start + lane] += sums.gradient[lane];
-                totals[channels + start + lane] += sums.product[lane];
-                totals[2 * channels] += sums.slope[lane];
-            }
+    for start in blocks(channels) {
+        let sums = Sums::new(layer.activation.block(start), *block(mean, start));
+        let sums = if layer.pooled {
+            sums.over_windows(&layer, start)
+        } else {
+            sums.over_positions(&layer, start)
+        };
+        for lane in 0..LANES {
+            totals[start + lane] = sums.gradient[lane];
+            totals[channels + start + lane] = sums.product[lane];
+            totals[2 * channels] += sums.slope[lane];
         }
     }
     totals
 }
 
-/// Running sums of one block of channels of one image.
+/// Running sums of one block of channels.
 struct Sums<T> {
     activation: ActivationBlock<T>,
     mean: Block<f64>,
@@ -108,12 +106,10 @@ impl<T: Float> Sums<T> {
     }
 
     #[inline(always)]
-    fn over_positions(mut self, layer: &Backward<'_, T>, image: usize, start: usize) -> Self {
+    fn over_positions(mut self, layer: &Backward<'_, T>, start: usize) -> Self {
         let channels = layer.extent.channels;
-        let numbers = layer.extent.side * layer.extent.side * channels;
-        let range = image * numbers..(image + 1) * numbers;
-        let positions = layer.z[range.clone()].chunks_exact(channels);
-        for (z, upstream) in positions.zip(layer.upstream[range].chunks_exact(channels)) {
+        let positions = layer.z.chunks_exact(channels);
+        for (z, upstream) in positions.zip(layer.upstream.chunks_exact(channels)) {
             let z = block(z, start);
             let normalised = self.activation.normalise(z);
             self.add(z, &normalised, block(upstream, start));
@@ -122,8 +118,8 @@ impl<T: Float> Sums<T> {
     }
 
     #[inline(always)]
-    fn over_windows(mut self, layer: &Backward<'_, T>, image: usize, start: usize) -> Self {
-        for window in layer.extent.windows_of(image) {
+    fn over_windows(mut self, layer: &Backward<'_, T>, start: usize) -> Self {
+        for window in layer.extent.windows() {
             let maximum = Maximum::of(layer.z, &window, start, &self.activation);
             self.add(&maximum.z, &maximum.normalised, block(layer.upstream, window.output + start));
         }
@@ -267,8 +263,9 @@ mod tests {
 
     #[test]
     fn equals_the_plain_composition() {
-        for (side, pooled) in [(4, false), (4, true), (7, false), (7, true)] {
-            let layer = layer(side);
+        let sides = [(4, 4), (7, 7), (4, 7), (5, 2), (2, 3)];
+        for (sides, pooled) in sides.into_iter().flat_map(|sides| [(sides, false), (sides, true)]) {
+            let layer = layer(sides);
             let expected = reference(&layer);
             let (upstream, flowing) = expected.upstream(pooled);
             let backward = Backward {

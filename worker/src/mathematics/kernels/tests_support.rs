@@ -12,9 +12,9 @@ pub struct Layer {
     pub mean: Vec<f64>,
 }
 
-/// A layer of 3 images and 24 channels (three blocks), with numbers of both signs and no ties.
-pub fn layer(side: usize) -> Layer {
-    let extent = Extent { images: 3, side, channels: 24 };
+/// A layer of 24 channels (three blocks), with numbers of both signs and no ties.
+pub fn layer((height, width): (usize, usize)) -> Layer {
+    let extent = Extent { height, width, channels: 24 };
     let number = |i: usize| ((i * 7919 + 13) % 10_007) as f64 / 1000.0 - 5.0;
     Layer {
         extent,
@@ -38,7 +38,7 @@ pub struct Reference {
 }
 
 pub fn reference(layer: &Layer) -> Reference {
-    let Extent { images, side, channels } = layer.extent;
+    let Extent { height, width, channels } = layer.extent;
     let Activation { scale, shift, slope } = &layer.activation;
     let normalised: Vec<f64> = (layer.z.iter().enumerate())
         .map(|(i, z)| scale[i % channels] * z + shift[i % channels])
@@ -46,19 +46,17 @@ pub fn reference(layer: &Layer) -> Reference {
     let activated: Vec<f64> =
         normalised.iter().map(|&u| if u > 0.0 { u } else { slope * u }).collect();
     let mut winners = Vec::new();
-    for image in 0..images {
-        for row in 0..side / 2 {
-            for column in 0..side / 2 {
-                for channel in 0..channels {
-                    let at = |r: usize, c: usize| {
-                        ((image * side + 2 * row + r) * side + 2 * column + c) * channels + channel
-                    };
-                    let window = [at(0, 0), at(0, 1), at(1, 0), at(1, 1)];
-                    let best = window
-                        .into_iter()
-                        .reduce(|best, i| if activated[i] > activated[best] { i } else { best });
-                    winners.push(best.unwrap());
-                }
+    for row in 0..height / 2 {
+        for column in 0..width / 2 {
+            for channel in 0..channels {
+                let at = |r: usize, c: usize| {
+                    ((2 * row + r) * width + 2 * column + c) * channels + channel
+                };
+                let window = [at(0, 0), at(0, 1), at(1, 0), at(1, 1)];
+                let best = window
+                    .into_iter()
+                    .reduce(|best, i| if activated[i] > activated[best] { i } else { best });
+                winners.push(best.unwrap());
             }
         }
     }

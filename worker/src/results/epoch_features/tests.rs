@@ -13,8 +13,8 @@ fn sample() -> EpochFeatures {
     };
     let set = |n: usize| FeatureSet {
         features: Points { dim: 3, values: (0..3 * n).map(|i| i as f64 * third).collect() },
-        labels: (0..n).map(|i| (i % 10) as u8).collect(),
-        predictions: (0..n).map(|i| (i % 7) as u8).collect(),
+        labels: (0..n).map(|i| (i % 10) as u16).collect(),
+        predictions: (0..n).map(|i| (i % 7) as u16).collect(),
     };
     EpochFeatures {
         metrics: EpochMetrics {
@@ -29,6 +29,7 @@ fn sample() -> EpochFeatures {
         },
         dataset: "mnist \"quoted\"".into(),
         synthetic: true,
+        class_names: digits(),
         train: set(23),
         test: Some(set(11)),
         centers: Some(Points { dim: 3, values: (0..30).map(|i| -f64::from(i) * third).collect() }),
@@ -62,6 +63,18 @@ fn equal_features_give_equal_bytes_whatever_the_throughput() {
     again.metrics.images_per_second = 406.0;
     let bytes = sample().to_safetensors(Precision::F64).unwrap();
     assert_eq!(again.to_safetensors(Precision::F64).unwrap(), bytes);
+}
+
+#[test]
+fn many_named_classes_come_back() {
+    let mut features = sample();
+    features.class_names = (0..300).map(|class| format!("<class {class}>")).collect();
+    features.train.labels[2] = 299;
+    features.centers = Some(Points { dim: 3, values: vec![0.5; 900] });
+    let bytes = features.to_safetensors(Precision::F64).unwrap();
+    assert_eq!(EpochFeatures::from_safetensors(&bytes).unwrap(), features);
+    features.class_names = digits();
+    assert!(features.to_safetensors(Precision::F64).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `confusion.png`: which class was taken for which.
 
-use common::architecture::CLASSES;
 use common::config::PictureFormat;
+use common::data_shape::DataShape;
 use plotters::element::Rectangle;
 use plotters::style::{Color, FontTransform, RGBColor};
 
@@ -16,6 +16,7 @@ use super::surface::{Area, Surface};
 use crate::results::epoch_features::EpochFeatures;
 use crate::results::geometry::{Confusion, accuracy, class_accuracy, confusion};
 
+const CLASSES: usize = DataShape::MNIST.classes;
 const SIZE: (u32, u32) = (1000, 950);
 const LEFT_SIDE: i32 = 110;
 const TOP_SIDE: i32 = 138;
@@ -52,7 +53,7 @@ fn paint(surface: &mut Surface, features: &EpochFeatures) -> Result<(), PictureE
     if features.synthetic {
         badge::synthetic(&area, COLUMN + COLUMN_WIDTH, Unit(1.0))?;
     }
-    let confusion = confusion(set);
+    let confusion = confusion(set, features.class_names.len());
     cells(&area, &confusion)?;
     accuracies(&area, &confusion)?;
     names(&area)

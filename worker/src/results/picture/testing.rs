@@ -53,10 +53,12 @@ pub(crate) fn spread_clusters(n: usize, dim: usize, spread: f64, epoch: u64) -> 
         train_accuracy: accuracy(&train).unwrap_or(0.0),
         lr: 1e-3,
         images_per_second: 0.0,
-        test: test_metrics(&test, Some(&centers)),
+        test: test_metrics(&test, 10, Some(&centers)),
     };
     let (dataset, centers) = ("mnist".into(), Some(centers));
-    EpochFeatures { metrics, dataset, synthetic: false, train, test: Some(test), centers }
+    let class_names = (0..10).map(|class| class.to_string()).collect();
+    let (synthetic, test) = (false, Some(test));
+    EpochFeatures { metrics, dataset, synthetic, class_names, train, test, centers }
 }
 
 fn ray(class: usize, k: usize) -> f64 {
@@ -71,9 +73,13 @@ fn cluster_set(n: usize, dim: usize, spread: f64, seed: u64) -> FeatureSet {
         let reach = 1.0 + 0.22 * spread * noise(base);
         let value = |k| reach * ray(class, k) + 5.0 * spread * noise(base + 1 + k as u64);
         set.features.values.extend((0..dim).map(value));
-        set.labels.push(class as u8);
+        set.labels.push(class as u16);
         let wrong = noise(base + 1 + dim as u64) > 2.1;
-        set.predictions.push(if wrong { (class + 3 + i / 10 % 4) as u8 % 10 } else { class as u8 });
+        set.predictions.push(if wrong {
+            (class + 3 + i / 10 % 4) as u16 % 10
+        } else {
+            class as u16
+        });
     }
     set
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use common::architecture::DataShape;
 use common::config::Config;
+use common::data_shape::DataShape;
 use common::ids::Step;
 use common::plan;
 
@@ -16,6 +16,8 @@ const SEED: u64 = 1;
 pub struct Case {
     /// The run's settings, for this batch.
     pub config: Config,
+    /// The run's images and classes.
+    pub data: DataShape,
     /// Samples of each shard in a test batch.
     pub test_slices: Vec<usize>,
 }
@@ -35,7 +37,7 @@ pub enum Kernels {
 
 /// Batches of whose shards every size is computed that the run has.
 pub fn of(terms: &Terms, kernels: Kernels) -> Vec<Case> {
-    let Terms { config, train_samples, test_samples } = terms;
+    let Terms { config, data, train_samples, test_samples } = terms;
     let shards = config.shard_count();
     let batches = |samples: usize, size: u64| {
         let last = plan::steps_per_epoch(samples, size as usize).saturating_sub(1);
@@ -50,7 +52,7 @@ pub fn of(terms: &Terms, kernels: Kernels) -> Vec<Case> {
             config.seed = SEED;
             config.batch_size = sizes.iter().map(|size| enough(*size)).sum::<usize>() as u64;
             config.logical_shards = Some(sizes.len() as u32);
-            Case { config, test_slices: Vec::new() }
+            Case { config, data: *data, test_slices: Vec::new() }
         })
         .collect();
     if let Some(last) = cases.last_mut() {
@@ -67,15 +69,15 @@ fn slices(length: usize, shards: usize) -> Vec<usize> {
 }
 
 /// Samples that anybody can make: pixels, then labels.
-pub fn samples(count: usize, data: DataShape) -> (Vec<u8>, Vec<u8>) {
+pub fn samples(count: usize, data: DataShape) -> (Vec<u8>, Vec<u16>) {
     let mut state = 1_u32;
     let mut pixel = || {
         // Numerical Recipes' generator, whose upper bits are the better ones.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    let pixels = (0..count * data.pixels()).map(|_| pixel()).collect();
-    (pixels, (0..count).map(|sample| (sample % data.classes) as u8).collect())
+    let pixels = (0..count * data.numbers()).map(|_| pixel()).collect();
+    (pixels, (0..count).map(|sample| (sample % data.classes) as u16).collect())
 }
 
 #[cfg(test)]
@@ -87,7 +89,8 @@ mod tests {
         let mut config = settings();
         (config.batch_size, config.test_batch_size) = (batch_size, 8);
         config.logical_shards = Some(4);
-        let cases = of(&Terms { config, train_samples, test_samples: 9 }, kernels);
+        let cases =
+            of(&Terms { config, data: DataShape::MNIST, train_samples, test_samples: 9 }, kernels);
         let tested = cases.last().unwrap().test_slices.clone();
         // Eight samples in four shards; one is left.
         assert_eq!(tested, if kernels == Kernels::Own { vec![2] } else { vec![2, 1] });

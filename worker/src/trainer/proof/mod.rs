@@ -18,6 +18,7 @@ mod transcript;
 use common::KERNEL_VERSION;
 use common::computing::Proof;
 use common::config::{Config, Precision};
+use common::data_shape::DataShape;
 use engine::Instructions;
 
 use super::error::TrainerError;
@@ -31,6 +32,8 @@ use transcript::Transcript;
 pub struct Terms {
     /// The run's settings.
     pub config: Config,
+    /// Its images and classes.
+    pub data: DataShape,
     /// Training samples in use.
     pub train_samples: usize,
     /// Test samples in use, 0 for no evaluation.
@@ -101,7 +104,7 @@ mod tests {
         let mut config = settings();
         (config.batch_size, config.logical_shards) = (10, Some(4));
         change(&mut config);
-        Terms { config, train_samples: 57, test_samples: 11 }
+        Terms { config, data: DataShape::MNIST, train_samples: 57, test_samples: 11 }
     }
 
     /// On a thread of its own, as a pool takes its thread for good.

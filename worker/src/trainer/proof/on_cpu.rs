@@ -14,6 +14,7 @@ use crate::fault::Faults;
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::kernels::Float;
 use crate::mathematics::optimizer::Vectors;
+use crate::network::pixels::PixelTable;
 use crate::network::shard::{BatchContext, Shard};
 use crate::network::{ComputeError, Prepared, norm_parameters};
 use crate::reduction::Reduction;
@@ -22,7 +23,7 @@ use crate::state::State;
 use crate::trainer::change::{Change, SUMS, center_loss, center_numbers, sums_of};
 use crate::trainer::engine::Engine;
 use crate::trainer::error::TrainerError;
-use crate::trainer::setup::{pixel_table, products};
+use crate::trainer::setup::products;
 
 /// Steps and an evaluation of a case.
 ///
@@ -34,7 +35,7 @@ pub fn run<T: Float>(
     transcript: &mut Transcript,
 ) -> Result<ShardPool, TrainerError> {
     let config = &case.config;
-    let mut state = State::initial(config, T::KIND);
+    let mut state = State::initial(config, case.data, T::KIND);
     let prepared =
         Prepared::of(&state.layout, &state.flat, products(config.precision), instructions)?;
     let shards = config.shard_count();
@@ -43,15 +44,15 @@ pub fn run<T: Float>(
         shards: (0..shards).map(|_| Shard::new(&state.layout)).collect(),
         trace: None,
         parameters: Shared::new(prepared),
-        table: pixel_table(config),
+        table: PixelTable::new(config, case.data.channels),
         reduction: Reduction::new(Box::new(SoloCollective::default()), shards, Order::Ordered),
     };
     let batch = config.batch_size as usize;
-    let data = state.layout.architecture.data;
+    let data = case.data;
     let (pixels, labels) = samples(batch, data);
     for (index, shard) in engine.shards.iter_mut().enumerate() {
         let slice = plan::slice(batch, shards, LogicalShard(index as u32));
-        let own = &pixels[slice.start * data.pixels()..slice.end * data.pixels()];
+        let own = &pixels[slice.start * data.numbers()..slice.end * data.numbers()];
         shard.load(own, &labels[slice], &engine.table)?;
     }
     let mut spare = Vectors::like(&state.flat, &state.optimizer);

@@ -36,12 +36,12 @@ pub fn run(case: &Case, device: Device, transcript: &mut Transcript) -> Result<(
         Precision::F64 => Kind::Double,
         Precision::F32 | Precision::Tf32 | Precision::Bf16 => Kind::Float,
     };
-    let mut state = State::initial(config, kind);
+    let mut state = State::initial(config, case.data, kind);
     let (batch, shards) = (config.batch_size as usize, config.shard_count());
     let all = STEPS * batch;
     let sizes = Sizes { shards, epoch_samples: all, own_samples: all, batch, compared: 0 };
     let recorded = Recorded::new(&Graphs::default(), batch, Recordable::No)?;
-    let table = pixel_table_of(kind, config);
+    let table = pixel_table_of(kind, config, case.data.channels);
     let place = (device, products(config.precision));
     let mut accelerator = Accelerator::new(&state, place, (&sizes, recorded), &table)?;
     let mut reduction = Reduction::new(Box::new(SoloCollective::default()), shards, Order::Ordered);

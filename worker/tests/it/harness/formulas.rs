@@ -1,7 +1,8 @@
 //! The closed formulas of `tests/reference/single_node.py`: samples and initial parameters without a file.
 
-use common::architecture::{CENTER, CLASSES, DataShape, Start, TensorKind, TensorSpec};
+use common::architecture::{CENTER, Start, TensorKind, TensorSpec};
 use common::config::Network;
+use common::data_shape::DataShape;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -27,7 +28,7 @@ fn uniform(tensor: u64, count: usize) -> impl Iterator<Item = f64> {
 
 /// The first `count` samples.
 pub fn samples(count: usize) -> Samples {
-    let label = |i: u64| splitmix64(1 << 61 | i) % CLASSES as u64;
+    let label = |i: u64| splitmix64(1 << 61 | i) % DataShape::MNIST.classes as u64;
     let pixel = |i: u64, p: u64| {
         let byte = (splitmix64(1 << 60 | i << 10 | p) >> 56) as u8;
         let lit = (p * 7 + label(i) * 13) % 10 < 5;
@@ -46,7 +47,8 @@ pub fn parameters(network: Network, feature_dim: usize) -> Tensors {
     let value =
         |(tensor, spec): (usize, &TensorSpec)| (spec.name.clone(), initial(tensor as u64, spec));
     let mut tensors: Tensors = specs.iter().enumerate().map(value).collect();
-    let centers = uniform(CENTER_TENSOR, CLASSES * feature_dim).map(|u| 4.0 * u - 2.0);
+    let centers =
+        uniform(CENTER_TENSOR, DataShape::MNIST.classes * feature_dim).map(|u| 4.0 * u - 2.0);
     tensors.insert(CENTER.to_string(), centers.collect());
     tensors
 }

@@ -22,7 +22,7 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn two_images() -> Vec<u8> {
-    encode_images(&(0..2 * IMAGE_PIXELS).map(|i| (i % 251) as u8).collect::<Vec<_>>())
+    encode_images(&(0..2 * DataShape::MNIST.numbers()).map(|i| (i % 251) as u8).collect::<Vec<_>>())
 }
 
 #[test]

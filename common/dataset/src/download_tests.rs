@@ -1,7 +1,7 @@
 //! Tests of [`super`] against mirrors on this machine.
 
 use super::*;
-use crate::dataset::test_server::{Mirror, nobody, ok, status};
+use crate::test_server::{Mirror, nobody, ok, status};
 
 const BODY: &[u8] = b"hello";
 /// Published digests of "hello".

@@ -1,9 +1,9 @@
 //! Tests of [`super`], with real MNIST where `CONCENTRIC_MNIST_DIR` names its folder.
 
 use super::*;
-use crate::dataset::idx;
-use crate::dataset::published::KMNIST;
-use crate::dataset::test_server::{Mirror, nobody, ok};
+use crate::idx;
+use crate::published::KMNIST;
+use crate::test_server::{Mirror, nobody, ok};
 
 /// Real MNIST, or `None`, loudly.
 fn real_mnist() -> Option<PathBuf> {
@@ -30,7 +30,7 @@ fn offline(data_dir: &Path) -> LoadOptions {
 /// Writes five training and three test samples under the usual names.
 fn write_small(folder: &Path, suffix: &str) {
     std::fs::create_dir_all(folder).unwrap();
-    let images = |count: usize| idx::encode_images(&vec![7; count * IMAGE_PIXELS]);
+    let images = |count: usize| idx::encode_images(&vec![7; count * DataShape::MNIST.numbers()]);
     let labels = |count: u8| idx::encode_labels(&(0..count).collect::<Vec<_>>());
     for (part, bytes) in [
         (Part::TrainImages, images(5)),
@@ -50,13 +50,15 @@ fn real_mnist_is_read() {
         let dataset = load(&source, &options).unwrap();
         assert_eq!((dataset.name.as_str(), dataset.synthetic), ("mnist", false));
         assert_eq!((dataset.train.len(), dataset.test.len()), (60_000, 10_000));
-        assert_eq!(dataset.train.labels[..8], [5, 0, 4, 1, 9, 2, 1, 3]);
+        assert_eq!(dataset.train.labels()[..8], [5, 0, 4, 1, 9, 2, 1, 3]);
         assert_eq!(
-            dataset.test.class_counts(),
+            dataset.test.class_counts(10),
             [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
         );
-        let sum: u64 = dataset.train.images.iter().map(|&pixel| u64::from(pixel)).sum();
-        let mean = sum as f64 / dataset.train.images.len() as f64 / 255.0;
+        let mut pixels = Vec::new();
+        (0..60_000).for_each(|index| dataset.train.read_image(index, &mut pixels).unwrap());
+        let sum: u64 = pixels.iter().map(|&pixel| u64::from(pixel)).sum();
+        let mean = sum as f64 / pixels.len() as f64 / 255.0;
         assert!((mean - 0.130_66).abs() < 1e-5, "{mean}");
     }
 }
@@ -92,7 +94,7 @@ fn what_cannot_be_had_is_an_error_unless_it_was_not_asked_for() {
 
 #[test]
 fn a_forged_file_is_never_used() {
-    let forged = idx::encode_images(&[0; IMAGE_PIXELS]);
+    let forged = idx::encode_images(&[0; DataShape::MNIST.numbers()]);
     let mirror = Mirror::start(move |_, _| ok(&forged));
     let data = tempfile::tempdir().unwrap();
     let options = LoadOptions { mirrors: Some(vec![mirror.address]), ..offline(data.path()) };
@@ -118,7 +120,7 @@ fn folders_and_files_are_read_by_path() {
     let check = |source: &str, test: usize| {
         let dataset = load(&source.parse().unwrap(), &LoadOptions::default()).unwrap();
         assert_eq!((dataset.train.len(), dataset.test.len(), dataset.synthetic), (5, test, false));
-        assert_eq!(dataset.train.labels, [0, 1, 2, 3, 4]);
+        assert_eq!(dataset.train.labels(), [0, 1, 2, 3, 4]);
     };
     write_small(folder.path(), "");
     let path = |part: Part| folder.path().join(part.file_name()).display().to_string();
@@ -203,7 +205,7 @@ fn test_files_are_not_asked_for_where_there_is_no_test() {
 fn counts_must_agree() {
     let folder = tempfile::tempdir().unwrap();
     let (images, labels) = (folder.path().join("i"), folder.path().join("l"));
-    std::fs::write(&images, idx::encode_images(&[7; 2 * IMAGE_PIXELS])).unwrap();
+    std::fs::write(&images, idx::encode_images(&[7; 2 * DataShape::MNIST.numbers()])).unwrap();
     std::fs::write(&labels, idx::encode_labels(&[1, 2, 3])).unwrap();
     let message = read_pair(&images, &labels).unwrap_err().to_string();
     assert!(message.contains("2 images") && message.contains("3 labels"), "{message}");

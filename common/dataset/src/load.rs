@@ -3,6 +3,7 @@
 //! Called by the coordinator once per run. Looks for files, has them downloaded where they are missing, reads them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::download::{self, DownloadError, Patience, Request};
 use super::error::DatasetError;
@@ -12,7 +13,7 @@ use super::published::{MNIST, Part, Published};
 use super::samples::{Dataset, Samples};
 use super::source::DatasetSource;
 use super::synthetic::{self, Split};
-use crate::architecture::IMAGE_PIXELS;
+use common::data_shape::DataShape;
 
 /// Where to look, and how much to take.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +84,8 @@ fn draw(options: &LoadOptions) -> Dataset {
     let of = |split, wanted| synthetic::draw(options.synthetic_seed, split, count(split, wanted));
     Dataset {
         name: DatasetSource::Synthetic.name(),
+        shape: DataShape::MNIST,
+        class_names: numbered(DataShape::MNIST.classes),
         train: of(Split::Train, options.train_samples),
         test: of(Split::Test, options.test_samples),
         synthetic: true,
@@ -96,7 +99,13 @@ fn first_of(
 ) -> Dataset {
     train.truncate(options.train_samples.unwrap_or(usize::MAX));
     test.truncate(options.test_samples.unwrap_or(usize::MAX));
-    Dataset { name, train, test, synthetic: false }
+    let shape = DataShape::MNIST;
+    Dataset { name, shape, class_names: numbered(shape.classes), train, test, synthetic: false }
+}
+
+/// The names of classes that have none: their numbers.
+fn numbered(classes: usize) -> Arc<[String]> {
+    (0..classes).map(|class| class.to_string()).collect()
 }
 
 /// The folder of a published data set, its missing files downloaded.
@@ -171,10 +180,10 @@ fn read_folder(folder: &Path, options: &LoadOptions) -> Result<(Samples, Samples
 
 /// Reads images and the labels that belong to them.
 fn read_pair(images: &Path, labels: &Path) -> Result<Samples, DatasetError> {
-    let samples = Samples { images: read_images(images)?, labels: read_labels(labels)? };
-    let (image_count, label_count) = (samples.images.len() / IMAGE_PIXELS, samples.labels.len());
+    let (pixels, classes) = (read_images(images)?, read_labels(labels)?);
+    let (image_count, label_count) = (pixels.len() / DataShape::MNIST.numbers(), classes.len());
     if image_count == label_count {
-        return Ok(samples);
+        return Ok(Samples::new(pixels, classes.into_iter().map(u16::from).collect()));
     }
     let (images, labels) = (images.to_owned(), labels.to_owned());
     Err(DatasetError::CountMismatch { images, image_count, labels, label_count })

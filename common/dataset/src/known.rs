@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::idx;
 use super::published::{Checksum, FASHION_MNIST, KMNIST, MNIST, Part, Published};
-use crate::hexadecimal;
+use common::hexadecimal;
 
 /// Upper bound of a file, compressed or not, in bytes: twice the training images.
 pub const LARGEST: u64 = 100_000_000;

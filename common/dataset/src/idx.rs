@@ -11,8 +11,8 @@ use std::path::Path;
 
 use super::gzip::Gunzip;
 pub use super::idx_problem::{IdxError, IdxProblem};
-use crate::architecture::{CLASSES, IMAGE_PIXELS, IMAGE_SIDE};
-use crate::foreign;
+use common::data_shape::DataShape;
+use common::foreign;
 
 /// The element type of all files that can be used.
 const UNSIGNED_BYTES: u8 = 8;
@@ -64,7 +64,9 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>, IdxError> {
 }
 
 fn check_labels(labels: Vec<u8>) -> Result<Vec<u8>, IdxProblem> {
-    let Some(index) = labels.iter().position(|&label| usize::from(label) >= CLASSES) else {
+    let Some(index) =
+        labels.iter().position(|&label| usize::from(label) >= DataShape::MNIST.classes)
+    else {
         return Ok(labels);
     };
     let mut classes = labels.clone();
@@ -173,10 +175,12 @@ fn check_header(header: &[u8], kind: Kind) -> Result<u64, IdxProblem> {
     let sizes: Vec<u32> = sizes.iter().map(|&bytes| u32::from_be_bytes(bytes)).collect();
     match sizes[..] {
         _ if sizes.len() != kind.dimensions() || !rest.is_empty() => Err(cut_off),
-        [_, rows, columns] if [rows, columns].map(u32::swap_bytes) == [IMAGE_SIDE as u32; 2] => {
+        [_, rows, columns]
+            if [rows, columns].map(u32::swap_bytes) == [DataShape::MNIST.height as u32; 2] =>
+        {
             Err(IdxProblem::LittleEndian)
         }
-        [_, rows, columns] if [rows, columns] != [IMAGE_SIDE as u32; 2] => {
+        [_, rows, columns] if [rows, columns] != [DataShape::MNIST.height as u32; 2] => {
             Err(IdxProblem::ImageSize { rows, columns })
         }
         [0, ..] => Err(IdxProblem::Empty(kind)),
@@ -204,8 +208,12 @@ fn swapped_length(header: &[u8]) -> Option<u64> {
 
 /// The IDX file, uncompressed, of images `[n, 28, 28]`; what tests write.
 pub fn encode_images(pixels: &[u8]) -> Vec<u8> {
-    let count = (pixels.len() / IMAGE_PIXELS) as u32;
-    encode(Kind::Images, &[count, IMAGE_SIDE as u32, IMAGE_SIDE as u32], pixels)
+    let count = (pixels.len() / DataShape::MNIST.numbers()) as u32;
+    encode(
+        Kind::Images,
+        &[count, DataShape::MNIST.height as u32, DataShape::MNIST.height as u32],
+        pixels,
+    )
 }
 
 /// The IDX file, uncompressed, of labels `[n]`; what tests write.

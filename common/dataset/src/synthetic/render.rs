@@ -4,7 +4,7 @@
 
 use super::handwriting::PenPoint;
 use super::random::Random;
-use crate::architecture::{IMAGE_PIXELS, IMAGE_SIDE};
+use super::{PIXELS, SIDE};
 
 /// The look of the ink.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Ink {
 
 /// How far inside a line each pixel's centre lies, pixels: the largest of (radius − distance) over all pieces.
 pub(super) struct Canvas {
-    depth: [f32; IMAGE_PIXELS],
+    depth: [f32; PIXELS],
 }
 
 /// Farther than this from every line a pixel is black.
@@ -39,7 +39,7 @@ const REACH: f32 = 1.0;
 impl Canvas {
     /// An empty sheet.
     pub fn new() -> Self {
-        Self { depth: [-REACH; IMAGE_PIXELS] }
+        Self { depth: [-REACH; PIXELS] }
     }
 
     /// Adds a polyline; what lies outside the sheet is cut off.
@@ -57,7 +57,7 @@ impl Canvas {
         let scale = 1.0 / (along.0 * along.0 + along.1 * along.1).max(1e-6);
         for row in top..bottom {
             let y = row as f32 + 0.5 - from.y;
-            let depths = &mut self.depth[row * IMAGE_SIDE + left..row * IMAGE_SIDE + right];
+            let depths = &mut self.depth[row * SIDE + left..row * SIDE + right];
             for (column, depth) in depths.iter_mut().enumerate() {
                 let x = (left + column) as f32 + 0.5 - from.x;
                 let t = ((x * along.0 + y * along.1) * scale).clamp(0.0, 1.0);
@@ -69,8 +69,8 @@ impl Canvas {
     }
 
     /// Inks the sheet: pixels, row-major, 0 (paper) to 255.
-    pub fn paint(&self, ink: Ink, random: &mut Random) -> [u8; IMAGE_PIXELS] {
-        let mut image = [0; IMAGE_PIXELS];
+    pub fn paint(&self, ink: Ink, random: &mut Random) -> [u8; PIXELS] {
+        let mut image = [0; PIXELS];
         for (pixel, depth) in image.iter_mut().zip(self.depth) {
             let cover = (0.5 + depth / ink.softness).clamp(0.0, 1.0);
             if cover > 0.0 {
@@ -84,7 +84,7 @@ impl Canvas {
 
 /// The range of pixels between two coordinates, within the sheet; empty where it lies outside.
 fn pixels(low: f32, high: f32) -> (usize, usize) {
-    let side = IMAGE_SIDE as f32;
+    let side = SIDE as f32;
     let (low, high) = (low.clamp(0.0, side) as usize, (high + 1.0).clamp(0.0, side) as usize);
     (low, high.max(low))
 }
@@ -95,7 +95,7 @@ mod tests {
 
     const PLAIN: Ink = Ink { softness: 1.0, strength: 1.0, grain: 0.0 };
 
-    fn paint(line: &[(f32, f32)]) -> [u8; IMAGE_PIXELS] {
+    fn paint(line: &[(f32, f32)]) -> [u8; PIXELS] {
         let mut canvas = Canvas::new();
         let line: Vec<_> = line.iter().map(|&(x, y)| PenPoint { x, y, radius: 1.0 }).collect();
         canvas.add(&line);
@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn a_vertical_line_of_radius_one_is_two_pixels_wide() {
         let image = paint(&[(14.0, 4.0), (14.0, 24.0)]);
-        let row = &image[14 * IMAGE_SIDE..15 * IMAGE_SIDE];
+        let row = &image[14 * SIDE..15 * SIDE];
         assert_eq!(&row[11..17], &[0, 0, 255, 255, 0, 0]);
-        assert!(image[..2 * IMAGE_SIDE].iter().all(|&pixel| pixel == 0));
+        assert!(image[..2 * SIDE].iter().all(|&pixel| pixel == 0));
     }
 
     #[test]

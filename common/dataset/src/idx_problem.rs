@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::idx::Kind;
-use crate::architecture::{CLASSES, IMAGE_SIDE};
+use common::data_shape::DataShape;
+
+const CLASSES: usize = DataShape::MNIST.classes;
+const IMAGE_SIDE: usize = DataShape::MNIST.height;
 
 /// A file that cannot be used.
 #[derive(Debug, Error)]

@@ -130,7 +130,7 @@ fn hermite(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::synthetic::glyphs::DIGITS;
+    use crate::synthetic::glyphs::DIGITS;
 
     const STEADY: Hand = Hand {
         matrix: [20.0, 0.0, 0.0, 20.0],
