@@ -66,6 +66,23 @@ const CHANNELS: [[usize; 2]; 3] = [[32, 32], [64, 64], [128, 128]];
 const HIDDEN: [usize; 2] = [512, 256];
 
 impl Network {
+    /// Whether it can be given such images.
+    ///
+    /// # Errors
+    /// Why not, and what to do, in the words a user should read.
+    pub fn check(self, DataShape { height, width, .. }: DataShape) -> Result<(), String> {
+        // Each stage halves an image.
+        let least = 1 << CHANNELS.len();
+        match self {
+            Self::Cnn if height.min(width) < least => Err(format!(
+                "cnn halves an image {} times, so it needs {least} × {least} pixels or more, and these have {height} × {width}: \
+                 use --network mlp, or larger images",
+                CHANNELS.len()
+            )),
+            Self::Cnn | Self::Mlp => Ok(()),
+        }
+    }
+
     /// What it is made of.
     pub fn architecture(self, data: DataShape) -> Architecture {
         match self {

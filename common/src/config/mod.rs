@@ -3,6 +3,7 @@
 //! - [`Config`]: the settings, their flags, variables and defaults;
 //! - [`choices`]: the words some of them take;
 //! - [`layers`]: flag over variable over file over recipe over default; [`recipes`]: settings that go together;
+//! - [`normalisation`]: how pixels become the network's input;
 //! - [`validate`]: what is refused before anything starts;
 //! - [`resuming`]: what `--resume` may change;
 //! - [`schedule`]: the learning rate as a function of the step.
@@ -11,6 +12,7 @@
 
 pub mod choices;
 pub mod layers;
+pub mod normalisation;
 pub mod recipes;
 pub mod resuming;
 pub mod schedule;
@@ -20,6 +22,7 @@ pub mod validate;
 pub use choices::{
     CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Recipe, Reduction,
 };
+pub use normalisation::PerChannel;
 pub use settings::Config;
 
 /// Why a configuration is refused.

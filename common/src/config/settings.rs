@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::choices::{
     CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
 };
+use super::normalisation::PerChannel;
 use crate::architecture::{Architecture, TensorSpec};
 use crate::data_shape::DataShape;
 
@@ -111,12 +112,21 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_SHUFFLE", num_args = 0..=1, default_missing_value = "true",
           default_value_t = true, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Data")]
     pub shuffle: bool,
-    /// Mean subtracted from pixels scaled to 0…1
-    #[arg(long, env = "CONCENTRIC_PIXEL_MEAN", default_value_t = 0.1309, help_heading = "Data")]
-    pub pixel_mean: f64,
-    /// Standard deviation that pixels are divided by
-    #[arg(long, env = "CONCENTRIC_PIXEL_STD", default_value_t = 0.3084, help_heading = "Data")]
-    pub pixel_std: f64,
+    /// Mean subtracted from pixels scaled to 0…1, or one for each channel [default: 0.1309 for MNIST and whatever is shaped
+    /// like it, otherwise the training set's]
+    #[arg(
+        long,
+        env = "CONCENTRIC_PIXEL_MEAN",
+        value_name = "M[,M,M]",
+        allow_hyphen_values = true,
+        help_heading = "Data"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pixel_mean: Option<PerChannel>,
+    /// Standard deviation that they are divided by, or one for each channel [default: 0.3084 likewise]
+    #[arg(long, env = "CONCENTRIC_PIXEL_STD", value_name = "D[,D,D]", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pixel_std: Option<PerChannel>,
 
     /// The network before the features
     #[arg(long, env = "CONCENTRIC_NETWORK", default_value_t = Network::Cnn, help_heading = "Training")]

@@ -53,9 +53,7 @@ impl Config {
             let valid = value.is_finite() && value >= 0.0;
             require(valid, key, || format!("is {value}, must be a finite number, 0 or more"))?;
         }
-        let valid = self.pixel_std.is_finite() && self.pixel_std > 0.0;
-        require(valid, "pixel-std", || format!("is {}, must be above 0", self.pixel_std))?;
-        require(self.pixel_mean.is_finite(), "pixel-mean", || "must be finite".to_string())?;
+        self.validate_normalisation()?;
         let rounds_something = self.precision != Precision::Bf16 || self.network != Network::Mlp;
         require(rounds_something, "precision", || {
             "bf16 rounds what convolutions multiply, and --network mlp has none: give f32 or tf32"

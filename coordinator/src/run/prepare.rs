@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
 
 use super::plan::RunPlan;
-use crate::data::Data;
 use crate::data::initial_state::{self, Taken};
+use crate::data::{Data, normalisation};
 use crate::log::LogFile;
 use crate::run_directory::ledger::{self, Completion, Summary};
 use crate::run_directory::{self, ResumePoint, RunDirectory};
@@ -62,6 +62,7 @@ pub fn prepare(plan: &RunPlan, log: &LogFile, now: SystemTime) -> Result<Prepare
     let named = config.run_dir.clone();
     let named = named.map(|root| open(plan, &root, log)).transpose()?;
     let data = load_data(plan)?;
+    fit_to(&mut config, &data)?;
     // A resumed run needs its initial state only where it has no checkpoint.
     let has_checkpoint = plan.resume
         && named.as_ref().is_some_and(|directory| directory.root().join(LAST_MODEL).exists());
@@ -199,6 +200,16 @@ fn open(plan: &RunPlan, root: &Path, log: &LogFile) -> Result<RunDirectory> {
     let path = root.join(run_directory::LOG);
     log.attach(&path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(directory)
+}
+
+/// Fills in the settings that the data decide, and refuses those that do not fit them.
+fn fit_to(config: &mut Config, data: &Data) -> Result<()> {
+    let shape = data.identity.shape();
+    config.validate_data(shape)?;
+    let measured =
+        config.normalises_by_data(shape).then(|| normalisation::measure(&data.train, shape));
+    config.resolve_normalisation(measured.transpose().context("cannot read the samples")?);
+    Ok(())
 }
 
 fn load_data(plan: &RunPlan) -> Result<Data> {

@@ -11,9 +11,13 @@ pub struct PixelTable<T>(Vec<[T; 256]>);
 impl<T: Float> PixelTable<T> {
     /// For images of so many channels.
     pub fn new(config: &Config, channels: usize) -> Self {
-        let (mean, deviation) = (T::of(config.pixel_mean), T::of(config.pixel_std));
-        let value = |pixel: usize| (T::of(pixel as f64) / T::of(255.0) - mean) / deviation;
-        Self(vec![std::array::from_fn(value); channels])
+        let table = |(mean, deviation): (f64, f64)| {
+            let value = |pixel: usize| {
+                (T::of(pixel as f64) / T::of(255.0) - T::of(mean)) / T::of(deviation)
+            };
+            std::array::from_fn(value)
+        };
+        Self(config.normalisation(channels).into_iter().map(table).collect())
     }
 
     /// Pixels `[samples, height, width, channels]` as the network's input, in place of what `to` holds.
