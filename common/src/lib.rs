@@ -8,6 +8,7 @@
 //! - [`data_shape`]: the shape of images, and how many classes there are;
 //! - [`labels`]: classes of samples as bytes;
 //! - [`architecture`]: names and shapes of the network's tensors;
+//! - [`batch_losses`]: losses that look at the whole global batch, as pure functions;
 //! - [`metrics`]: what is measured each step and epoch, and its line in `metrics.jsonl`;
 //! - [`computing`]: what a worker computes with, and how two are told apart;
 //! - [`digests`]: what the tensors of a run have come to, and its line in `digests.jsonl`;
@@ -28,6 +29,7 @@ pub const KERNEL_VERSION: u32 = 2;
 pub mod access;
 pub mod address;
 pub mod architecture;
+pub mod batch_losses;
 pub mod causes;
 pub mod command_line;
 pub mod computing;

@@ -1,8 +1,12 @@
 //! What is measured each step and each epoch, and its line in `metrics.jsonl`.
 
+mod terms;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, Step};
+
+pub use terms::{TermMetrics, TermsMetrics};
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,18 +19,21 @@ pub enum Record {
 }
 
 /// The losses of one global batch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
     /// Epoch the step belongs to.
     pub epoch: Epoch,
     /// Counted from 0 over the run.
     pub step: Step,
-    /// Sum of the two losses.
+    /// Sum of all losses.
     pub loss: f64,
-    /// Mean negative log-likelihood over the global batch.
+    /// Mean negative log-likelihood over the global batch, 0 where a term with a margin classifies.
     pub softmax_loss: f64,
     /// Center loss, 0 where it is switched off.
     pub center_loss: f64,
+    /// The terms over the whole batch.
+    #[serde(flatten)]
+    pub terms: TermsMetrics,
     /// The network's learning rate in this step.
     pub lr: f64,
     /// Global throughput since the last report.
@@ -38,7 +45,7 @@ pub struct StepMetrics {
 }
 
 /// The means and geometry of one epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// The epoch that ended.
     pub epoch: Epoch,
@@ -48,6 +55,9 @@ pub struct EpochMetrics {
     pub softmax_loss: f64,
     /// Likewise, of the center loss.
     pub center_loss: f64,
+    /// Likewise, of the terms over the whole batch.
+    #[serde(flatten)]
+    pub terms: TermsMetrics,
     /// Share of training samples classified rightly as they were trained on, 0…1.
     pub train_accuracy: f64,
     /// The network's learning rate in the epoch's last step.

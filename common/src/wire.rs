@@ -2,12 +2,12 @@
 
 use proto::{
     DataShape as ShapeMessage, EpochMetrics as EpochMessage, StepMetrics as StepMessage,
-    TestMetrics as TestMessage,
+    TermMetrics as TermMessage, TestMetrics as TestMessage,
 };
 
 use crate::data_shape::DataShape;
 use crate::ids::{Epoch, Step};
-use crate::metrics::{EpochMetrics, StepMetrics, TestMetrics};
+use crate::metrics::{EpochMetrics, StepMetrics, TermMetrics, TermsMetrics, TestMetrics};
 
 /// What a message says of a run's data: its shape, and a name for each class.
 ///
@@ -45,6 +45,7 @@ impl From<&StepMetrics> for StepMessage {
             lr: metrics.lr,
             images_per_second: metrics.images_per_second,
             digests: metrics.digests.clone(),
+            terms: term_messages(&metrics.terms),
         }
     }
 }
@@ -57,6 +58,7 @@ impl From<StepMessage> for StepMetrics {
             loss: message.loss,
             softmax_loss: message.softmax_loss,
             center_loss: message.center_loss,
+            terms: terms_of(message.terms),
             lr: message.lr,
             images_per_second: message.images_per_second,
             digests: message.digests,
@@ -83,8 +85,23 @@ impl From<&EpochMetrics> for EpochMessage {
                 distance_ratio: test.distance_ratio.unwrap_or(f64::NAN),
                 nearest_center_accuracy: test.nearest_center_accuracy.unwrap_or(f64::NAN),
             }),
+            terms: term_messages(&metrics.terms),
         }
     }
+}
+
+fn term_messages(TermsMetrics(terms): &TermsMetrics) -> Vec<TermMessage> {
+    let message = |TermMetrics { name, loss, anchors }: &TermMetrics| TermMessage {
+        name: name.clone(),
+        loss: *loss,
+        anchors: *anchors,
+    };
+    terms.iter().map(message).collect()
+}
+
+fn terms_of(messages: Vec<TermMessage>) -> TermsMetrics {
+    let term = |TermMessage { name, loss, anchors }| TermMetrics { name, loss, anchors };
+    TermsMetrics(messages.into_iter().map(term).collect())
 }
 
 fn class_accuracies(test: &TestMetrics) -> Vec<f64> {
@@ -99,6 +116,7 @@ impl From<EpochMessage> for EpochMetrics {
             loss: message.loss,
             softmax_loss: message.softmax_loss,
             center_loss: message.center_loss,
+            terms: terms_of(message.terms),
             train_accuracy: message.train_accuracy,
             lr: message.lr,
             images_per_second: message.images_per_second,
@@ -132,6 +150,11 @@ mod tests {
             loss: 0.1 + 0.2,
             softmax_loss: 0.1,
             center_loss: 0.2,
+            terms: TermsMetrics(vec![TermMetrics {
+                name: "supcon".to_string(),
+                loss: 0.25,
+                anchors: 9,
+            }]),
             train_accuracy: 0.9,
             lr: 1e-3,
             images_per_second: 400.0,

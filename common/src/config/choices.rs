@@ -72,18 +72,6 @@ choice!(
 );
 
 choice!(
-    /// What is minimised.
-    Loss {
-        /// Negative log-likelihood of log-softmax plus center loss.
-        Center = "center",
-        /// Negative log-likelihood of log-softmax alone.
-        Softmax = "softmax",
-        /// Cross-entropy of the raw scores; equal to `softmax` but for rounding.
-        CrossEntropy = "cross-entropy",
-    }
-);
-
-choice!(
     /// The numbers that everything is computed in.
     Precision {
         /// 32-bit floating point.

@@ -3,6 +3,7 @@
 //! - [`Config`]: the settings, their flags, variables and defaults;
 //! - [`choices`]: the words some of them take;
 //! - [`layers`]: flag over variable over file over recipe over default; [`recipes`]: settings that go together;
+//! - [`loss`]: what is minimised, as a sum of terms;
 //! - [`normalisation`]: how pixels become the network's input;
 //! - [`validate`]: what is refused before anything starts;
 //! - [`resuming`]: what `--resume` may change;
@@ -12,6 +13,7 @@
 
 pub mod choices;
 pub mod layers;
+pub mod loss;
 pub mod normalisation;
 pub mod recipes;
 pub mod resuming;
@@ -20,8 +22,9 @@ mod settings;
 pub mod validate;
 
 pub use choices::{
-    CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Recipe, Reduction,
+    CenterRule, LrSchedule, Network, Optimizer, PictureFormat, Precision, Recipe, Reduction,
 };
+pub use loss::{Loss, LossTerm, ScoreLoss};
 pub use normalisation::PerChannel;
 pub use settings::Config;
 

@@ -6,8 +6,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::choices::{
-    CenterRule, Loss, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
+    CenterRule, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
 };
+use super::loss::Loss;
 use super::normalisation::PerChannel;
 use crate::architecture::{Architecture, TensorSpec};
 use crate::data_shape::DataShape;
@@ -197,8 +198,10 @@ pub struct Config {
         help_heading = "Training"
     )]
     pub weight_decay: f64,
-    /// What is minimised
-    #[arg(long, env = "CONCENTRIC_LOSS", default_value_t = Loss::Center, help_heading = "Training")]
+    /// What is minimised: a sum of terms, e.g. `softmax + 0.5*supcon`. One of softmax, cross-entropy, arcface, cosface
+    /// classifies; center (alone: with softmax), contrastive-center, supcon, triplet, triplet-soft may be added. Parameters
+    /// stand in parentheses: `supcon(temperature=0.07)`
+    #[arg(long, env = "CONCENTRIC_LOSS", default_value_t = Loss::CENTER, value_name = "TERMS", help_heading = "Training")]
     pub loss: Loss,
     /// Weight of the center loss, λ
     #[arg(

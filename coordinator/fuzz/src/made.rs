@@ -170,6 +170,7 @@ fn metrics(choices: &mut Choices<'_>, generation: u64) -> ReportMetricsRequest {
             lr: choices.fraction(),
             images_per_second: choices.fraction(),
             digests: (0..choices.byte() % 80).map(|_| choices.number()).collect(),
+            terms: terms(choices),
         })),
         1 => Some(Metrics::Epoch(EpochMetrics {
             epoch: choices.number(),
@@ -180,10 +181,20 @@ fn metrics(choices: &mut Choices<'_>, generation: u64) -> ReportMetricsRequest {
             lr: choices.fraction(),
             images_per_second: choices.fraction(),
             test: (choices.below(2) == 1).then(|| test_metrics(choices)),
+            terms: terms(choices),
         })),
         _ => None,
     };
     ReportMetricsRequest { generation, metrics }
+}
+
+fn terms(choices: &mut Choices<'_>) -> Vec<TermMetrics> {
+    let term = |choices: &mut Choices<'_>| TermMetrics {
+        name: "supcon".to_string(),
+        loss: choices.fraction(),
+        anchors: choices.number(),
+    };
+    (0..choices.below(4).saturating_sub(2)).map(|_| term(choices)).collect()
 }
 
 fn test_metrics(choices: &mut Choices<'_>) -> TestMetrics {

@@ -8,7 +8,7 @@ use proto::{StatusReply, StatusRequest, WorkerStatus};
 use serde::Serialize;
 
 use super::running_coordinator::StatusPlan;
-use crate::run::progress::duration;
+use crate::run::progress::{duration, losses};
 
 /// Asks, and returns what is to be printed.
 ///
@@ -42,10 +42,9 @@ fn table(status: &StatusReply) -> String {
         ),
     ];
     if let Some(step) = &status.last_step {
-        lines.push(format!(
-            "loss {:.4} (softmax {:.4} + center {:.4})",
-            step.loss, step.softmax_loss, step.center_loss
-        ));
+        let losses: Vec<String> =
+            losses(step).iter().map(|(name, loss)| format!("{name} {loss:.4}")).collect();
+        lines.push(format!("loss {:.4} ({})", step.loss, losses.join(" + ")));
     }
     if let Some(test) = status.last_epoch.as_ref().and_then(|epoch| epoch.test.as_ref()) {
         lines.push(format!("test accuracy {:.2} %", 100.0 * test.accuracy));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use proto::StatusReply;
+use proto::{StatusReply, StepMetrics};
 
 use crate::log::{Display, Terminal};
 use crate::service::Shared;
@@ -86,15 +86,22 @@ fn describe(status: &StatusReply) -> String {
         parts.push(format!("ETA {}", duration(seconds)));
     }
     if let Some(step) = &status.last_step {
-        parts.push(format!(
-            "loss {:.4} ({:.4} + {:.4})",
-            step.loss, step.softmax_loss, step.center_loss
-        ));
+        let losses: Vec<String> =
+            losses(step).iter().map(|(_, loss)| format!("{loss:.4}")).collect();
+        parts.push(format!("loss {:.4} ({})", step.loss, losses.join(" + ")));
     }
     if let Some(test) = status.last_epoch.as_ref().and_then(|epoch| epoch.test.as_ref()) {
         parts.push(format!("accuracy {:.2} %", 100.0 * test.accuracy));
     }
     parts.join(", ")
+}
+
+/// What a step's loss is made of, by name. Of a loss with terms over the whole batch only what there is.
+pub fn losses(step: &StepMetrics) -> Vec<(&str, f64)> {
+    let terms = step.terms.iter().map(|term| (term.name.as_str(), term.loss));
+    let plain = [("softmax", step.softmax_loss), ("center", step.center_loss)].into_iter();
+    let plain = plain.filter(|(_, loss)| step.terms.is_empty() || *loss != 0.0);
+    plain.chain(terms).collect()
 }
 
 /// Seconds as people read them.
@@ -105,7 +112,7 @@ pub fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto::{EpochMetrics, StepMetrics, TestMetrics};
+    use proto::{EpochMetrics, TermMetrics, TestMetrics};
 
     use super::*;
 
@@ -123,6 +130,11 @@ mod tests {
             center_loss: 0.1,
             ..StepMetrics::default()
         };
+        assert_eq!(losses(&step), [("softmax", 0.5), ("center", 0.1)]);
+        let term = |name: &str, loss| TermMetrics { name: name.to_string(), loss, anchors: 9 };
+        let terms = vec![term("arcface", 2.5), term("triplet", 0.0)];
+        let margin = StepMetrics { softmax_loss: 0.0, terms, ..step.clone() };
+        assert_eq!(losses(&margin), [("center", 0.1), ("arcface", 2.5), ("triplet", 0.0)]);
         let test = Some(TestMetrics { accuracy: 0.973, ..TestMetrics::default() });
         let training = StatusReply {
             phase: "training".to_string(),

@@ -235,7 +235,7 @@ mod tests {
             center_loss: 1.0 / 3.0,
             lr: 1e-3,
             images_per_second: 400.0,
-            digests: Vec::new(),
+            ..StepMetrics::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::digests::{self, StepDigests};
-use common::metrics::{EpochMetrics, Record, StepMetrics};
+use common::metrics::{EpochMetrics, Record, StepMetrics, TermMetrics, TermsMetrics};
 use common::status::ServiceError;
 use proto::report_metrics_request::Metrics;
 use proto::{ReportMetricsReply, ReportMetricsRequest};
@@ -55,6 +55,16 @@ fn digests_of(shared: &Shared, record: &Record) -> Option<StepDigests> {
     }
 }
 
+/// The terms over the whole batch in words, where there are some.
+fn terms(metrics: &EpochMetrics) -> Option<String> {
+    let TermsMetrics(terms) = &metrics.terms;
+    let words = terms.iter().map(|TermMetrics { name, loss, anchors }| match anchors {
+        0 => format!("{name} {loss:.4} (NO BATCH HAD A PAIR: it trains nothing)"),
+        _ => format!("{name} {loss:.4} of {anchors} samples"),
+    });
+    (!terms.is_empty()).then(|| words.collect::<Vec<_>>().join(", "))
+}
+
 fn log(metrics: &EpochMetrics) {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     tracing::info!(
@@ -62,6 +72,7 @@ fn log(metrics: &EpochMetrics) {
         loss = format_args!("{:.4}", metrics.loss),
         softmax_loss = format_args!("{:.4}", metrics.softmax_loss),
         center_loss = format_args!("{:.4}", metrics.center_loss),
+        terms = terms(metrics),
         train_accuracy = percent(metrics.train_accuracy),
         test_accuracy = metrics.test.test_accuracy.map(percent),
         images_per_second = format_args!("{:.0}", metrics.images_per_second),

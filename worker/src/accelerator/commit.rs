@@ -11,6 +11,7 @@ use super::identity::Keys;
 use super::losses::CenterLoss;
 use super::norm::{Statistics, updated};
 use super::numbers::DeviceOrders;
+use super::whole_batch::WholeBatch;
 use crate::bridge::fused::{self, Sgd};
 use crate::mathematics::optimizer::{BETA_1, BETA_2, EPSILON};
 use crate::network::ComputeError;
@@ -25,6 +26,8 @@ pub struct Found<'a> {
     pub sums: &'a Tensor,
     /// The center loss, where there is one.
     pub center: Option<&'a CenterLoss>,
+    /// What looks at every sample of the batch.
+    pub whole_batch: &'a WholeBatch,
     /// Samples of the global batch.
     pub batch: usize,
     /// The strongest wish of any rank and what the first one has stored, `[2]`.
@@ -54,7 +57,8 @@ pub fn commit(
     target.running.f_copy_(&updated(&source.running, found.statistics)?)?;
     target.centers.f_copy_(&centers(found, source, (config.center_rule, config.center_lr))?)?;
 
-    let finite_loss = is_finite(&softmax.f_add(&center)?)?;
+    let loss = softmax.f_add(&center)?.f_add_scalar(found.whole_batch.loss())?;
+    let finite_loss = is_finite(&loss)?;
     let states = [&target.flat, &target.running, &target.centers];
     let finite = states.map(is_finite);
     let [flat, running, centers] = finite;
@@ -138,9 +142,19 @@ fn centers(
     source: &StateCopy,
     rule: (CenterRule, f64),
 ) -> Result<Tensor, ComputeError> {
-    let Some(center) = found.center else { return Ok(source.centers.shallow_clone()) };
-    let differences = found.sums.f_narrow(0, 3, source.centers.numel() as i64)?;
-    Ok(center.moved(&differences, rule, found.batch)?.f_to_kind(source.centers.kind())?)
+    let to_centers = found.whole_batch.to_centers.as_ref();
+    if found.center.is_none() && to_centers.is_none() {
+        return Ok(source.centers.shallow_clone());
+    }
+    let mut moved = source.centers.f_to_kind(Kind::Double)?;
+    if let Some(center) = found.center {
+        let differences = found.sums.f_narrow(0, 3, source.centers.numel() as i64)?;
+        moved = center.moved(&differences, rule, found.batch)?;
+    }
+    if let Some(gradient) = to_centers {
+        moved = moved.f_sub(&gradient.f_mul_scalar(rule.1)?)?;
+    }
+    Ok(moved.f_to_kind(source.centers.kind())?)
 }
 
 /// 1 if all numbers are finite, else 0, `[1]`.

@@ -1,5 +1,6 @@
 //! Classifies test samples on a device with the running statistics.
 
+use common::batch_losses::Batch;
 use tch::{Kind, Tensor};
 
 use super::copy::numbers;
@@ -8,6 +9,7 @@ use super::norm::{Activation, NormParameters, Statistics};
 use super::requests::Accelerator;
 use super::samples::labels_tensor;
 use super::shard::{convolution, evaluated, images};
+use crate::mathematics::batch_terms::Terms;
 use crate::network::{ComputeError, Weights};
 use crate::results::evaluate::Part;
 use crate::state::State;
@@ -15,6 +17,8 @@ use crate::state::State;
 /// The network as it is after the newest committed step.
 pub struct DeviceEvaluation<'a> {
     accelerator: &'a Accelerator,
+    /// Of the loss, of which one may classify in place of the scores.
+    terms: &'a Terms,
     weights: Weights,
     activations: Vec<Activation>,
 }
@@ -24,12 +28,17 @@ impl Accelerator {
     ///
     /// # Errors
     /// Memory ran out.
-    pub fn evaluation(&self, state: &State) -> Result<DeviceEvaluation<'_>, ComputeError> {
+    pub fn evaluation<'a>(
+        &'a self,
+        state: &State,
+        terms: &'a Terms,
+    ) -> Result<DeviceEvaluation<'a>, ComputeError> {
         let newest = self.ring.newest();
         let norms = self.norms(state, newest)?;
         let activations = self.running_activations(&norms)?;
         Ok(DeviceEvaluation {
             accelerator: self,
+            terms,
             weights: self.weights(state, newest)?,
             activations,
         })
@@ -81,6 +90,17 @@ impl DeviceEvaluation<'_> {
         let columns = [labels.f_unsqueeze(1)?, scores.f_argmax(1, true)?];
         let [label, prediction] = columns.map(|column| column.f_to_kind(Kind::Double));
         let features = features.f_to_kind(Kind::Double)?;
-        numbers(&Tensor::f_cat(&[features, label?, prediction?], 1)?)
+        let mut rows = numbers(&Tensor::f_cat(&[&features, &label?, &prediction?], 1)?)?;
+        if self.terms.classify() {
+            let [features, output] = [&features, &self.weights.heads[2]].map(numbers);
+            let (features, output) = (features?, output?);
+            let dim = features.len() / part.labels.len();
+            let batch = Batch::new(&features, &part.labels, dim, architecture.data.classes)?;
+            let predictions = self.terms.predictions(&batch, &output).into_iter().flatten();
+            for (row, prediction) in rows.chunks_exact_mut(dim + 2).zip(predictions) {
+                row[dim + 1] = f64::from(prediction);
+            }
+        }
+        Ok(rows)
     }
 }

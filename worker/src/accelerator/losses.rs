@@ -4,10 +4,15 @@
 use common::config::CenterRule;
 use tch::{Kind, Tensor};
 
+use super::whole_batch::TermPart;
 use crate::network::ComputeError;
 
 /// What the losses need to know about the global batch.
 pub struct LossContext {
+    /// Whether the scores are a part of the loss.
+    pub scores: bool,
+    /// The class centers, `[classes, dim]`, in 64 bits.
+    pub centers: Tensor,
     /// The center loss, where there is one.
     pub center: Option<CenterLoss>,
     /// Samples of the global batch.
@@ -56,7 +61,7 @@ pub struct Part {
     pub head: HeadPart,
     /// ∂L/∂score, `[samples, classes]`.
     pub score_gradient: Tensor,
-    /// What the center loss adds to ∂L/∂feature, `[samples, dim]`.
+    /// What the center loss and the terms over the whole batch add to ∂L/∂feature, `[samples, dim]`.
     pub feature_gradient: Option<Tensor>,
 }
 
@@ -67,7 +72,8 @@ impl LossContext {
     }
 }
 
-/// The part of the samples with these features `[samples, dim]`, scores `[samples, classes]` and labels.
+/// The part of the samples with these features `[samples, dim]` in 64 bits, scores `[samples, classes]` and labels, of which
+/// the terms over the whole batch say this.
 ///
 /// # Errors
 /// What libtorch says.
@@ -75,31 +81,40 @@ pub fn part(
     features: &Tensor,
     scores: &Tensor,
     labels: &Tensor,
-    context: &LossContext,
+    (context, terms): (&LossContext, TermPart),
 ) -> Result<Part, ComputeError> {
     let batch = context.batch as f64;
-    let features = features.f_to_kind(Kind::Double)?;
     let scores = scores.f_to_kind(Kind::Double)?;
     let column = labels.f_unsqueeze(1)?;
     let one_hot = column.f_eq_tensor(&context.classes)?.f_to_kind(Kind::Double)?;
     let logarithms = scores.f_log_softmax(-1, Kind::Double)?;
-    let likelihood = logarithms.f_gather(1, &column, false)?.f_sum(Kind::Double)?.f_neg()?;
-    let predictions = scores.f_argmax(1, false)?;
+    let mut likelihood = logarithms.f_gather(1, &column, false)?.f_sum(Kind::Double)?.f_neg()?;
+    let predictions = match terms.predictions {
+        Some(predictions) => predictions,
+        None => scores.f_argmax(1, false)?,
+    };
     let right = predictions.f_eq_tensor(labels)?.f_sum(Kind::Double)?;
-    let score_gradient = logarithms.f_exp()?.f_sub(&one_hot)?.f_div_scalar(batch)?;
-    let (distance, rest, feature_gradient) = match &context.center {
+    let mut score_gradient = logarithms.f_exp()?.f_sub(&one_hot)?.f_div_scalar(batch)?;
+    if !context.scores {
+        (likelihood, score_gradient) = (likelihood.f_zeros_like()?, score_gradient.f_zeros_like()?);
+    }
+    let (distance, rest, of_center) = match &context.center {
         None => (likelihood.f_zeros_like()?, None, None),
         Some(center) => {
             let CenterPart { distance, differences, gradient } =
-                center.part(&features, labels, &one_hot, batch)?;
+                center.part(features, labels, &one_hot, batch)?;
             (distance, Some(differences), Some(gradient))
         }
+    };
+    let feature_gradient = match (of_center, terms.to_features) {
+        (Some(center), Some(terms)) => Some(center.f_add(&terms)?),
+        (center, terms) => center.or(terms),
     };
     let mut sums = vec![Tensor::f_stack(&[likelihood, distance, right], 0)?];
     sums.extend(rest);
     let columns = [column, predictions.f_unsqueeze(1)?];
     let [label, prediction] = columns.map(|column| column.f_to_kind(Kind::Double));
-    let rows = Tensor::f_cat(&[features, label?, prediction?], 1)?;
+    let rows = Tensor::f_cat(&[features, &label?, &prediction?], 1)?;
     let head = HeadPart { sums: Tensor::f_cat(&sums, 0)?, rows };
     Ok(Part { head, score_gradient, feature_gradient })
 }

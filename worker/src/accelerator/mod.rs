@@ -35,5 +35,7 @@ pub mod samples;
 pub mod shard;
 mod step;
 mod struck;
+pub mod wait;
+mod whole_batch;
 
 pub use requests::{Accelerator, Marker, Sizes, StepRequest};

@@ -72,7 +72,7 @@ pub enum Verdict {
     /// Its state counts.
     Committed,
     /// Its loss is no finite number; the state is that of the step before, and later steps leave it so.
-    InfiniteLoss(f64),
+    InfiniteLoss,
     /// Its loss was finite, but not the state it made; likewise.
     InfiniteState,
     /// An earlier step was not good.
@@ -85,7 +85,7 @@ impl Report {
         if self.good_before != 1.0 {
             Verdict::Frozen
         } else if self.finite_loss != 1.0 {
-            Verdict::InfiniteLoss(self.softmax_loss + self.center_loss)
+            Verdict::InfiniteLoss
         } else if self.finite_state != 1.0 {
             Verdict::InfiniteState
         } else {
@@ -277,7 +277,7 @@ mod tests {
         let state = Report { finite_state: 0.0, ..good.clone() };
         assert_eq!(state.verdict(), Verdict::InfiniteState);
         let loss = Report { finite_loss: 0.0, softmax_loss: f64::INFINITY, ..state };
-        assert_eq!(loss.verdict(), Verdict::InfiniteLoss(f64::INFINITY));
+        assert_eq!(loss.verdict(), Verdict::InfiniteLoss);
         assert_eq!(Report { good_before: 0.0, ..loss }.verdict(), Verdict::Frozen);
     }
 

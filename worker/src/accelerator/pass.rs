@@ -2,6 +2,7 @@
 //! waiting for a number.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::architecture::ConvolutionLayer;
 use tch::{Device, Kind, Tensor};
@@ -9,7 +10,9 @@ use tch::{Device, Kind, Tensor};
 use super::losses::{HeadPart, LossContext};
 use super::norm::{Activation, NormParameters, Statistics};
 use super::shard::Shard;
+use super::whole_batch::{Given, WholeBatch, rows};
 use crate::fault::{Faults, Phase};
+use crate::mathematics::batch_terms::Terms;
 use crate::network::layout::Layout;
 use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
@@ -31,6 +34,10 @@ pub struct Pass<'a> {
     pub device: Device,
     /// The numbers between convolutions, and of the parameters.
     pub kind: Kind,
+    /// What of the loss looks at every sample of the batch, possibly nothing.
+    pub terms: &'a Terms,
+    /// How long the device, and then a peer, may take for what these need.
+    pub patience: Duration,
     /// Where a test ends this worker.
     pub faults: &'a Faults,
 }
@@ -48,6 +55,8 @@ pub struct Forward {
 pub struct Head {
     /// Each owned shard's part.
     pub parts: Vec<HeadPart>,
+    /// What looks at every sample of the batch.
+    pub whole_batch: WholeBatch,
     gradient_sums: Vec<Tensor>,
 }
 
@@ -106,20 +115,56 @@ impl Pass<'_> {
     /// Runs the linear layers and the losses, forward and backward.
     ///
     /// # Errors
-    /// A kernel failed.
+    /// A kernel failed, or, where a term looks at the whole batch, a peer is lost.
     pub fn head(&mut self, forward: &Forward, context: &LossContext) -> Result<Head, ComputeError> {
         let last = self.layers().len().checked_sub(1);
-        let mut head = Head { parts: Vec::new(), gradient_sums: Vec::new() };
+        let mut features = Vec::with_capacity(self.shards.len());
         for shard in self.shards.iter_mut() {
             if let Some(last) = last {
                 shard.activate(last, &forward.activations[last])?;
             }
-            head.parts.push(shard.head(self.weights, context)?);
+            features.push(shard.head_forward(self.weights, context.dim)?);
+        }
+        let whole_batch = self.whole_batch(&features, context)?;
+        let mut head = Head { parts: Vec::new(), whole_batch, gradient_sums: Vec::new() };
+        let mut first = 0;
+        for (shard, features) in self.shards.iter_mut().zip(&features) {
+            let samples = shard.samples() as i64;
+            let losses = (context, head.whole_batch.part(first, samples)?);
+            head.parts.push(shard.head_backward(features, self.weights, losses)?);
             if let Some(last) = last {
                 head.gradient_sums.push(forward.sum_gradients(shard, last)?);
             }
+            first += samples;
+        }
+        // The owner of the first shard adds what concerns the whole batch.
+        if let (Some(gradient), 0) = (&head.whole_batch.to_output, self.reduction.owned().start) {
+            self.shards[0].add_to_output(self.weights, gradient)?;
         }
         Ok(head)
+    }
+
+    fn whole_batch(
+        &mut self,
+        features: &[Tensor],
+        context: &LossContext,
+    ) -> Result<WholeBatch, ComputeError> {
+        if self.terms.is_empty() {
+            return Ok(WholeBatch::default());
+        }
+        let shards = self.shards.iter().zip(features).filter(|(shard, _)| shard.samples() > 0);
+        let mut parts: Vec<Tensor> = (shards)
+            .map(|(shard, features)| rows(features, shard.labels()))
+            .collect::<Result<_, _>>()?;
+        parts.push(Tensor::f_zeros([0, context.dim + 1], (Kind::Double, self.device))?);
+        let given = Given {
+            rows: &Tensor::f_cat(&parts, 0)?,
+            centers: &context.centers,
+            output: &self.weights.heads[2],
+            batch: self.batch,
+            patience: self.patience,
+        };
+        WholeBatch::of(self.terms, given, self.reduction)
     }
 
     /// Runs every convolutional layer backward; the gradient of the global batch's mean loss, flat. Through Gloo buckets

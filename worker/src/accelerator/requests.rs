@@ -15,6 +15,7 @@ use super::shard::Shard;
 use crate::bridge::device::Event;
 use crate::bridge::graphs::GraphLibrary;
 use crate::fault::{Faults, Flip};
+use crate::mathematics::batch_terms::{TermValue, Terms};
 use crate::network::ComputeError;
 use crate::reduction::Reduction;
 use crate::state::State;
@@ -30,6 +31,8 @@ pub struct Marker {
     pub batch: usize,
     /// Its learning rate.
     pub learning_rate: f64,
+    /// What of its loss looks at every sample of the batch.
+    pub terms: Vec<TermValue>,
 }
 
 /// One rank's device, what lies in its memory, and what it was asked for.
@@ -82,6 +85,8 @@ pub struct StepRequest<'a> {
     pub batch: usize,
     /// What the device is told.
     pub orders: Orders,
+    /// What of the loss looks at every sample of the batch; the host computes it, and waits for the device until then.
+    pub terms: &'a Terms,
 }
 
 impl Accelerator {
@@ -162,17 +167,17 @@ impl Accelerator {
         let learning_rate = request.orders.learning_rate;
         let batch = request.batch;
         self.slots.send(slot, request.orders)?;
-        let report = match self.recorded.way(slot, batch) {
+        let (report, terms) = match self.recorded.way(slot, batch) {
             Way::Ask => self.step(state, slot, request)?,
-            Way::Record(library) => self.record(library, (state, slot), request)?,
+            Way::Record(library) => (self.record(library, (state, slot), request)?, Vec::new()),
             Way::Replay => {
                 request.faults.pass_a_whole_step();
-                self.replay(slot, request.reduction)?
+                (self.replay(slot, request.reduction)?, Vec::new())
             }
         };
         self.slots.fetch(slot, &report)?;
         let event = self.mark()?;
-        self.ring.push(Marker { event, slot, batch, learning_rate });
+        self.ring.push(Marker { event, slot, batch, learning_rate, terms });
         Ok(())
     }
 
@@ -183,11 +188,12 @@ impl Accelerator {
         (state, slot): (&State, usize),
         request: StepRequest<'_>,
     ) -> Result<Tensor, ComputeError> {
-        let StepRequest { config, reduction, faults, batch, orders } = request;
+        let StepRequest { config, reduction, faults, batch, orders, terms } = request;
         reduction.set_recording(true);
         let recording = library.record(|| {
-            let request = StepRequest { config, reduction: &mut *reduction, faults, batch, orders };
-            self.step(state, slot, request)
+            let reduction = &mut *reduction;
+            let request = StepRequest { config, reduction, faults, batch, orders, terms };
+            Ok(self.step(state, slot, request)?.0)
         });
         reduction.set_recording(false);
         match recording {
@@ -197,7 +203,8 @@ impl Accelerator {
             }
             Err(error) => {
                 self.recorded.give_up(error)?;
-                self.step(state, slot, StepRequest { config, reduction, faults, batch, orders })
+                let request = StepRequest { config, reduction, faults, batch, orders, terms };
+                Ok(self.step(state, slot, request)?.0)
             }
         }
     }

@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 use super::linear::{self, flatten, unflatten};
 use super::losses::{self, HeadPart, LossContext};
 use super::norm::{Activation, InputGradient, per_channel};
+use super::whole_batch::TermPart;
 use crate::bridge::{self, convolution_backward};
 use crate::network::layout::Layout;
 use crate::network::{ComputeError, Weights};
@@ -33,6 +34,8 @@ pub struct Shard {
     layers: Vec<Trace>,
     /// Activation on its way forward, or gradient on its way back.
     flowing: Tensor,
+    /// What the linear layers have left of their way forward.
+    head: Option<linear::Forward>,
     /// The bucketed part of the flat gradient.
     gradient: Tensor,
 }
@@ -59,6 +62,7 @@ impl Shard {
             labels: Tensor::new(),
             layers: Vec::new(),
             flowing: Tensor::new(),
+            head: None,
             gradient: Tensor::f_zeros([layout.bucketed() as i64], options)?,
         })
     }
@@ -144,21 +148,39 @@ impl Shard {
         Ok(())
     }
 
-    /// Runs the linear layers and the losses forward and backward.
+    /// Runs the linear layers forward; features `[samples, feature_dim]`, in 64 bits.
     ///
     /// # Errors
     /// What libtorch says.
-    pub fn head(
+    pub fn head_forward(&mut self, weights: &Weights, dim: i64) -> Result<Tensor, ComputeError> {
+        if self.samples == 0 {
+            return Ok(self.zeros(0)?.f_view([0, dim])?);
+        }
+        let forward = linear::forward(weights, flatten(&self.flowing)?)?;
+        let features = forward.features.f_to_kind(Kind::Double)?;
+        self.head = Some(forward);
+        Ok(features)
+    }
+
+    /// Runs the losses, and the linear layers backward, after [`Shard::head_forward`], which made these features.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    ///
+    /// # Panics
+    /// The linear layers have not run forward.
+    pub fn head_backward(
         &mut self,
+        features: &Tensor,
         weights: &Weights,
-        context: &LossContext,
+        (context, terms): (&LossContext, TermPart),
     ) -> Result<HeadPart, ComputeError> {
         if self.samples == 0 {
             return HeadPart::empty(context);
         }
-        let forward = linear::forward(weights, flatten(&self.flowing)?)?;
+        let forward = self.head.take().expect("the linear layers have run forward");
         let losses::Part { head, score_gradient, feature_gradient } =
-            losses::part(&forward.features, &forward.scores, &self.labels, context)?;
+            losses::part(features, &forward.scores, &self.labels, (context, terms))?;
         let kind = self.gradient.kind();
         let to_scores = score_gradient.f_to_kind(kind)?;
         let to_features = feature_gradient.map(|gradient| gradient.f_to_kind(kind)).transpose()?;
@@ -169,6 +191,16 @@ impl Shard {
             None => Tensor::new(),
         };
         Ok(head)
+    }
+
+    /// Adds to ∂L/∂`output.weight`, after [`Shard::head_backward`].
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn add_to_output(&self, weights: &Weights, gradient: &Tensor) -> Result<(), ComputeError> {
+        let mut to_output = weights.layout.view(&self.gradient, weights.layout.heads[2]);
+        let _ = to_output.f_add_(&gradient.f_to_kind(self.gradient.kind())?)?;
+        Ok(())
     }
 
     /// A layer's backward sums, `[Σh…, Σh·(z − mean)…, slope]` in 64 bits, of the gradient that has reached its output,

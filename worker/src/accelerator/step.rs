@@ -1,6 +1,8 @@
 //! What a step does, from its samples to the next copy of the state: operations alone, which a recording holds as well.
 
-use common::config::{Config, Loss};
+use std::time::Duration;
+
+use common::config::Config;
 use common::ids::LogicalShard;
 use common::plan;
 use tch::{Kind, Tensor};
@@ -16,6 +18,7 @@ use super::requests::{Accelerator, StepRequest};
 use super::samples::EpochSamples;
 use super::shard::Shard;
 use crate::fault::{Faults, Part, Phase};
+use crate::mathematics::batch_terms::TermValue;
 use crate::network::memory_order::channels_last;
 use crate::network::{ComputeError, Weights};
 use crate::reduction::Reduction;
@@ -47,14 +50,15 @@ impl Accelerator {
         state.layout.norms.iter().map(norm).collect()
     }
 
-    /// Everything from the step's samples to the next copy of the state; its report.
+    /// Everything from the step's samples to the next copy of the state; its report, and what of its loss looks at every
+    /// sample of the batch.
     pub(super) fn step(
         &mut self,
         state: &State,
         target: usize,
         request: StepRequest<'_>,
-    ) -> Result<Tensor, ComputeError> {
-        let StepRequest { config, reduction, faults, batch, orders: _ } = request;
+    ) -> Result<(Tensor, Vec<TermValue>), ComputeError> {
+        let StepRequest { config, reduction, faults, batch, orders: _, terms } = request;
         let source = self.ring.source();
         let identity =
             self.keys.as_ref().map(|keys| keys.of_copy(&self.copies[source])).transpose()?;
@@ -73,12 +77,15 @@ impl Accelerator {
             batch,
             device,
             kind,
+            terms,
+            patience: Duration::from_secs_f64(config.collective_timeout),
             faults,
         };
         let forward = pass.forward(&self.classes)?;
         let centers = &self.copies[source].centers;
         let context = context(config, centers, &forward, (batch, &self.classes))?;
-        let head = pass.head(&forward, &context)?;
+        let mut head = pass.head(&forward, &context)?;
+        let whole_batch = std::mem::take(&mut head.whole_batch);
         let claim = identity.as_ref().map(|identity| claim(orders, identity)).transpose()?;
         let before = WISHES + if claim.is_some() { CLAIM } else { 0 };
         let numbers = row_numbers(pass.reduction, (config, batch), before);
@@ -97,6 +104,7 @@ impl Accelerator {
             statistics: &forward.statistics,
             sums: &results.sum,
             center: context.center.as_ref(),
+            whole_batch: &whole_batch,
             batch,
             wishes: &wishes,
             claims: &claims,
@@ -104,7 +112,8 @@ impl Accelerator {
         };
         reach(Phase::Optimizer, &mut self.copies[source], faults);
         let (source, target) = two(&mut self.copies, source, target);
-        commit(&found, (source, target), (orders, self.keys.as_ref()), config)
+        let report = commit(&found, (source, target), (orders, self.keys.as_ref()), config)?;
+        Ok((report, whole_batch.values))
     }
 }
 
@@ -148,16 +157,14 @@ fn context(
     forward: &Forward,
     (batch, classes): (usize, &Tensor),
 ) -> Result<LossContext, ComputeError> {
-    let center = match config.loss {
-        Loss::Center => Some(CenterLoss {
-            centers: centers.f_to_kind(Kind::Double)?,
-            counts: forward.counts.shallow_clone(),
-            weight: config.center_weight,
-        }),
-        Loss::Softmax | Loss::CrossEntropy => None,
-    };
-    let dim = config.feature_dim as i64;
-    Ok(LossContext { center, batch, dim, classes: classes.shallow_clone() })
+    let centers = centers.f_to_kind(Kind::Double)?;
+    let center = config.loss.center.then(|| CenterLoss {
+        centers: centers.shallow_clone(),
+        counts: forward.counts.shallow_clone(),
+        weight: config.center_weight,
+    });
+    let (scores, dim) = (config.loss.scores.is_some(), config.feature_dim as i64);
+    Ok(LossContext { scores, centers, center, batch, dim, classes: classes.shallow_clone() })
 }
 
 /// Numbers that each rank's rows have, so many of them before its samples.

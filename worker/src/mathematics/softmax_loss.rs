@@ -2,7 +2,7 @@
 //!
 //! Pure arithmetic in 64 bits on a few numbers per sample.
 
-use common::config::Loss;
+use common::config::ScoreLoss;
 
 /// One logical shard's part of the mean over the global batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +15,15 @@ pub struct ShardPart {
     pub predictions: Vec<u16>,
 }
 
+impl ShardPart {
+    /// Where so many scores are no part of the loss.
+    pub fn of_no_loss(scores: usize) -> Self {
+        Self { negative_log_likelihood: 0.0, gradient: vec![0.0; scores], predictions: Vec::new() }
+    }
+}
+
 /// The part of the samples with these scores, `[samples, classes]`, and labels, in a global batch of `batch` samples.
-pub fn shard(scores: &[f64], labels: &[u16], loss: Loss, batch: usize) -> ShardPart {
+pub fn shard(scores: &[f64], labels: &[u16], loss: ScoreLoss, batch: usize) -> ShardPart {
     let mut part = ShardPart {
         negative_log_likelihood: 0.0,
         gradient: Vec::with_capacity(scores.len()),
@@ -29,8 +36,8 @@ pub fn shard(scores: &[f64], labels: &[u16], loss: Loss, batch: usize) -> ShardP
         let highest = scores[best];
         let normaliser = libm::log(scores.iter().map(|score| libm::exp(score - highest)).sum());
         part.negative_log_likelihood += match loss {
-            Loss::CrossEntropy => normaliser + (highest - scores[label]),
-            Loss::Center | Loss::Softmax => -((scores[label] - highest) - normaliser),
+            ScoreLoss::CrossEntropy => normaliser + (highest - scores[label]),
+            ScoreLoss::Softmax => -((scores[label] - highest) - normaliser),
         };
         part.gradient.extend(scores.iter().enumerate().map(|(class, score)| {
             let probability = libm::exp((score - highest) - normaliser);
@@ -58,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_finite_difference_of_the_mean() {
-        for loss in [Loss::Softmax, Loss::CrossEntropy] {
+        for loss in [ScoreLoss::Softmax, ScoreLoss::CrossEntropy] {
             let part = shard(&SCORES, &LABELS, loss, 2);
             for i in 0..SCORES.len() {
                 let mut moved = SCORES;
@@ -73,13 +80,12 @@ mod tests {
     #[test]
     fn both_forms_are_one_loss() {
         let value = |loss| shard(&SCORES, &LABELS, loss, 2).negative_log_likelihood;
-        assert!((value(Loss::Softmax) - value(Loss::CrossEntropy)).abs() < 1e-13);
-        assert_eq!(value(Loss::Softmax), value(Loss::Center));
+        assert!((value(ScoreLoss::Softmax) - value(ScoreLoss::CrossEntropy)).abs() < 1e-13);
     }
 
     #[test]
     fn predictions_take_the_first_of_equals() {
-        assert_eq!(shard(&SCORES, &LABELS, Loss::Softmax, 2).predictions, [2, 4]);
+        assert_eq!(shard(&SCORES, &LABELS, ScoreLoss::Softmax, 2).predictions, [2, 4]);
         assert_eq!(predict(&[1.0, 7.0, 7.0]), 1);
     }
 }

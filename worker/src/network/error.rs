@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use common::batch_losses::BatchError;
+
 use crate::bridge::BridgeError;
 use crate::collective::CollectiveError;
 
@@ -17,6 +19,9 @@ pub enum ComputeError {
     /// A reduction failed.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
+    /// What was gathered of a step is no batch.
+    #[error("what the ranks have gathered of a step is no batch: {0}")]
+    Batch(#[from] BatchError),
     /// A device does not get past what it was asked for, though no exchange is waited for any more.
     #[error(
         "the device was not done with its work within {after:?}: it hangs; `nvidia-smi` and the system's log (Xid) tell \
@@ -32,4 +37,10 @@ pub enum ComputeError {
          --cuda-graph auto, or exchange through NCCL"
     )]
     ExchangesCannotBeRecorded,
+    /// `--cuda-graph on` with a loss whose terms look at the whole batch.
+    #[error(
+        "--cuda-graph on: of the loss's terms over the whole batch the CPU computes a part in every step, which no graph \
+         can hold; use --cuda-graph auto"
+    )]
+    LossCannotBeRecorded,
 }

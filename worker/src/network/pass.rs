@@ -11,15 +11,16 @@ use tch::Tensor;
 use super::error::ComputeError;
 use super::layout::Layout;
 use super::prepared::Prepared;
-use super::shard::{BatchContext, HeadPart, Normalised, Shard};
+use super::shard::{BatchContext, HeadPart, Normalised, Place, Shard, TermPart};
 use super::trace::Trace;
 use crate::bridge::shared::Shared;
 use crate::bridge::{with_slice, with_slice_mut};
 use crate::fault::{Faults, Part, Phase};
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::batch_norm::{BatchStatistics, NormParameters};
+use crate::mathematics::batch_terms::{BatchTerms, Terms, rows};
 use crate::mathematics::kernels::Activation;
-use crate::mathematics::kernels::Float;
+use crate::mathematics::kernels::{Float, in_64_bits};
 use crate::reduction::Reduction;
 use crate::reduction::bucket::PendingBucket;
 use crate::reduction::small::{Contribution, Rows, Summed};
@@ -42,6 +43,8 @@ pub struct Pass<'a, T> {
     pub reduction: &'a mut Reduction,
     /// Samples of the global batch.
     pub batch: usize,
+    /// What of the loss looks at every sample of the batch, possibly nothing.
+    pub terms: &'a Terms,
     /// Where a test ends this worker.
     pub faults: &'a Faults,
 }
@@ -63,6 +66,22 @@ pub struct Head {
     pub parts: Vec<HeadPart>,
     /// Each owned shard's backward sums of the last layer.
     pub gradient_sums: Vec<Vec<f64>>,
+    /// What looks at every sample of the batch.
+    pub terms: BatchTerms,
+}
+
+/// What the terms say of a shard's samples. The first logical shard adds what they say of `output.weight`.
+fn part_of<'a, T: Float>(terms: &'a BatchTerms, shard: &Shard<T>, dim: usize) -> TermPart<'a> {
+    if terms.values.is_empty() {
+        return TermPart::default();
+    }
+    let Place { shard: number, first } = shard.place();
+    let samples = first..first + shard.samples();
+    TermPart {
+        to_features: &terms.to_features[samples.start * dim..samples.end * dim],
+        to_output: if number == 0 { &terms.to_output } else { &[] },
+        predictions: terms.predictions.as_ref().map(|all| &all[samples]),
+    }
 }
 
 impl<T: Float> Pass<'_, T> {
@@ -139,7 +158,7 @@ impl<T: Float> Pass<'_, T> {
     /// Runs the linear layers and the losses, forward and backward.
     ///
     /// # Errors
-    /// A kernel failed.
+    /// A kernel failed, or, where a term looks at the whole batch, a peer is lost.
     pub fn head(
         &mut self,
         forward: &Forward<T>,
@@ -147,8 +166,15 @@ impl<T: Float> Pass<'_, T> {
     ) -> Result<Head, ComputeError> {
         let is_normalised = !self.layers().is_empty();
         let share = self.pool.share(self.shards.len());
-        let parts = self.pool.map(self.shards, |shard| {
-            let part = shard.head(&forward.activations, self.parameters.get(), context, &share)?;
+        let features = self.pool.map(self.shards, |shard| {
+            shard.head_forward(&forward.activations, self.parameters.get(), &share)
+        })?;
+        let terms = self.whole_batch(&features, context)?;
+        let mut given: Vec<_> = self.shards.iter_mut().zip(features).collect();
+        let parts = self.pool.map(&mut given, |(shard, features)| {
+            let losses = (context, part_of(&terms, shard, context.dim));
+            let features = std::mem::take(features);
+            let part = shard.head_backward(features, self.parameters.get(), losses, &share)?;
             let sums = is_normalised.then(|| shard.sum_gradients(forward.normalised()));
             Ok::<_, ComputeError>((part, sums.unwrap_or_default()))
         })?;
@@ -161,7 +187,27 @@ impl<T: Float> Pass<'_, T> {
                 trace.add(shard, &part.predictions);
             }
         }
-        Ok(Head { parts, gradient_sums })
+        Ok(Head { parts, gradient_sums, terms })
+    }
+
+    /// What looks at every sample of the batch, given the features of each shard: all ranks gather all features, and compute
+    /// it alike.
+    fn whole_batch(
+        &mut self,
+        features: &[Vec<f64>],
+        context: BatchContext<'_>,
+    ) -> Result<BatchTerms, ComputeError> {
+        if self.terms.is_empty() {
+            return Ok(BatchTerms::default());
+        }
+        let shards = self.shards[..self.owned].iter().zip(features);
+        let own = shards.flat_map(|(shard, features)| rows(features, shard.labels(), context.dim));
+        let numbers = self.reduction.samples_of_ranks(self.batch);
+        let numbers = numbers.into_iter().map(|samples| samples * (context.dim + 1)).collect();
+        let gathered = self.reduction.gather(Rows { own: own.collect(), numbers })?;
+        let weights = &self.parameters.get().weights;
+        let output = with_slice(&weights.heads[2], in_64_bits::<T>)?;
+        Ok(self.terms.of_rows(&gathered, context.dim, (context.centers, &output))?)
     }
 
     /// The partial sums of the rank's own shards, of all those that were computed; what all add is traced.

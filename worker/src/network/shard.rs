@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use common::architecture::ConvolutionLayer;
-use common::config::Loss;
+use common::config::ScoreLoss;
 use common::data_shape::DataShape;
 use tch::{Device, Tensor};
 
@@ -34,12 +34,36 @@ use crate::mathematics::softmax_loss;
 /// What the loss needs to know about the global batch.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchContext<'a> {
-    /// Which loss.
-    pub loss: Loss,
+    /// What is made of the scores; nothing where a term over the whole batch classifies.
+    pub scores: Option<ScoreLoss>,
     /// The center loss, where there is one.
     pub center: Option<CenterLoss<'a>>,
+    /// The class centers, `[classes, dim]`.
+    pub centers: &'a [f64],
+    /// Numbers of a feature vector.
+    pub dim: usize,
     /// Samples of the global batch.
     pub batch: usize,
+}
+
+/// Where a shard's samples lie in the global batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Which logical shard it is.
+    pub shard: usize,
+    /// The first of its samples.
+    pub first: usize,
+}
+
+/// What the terms of the loss over the whole batch say of a shard's samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TermPart<'a> {
+    /// What they add to ∂L/∂f, `[samples, dim]`; empty where there are none.
+    pub to_features: &'a [f64],
+    /// What they add to ∂L/∂`output.weight`, `[classes, dim]`, of the whole batch; empty but for the one shard that adds it.
+    pub to_output: &'a [f64],
+    /// Each sample's class, where a term classifies.
+    pub predictions: Option<&'a [u16]>,
 }
 
 /// A shard's results at the head of the network.
@@ -71,10 +95,13 @@ pub struct Shard<T> {
     layers: Arc<[ConvolutionLayer]>,
     /// Of the data.
     shape: DataShape,
+    place: Place,
     labels: Vec<u16>,
     /// The network's input, `[samples, height, width, channels]`.
     data: Vec<T>,
     outputs: Outputs<T>,
+    /// What the linear layers have left of their way forward.
+    head: Option<linear::Forward<T>>,
     /// The gradient of the result of the layer that runs backward next.
     upstream: Vec<T>,
     /// Memory for that of the one before.
@@ -89,16 +116,19 @@ impl<T: Float> Shard<T> {
         Self {
             layers: Arc::clone(&layout.architecture.convolutions),
             shape: layout.architecture.data,
+            place: Place::default(),
             labels: Vec::new(),
             data: Vec::new(),
             outputs: Outputs::new(&layout.architecture),
+            head: None,
             upstream: Vec::new(),
             spare: Vec::new(),
             gradient: Tensor::zeros([layout.bucketed() as i64], (T::KIND, Device::Cpu)),
         }
     }
 
-    /// Takes this step's samples: pixels `[samples, height, width, channels]`, translated by `table`, and labels.
+    /// Takes this step's samples: pixels `[samples, height, width, channels]`, translated by `table`, and labels; they lie at
+    /// `place` in the global batch.
     ///
     /// # Errors
     /// What libtorch says.
@@ -107,7 +137,9 @@ impl<T: Float> Shard<T> {
         pixels: &[u8],
         labels: &[u16],
         table: &PixelTable<T>,
+        place: Place,
     ) -> Result<(), ComputeError> {
+        self.place = place;
         self.labels.clear();
         self.labels.extend_from_slice(labels);
         table.translate(pixels, &mut self.data);
@@ -126,6 +158,11 @@ impl<T: Float> Shard<T> {
     /// Their labels.
     pub fn labels(&self) -> &[u16] {
         &self.labels
+    }
+
+    /// Where they lie in the global batch.
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// The bucketed part of the flat gradient, complete once every layer ran backward.
@@ -161,18 +198,49 @@ impl<T: Float> Shard<T> {
         Ok(sums.total())
     }
 
-    /// Runs the linear layers and the losses forward and backward, given what follows each convolution.
+    /// Runs the linear layers forward, given what follows each convolution; features `[samples, feature_dim]`.
     ///
     /// # Errors
     /// What libtorch says.
-    pub fn head(
+    pub fn head_forward(
         &mut self,
         activations: &[Activation<T>],
         parameters: &Prepared,
-        context: BatchContext<'_>,
+        share: &Share,
+    ) -> Result<Vec<f64>, ComputeError> {
+        if self.labels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut means = parameters.products.means(share);
+        let input = match self.layers.len().checked_sub(1) {
+            Some(last) => flatten(&self.outputs.result(last, &activations[last])),
+            None => flatten_data(&self.data, self.shape),
+        };
+        let forward = linear::forward(parameters, input, &mut means)?;
+        let features = in_64_bits(&forward.features);
+        self.head = Some(forward);
+        Ok(features)
+    }
+
+    /// Runs the losses, and the linear layers backward, after [`Shard::head_forward`], which made these features.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    ///
+    /// # Panics
+    /// The linear layers have not run forward.
+    pub fn head_backward(
+        &mut self,
+        features: Vec<f64>,
+        parameters: &Prepared,
+        (context, terms): (BatchContext<'_>, TermPart<'_>),
         share: &Share,
     ) -> Result<HeadPart, ComputeError> {
+        let output_weight = parameters.weights.layout.range(parameters.weights.layout.heads[2]);
         if self.labels.is_empty() {
+            with_slice_mut(&mut self.gradient, |gradient: &mut [T]| {
+                add_rounded(terms.to_output, &mut gradient[output_weight]);
+            })?;
             let differences = context.center.map_or(0, |center| center.centers.len());
             return Ok(HeadPart {
                 center_differences: vec![0.0; differences],
@@ -180,25 +248,23 @@ impl<T: Float> Shard<T> {
             });
         }
         let mut means = parameters.products.means(share);
-        let last = self.layers.len().checked_sub(1);
-        let input = match last {
-            Some(last) => flatten(&self.outputs.result(last, &activations[last])),
-            None => flatten_data(&self.data, self.shape),
+        let forward = self.head.take().expect("the linear layers have run forward");
+        let softmax = match context.scores {
+            Some(loss) => {
+                softmax_loss::shard(&in_64_bits(&forward.scores), &self.labels, loss, context.batch)
+            }
+            None => softmax_loss::ShardPart::of_no_loss(forward.scores.len()),
         };
-        let forward = linear::forward(parameters, input, &mut means)?;
-        let feature_values = in_64_bits(&forward.features);
-        let softmax = softmax_loss::shard(
-            &in_64_bits(&forward.scores),
-            &self.labels,
-            context.loss,
-            context.batch,
-        );
-        let center = context.center.map(|center| center.shard(&feature_values, &self.labels));
+        let center = context.center.map(|center| center.shard(&features, &self.labels));
         let to_scores = rounded::<T>(&softmax.gradient);
-        let to_features = center.as_ref().map(|center| rounded::<T>(&center.gradient));
-        let upstream = (&to_scores[..], to_features.as_deref());
+        let of_center = center.as_ref().map_or(&[][..], |center| &center.gradient);
+        let to_features = rounded::<T>(&sum(of_center, terms.to_features));
+        let to_features = (!to_features.is_empty()).then_some(&to_features[..]);
         let to_input = with_slice_mut(&mut self.gradient, |gradient: &mut [T]| {
-            forward.backward(parameters, upstream, gradient, &mut means)
+            let upstream = (&to_scores[..], to_features);
+            let to_input = forward.backward(parameters, upstream, gradient, &mut means)?;
+            add_rounded(terms.to_output, &mut gradient[output_weight]);
+            Ok::<_, ComputeError>(to_input)
         })??;
         if let (Some(gradient), Some(last)) = (to_input, self.layers.last()) {
             unflatten(&gradient, *last, sized(&mut self.upstream, gradient.len()));
@@ -209,8 +275,8 @@ impl<T: Float> Shard<T> {
             negative_log_likelihood: softmax.negative_log_likelihood,
             center_distance: distance,
             center_differences: differences,
-            features: feature_values,
-            predictions: softmax.predictions,
+            features,
+            predictions: terms.predictions.map_or(softmax.predictions, <[u16]>::to_vec),
         })
     }
 
@@ -274,4 +340,17 @@ impl<T: Float> Shard<T> {
         std::mem::swap(&mut self.upstream, &mut self.spare);
         Ok(sums.total())
     }
+}
+
+/// The sum of two vectors of which either may be empty, which is one of zeros.
+fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
+    match (a, b) {
+        ([], only) | (only, []) => only.to_vec(),
+        _ => a.iter().zip(b).map(|(a, b)| a + b).collect(),
+    }
+}
+
+/// Adds numbers, each rounded, unless there are none.
+fn add_rounded<T: Float>(numbers: &[f64], to: &mut [T]) {
+    to.iter_mut().zip(numbers).for_each(|(to, number)| *to = *to + T::of(*number));
 }

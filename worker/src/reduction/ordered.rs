@@ -16,6 +16,8 @@ pub struct Reduction {
     pub(super) collective: Box<dyn Collective>,
     pub(super) tree: Tree,
     pub(super) mode: config::Reduction,
+    /// V.
+    logical_shards: usize,
     pub(super) owned: Range<usize>,
     /// For every rank, the roots of the largest subtrees it owns.
     pub(super) subtrees: Vec<Vec<Node>>,
@@ -35,6 +37,7 @@ impl Reduction {
         Self {
             tree,
             mode,
+            logical_shards,
             owned: range(collective.rank()),
             subtrees: world.ranks().map(|rank| tree.subtrees(&range(rank))).collect(),
             collective,
@@ -45,6 +48,14 @@ impl Reduction {
     /// The logical shards this rank computes.
     pub fn owned(&self) -> Range<usize> {
         self.owned.clone()
+    }
+
+    /// Samples of each rank in a global batch of `batch`, in rank order.
+    pub fn samples_of_ranks(&self, batch: usize) -> Vec<usize> {
+        let (world, shards) = (self.world_size(), self.logical_shards);
+        let samples =
+            |rank| plan::slices(batch, shards, &plan::shards_of(shards, world, rank)).len();
+        world.ranks().map(samples).collect()
     }
 
     /// Ranks of the generation.

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use common::batch_losses::Batch;
 use common::data_shape::DataShape;
 use common::ids::{LogicalShard, Rank, Step, WorldSize};
 use common::plan;
@@ -13,8 +14,10 @@ use engine::unobserved;
 
 use super::epoch_features::{FeatureSet, Points};
 use crate::bridge::shared::Shared;
+use crate::bridge::with_slice;
 use crate::machine::shard_pool::{ShardPool, Share};
 use crate::mathematics::batch_norm::{NormParameters, RunningStatistics};
+use crate::mathematics::batch_terms::Terms;
 use crate::mathematics::kernels::{Activation, Float, in_64_bits};
 use crate::mathematics::softmax_loss;
 use crate::network::layers::{Outputs, convolution, flatten, flatten_data};
@@ -41,6 +44,8 @@ pub struct Evaluation<'a, T> {
     pub table: &'a PixelTable<T>,
     /// Numbers of a feature vector.
     pub feature_dim: usize,
+    /// Of the loss, of which one may classify in place of the scores.
+    pub terms: &'a Terms,
 }
 
 /// Each layer's BatchNorm and PReLU as evaluation applies them.
@@ -170,19 +175,33 @@ impl<T: Float> Evaluation<'_, T> {
         let mut memory = Memory { data: Vec::new(), outputs: Outputs::new(architecture) };
         let DataShape { classes, .. } = architecture.data;
         let mut rows = Vec::with_capacity(part.labels.len() * (self.feature_dim + 2));
+        let output = self.output_weight()?;
         let together = if self.activations.is_empty() { SAMPLES_TOGETHER } else { IMAGES_TOGETHER };
         let pixels = part.pixels.chunks(together * architecture.data.numbers());
         for (pixels, labels) in pixels.zip(part.labels.chunks(together)) {
             let forward = self.forward(pixels, share, &mut memory)?;
             let (scores, features) = (in_64_bits(&forward.scores), in_64_bits(&forward.features));
+            let batch = Batch::new(&features, labels, self.feature_dim, classes)?;
+            let by_terms = self.terms.predictions(&batch, &output);
             let samples = features.chunks_exact(self.feature_dim).zip(labels);
-            for ((features, label), scores) in samples.zip(scores.chunks_exact(classes)) {
-                let prediction = softmax_loss::predict(scores) as f64;
+            for (index, (features, label)) in samples.enumerate() {
+                let prediction = match &by_terms {
+                    Some(predictions) => f64::from(predictions[index]),
+                    None => softmax_loss::predict(&scores[index * classes..][..classes]) as f64,
+                };
                 rows.extend_from_slice(features);
                 rows.extend([f64::from(*label), prediction]);
             }
         }
         Ok(rows)
+    }
+
+    /// `output.weight` in 64 bits, where a term classifies.
+    fn output_weight(&self) -> Result<Vec<f64>, ComputeError> {
+        if !self.terms.classify() {
+            return Ok(Vec::new());
+        }
+        Ok(with_slice(&self.parameters.get().weights.heads[2], in_64_bits::<T>)?)
     }
 
     /// Some images through the network.

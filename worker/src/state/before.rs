@@ -6,6 +6,7 @@ use common::ids::Epoch;
 use super::position::{EpochRecord, Position};
 use super::run_state::State;
 use crate::mathematics::batch_norm::RunningStatistics;
+use crate::mathematics::batch_terms::TermValue;
 use crate::mathematics::optimizer::Vectors;
 
 /// A state but for its vectors, as it was.
@@ -25,7 +26,7 @@ pub struct Before {
 #[derive(Debug)]
 enum RecordBefore {
     /// It has only grown since: its sums, and how many samples it had.
-    Grown { softmax_loss: f64, center_loss: f64, correct: u64, samples: usize },
+    Grown { losses: [f64; 2], terms: Vec<TermValue>, correct: u64, samples: usize },
     /// Another has begun since.
     Whole(EpochRecord),
 }
@@ -33,15 +34,19 @@ enum RecordBefore {
 impl Before {
     /// That of `state`, whose epoch's record only grows from here on.
     pub fn of(state: &State) -> Self {
-        let &EpochRecord { softmax_loss, center_loss, correct, ref labels, .. } = &state.record;
-        let samples = labels.len();
+        let record = &state.record;
         Self {
             optimizer_steps: state.optimizer.steps,
             running: state.running.clone(),
             batches_tracked: state.batches_tracked,
             centers: state.centers.clone(),
             position: state.position,
-            record: RecordBefore::Grown { softmax_loss, center_loss, correct, samples },
+            record: RecordBefore::Grown {
+                losses: [record.softmax_loss, record.center_loss],
+                terms: record.terms.clone(),
+                correct: record.correct,
+                samples: record.labels.len(),
+            },
             best_accuracy: state.best_accuracy,
             ended: state.ended,
         }
@@ -72,13 +77,14 @@ impl Before {
         state.ended = self.ended;
         match self.record {
             RecordBefore::Whole(record) => state.record = record,
-            RecordBefore::Grown { softmax_loss, center_loss, correct, samples } => {
+            RecordBefore::Grown { losses, terms, correct, samples } => {
                 let dim = state.dim();
                 let record = &mut state.record;
                 record.features.truncate(samples * dim);
                 record.labels.truncate(samples);
                 record.predictions.truncate(samples);
-                (record.softmax_loss, record.center_loss) = (softmax_loss, center_loss);
+                [record.softmax_loss, record.center_loss] = losses;
+                record.terms = terms;
                 record.correct = correct;
             }
         }
@@ -94,6 +100,7 @@ mod tests {
     use tch::{Kind, Tensor};
 
     use super::*;
+    use crate::mathematics::batch_terms::add_step;
     use crate::state::Checkpoint;
 
     fn changed(state: &mut State, config: &Config, spare: &mut Vectors) {
@@ -105,6 +112,7 @@ mod tests {
         state.centers[3] += 1.0;
         state.record.softmax_loss += 0.5;
         state.record.center_loss += 0.25;
+        add_step(&mut state.record.terms, &[TermValue { loss: 0.25, anchors: 3 }], 4);
         state.record.correct += 1;
         state.record.features.extend([1.0, 2.0]);
         state.record.labels.push(3);

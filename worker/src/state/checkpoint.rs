@@ -24,6 +24,7 @@ use super::position::{EpochRecord, Position};
 use super::run_state::{State, round};
 use super::tensors::{Archive, ArchiveError, Values, sha256};
 use crate::mathematics::batch_norm::RunningStatistics;
+use crate::mathematics::batch_terms::TermValue;
 
 /// The two files of one state.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,8 @@ struct ResumeMetadata {
     optimizer_steps: u64,
     softmax_loss: f64,
     center_loss: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    terms: Vec<TermValue>,
     correct: u64,
     best_accuracy: Option<f64>,
     #[serde(default)]
@@ -109,6 +112,7 @@ fn resume_file(state: &State) -> Result<Vec<u8>, ArchiveError> {
         optimizer_steps: state.optimizer.steps,
         softmax_loss: record.softmax_loss,
         center_loss: record.center_loss,
+        terms: record.terms.clone(),
         correct: record.correct,
         best_accuracy: state.best_accuracy,
         proof: state.proof,
@@ -200,6 +204,7 @@ impl State {
         self.record = EpochRecord {
             softmax_loss: metadata.softmax_loss,
             center_loss: metadata.center_loss,
+            terms: metadata.terms,
             correct: metadata.correct,
             features: archive.floats("record.features")?,
             labels: archive.labels("record.labels", self.classes())?,
@@ -259,6 +264,7 @@ mod tests {
         state.record = EpochRecord {
             softmax_loss: 1.0 / 3.0,
             center_loss: 0.7,
+            terms: vec![TermValue { loss: 2.0 / 3.0, anchors: 5 }],
             correct: 1,
             features: vec![0.5, -1.5, 2.0, 0.25],
             labels: vec![3, 4],

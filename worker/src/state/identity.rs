@@ -66,6 +66,10 @@ impl Identity {
 fn extend_by_counts(whole: &mut Digest, state: &State) {
     let record = &state.record;
     whole.extend(&[record.softmax_loss, record.center_loss]);
+    for term in &record.terms {
+        whole.extend(&[term.loss]);
+        whole.extend(&[term.anchors]);
+    }
     // No file tells of batches where there is no statistic that counts them.
     let batches = if state.running.is_empty() { 0 } else { state.batches_tracked };
     // What has no best accuracy yet has none that is a number.
@@ -89,6 +93,7 @@ mod tests {
     use tch::Kind;
 
     use super::*;
+    use crate::mathematics::batch_terms::TermValue;
     use crate::state::Checkpoint;
 
     fn state() -> State {
@@ -109,7 +114,7 @@ mod tests {
     fn whatever_a_step_changes_shows() {
         let expected = of(&state());
         assert_eq!(of(&state()), expected);
-        let changes: [fn(&mut State); 14] = [
+        let changes: [fn(&mut State); 16] = [
             |state| drop(state.flat.narrow(0, 999, 1).fill_(0.125)),
             |state| drop(state.optimizer.first.narrow(0, 999, 1).fill_(0.125)),
             |state| drop(state.optimizer.second.as_ref().unwrap().narrow(0, 9, 1).fill_(0.125)),
@@ -119,6 +124,8 @@ mod tests {
             |state| state.record.labels[0] = 8,
             |state| state.record.predictions[0] = 4,
             |state| state.record.center_loss = 1.0,
+            |state| state.record.terms = vec![TermValue { loss: 1.0, anchors: 0 }],
+            |state| state.record.terms = vec![TermValue { loss: 0.0, anchors: 1 }],
             |state| state.record.correct = 1,
             |state| state.batches_tracked = 1,
             |state| state.optimizer.steps = 1,

@@ -3,6 +3,8 @@
 use common::ids::{Epoch, Step};
 use serde::{Deserialize, Serialize};
 
+use crate::mathematics::batch_terms::TermValue;
+
 /// The step that is computed next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -21,6 +23,8 @@ pub struct EpochRecord {
     pub softmax_loss: f64,
     /// Σ over steps of mean center loss times samples.
     pub center_loss: f64,
+    /// Likewise, of what of the loss looks at whole batches; none before the epoch's first step.
+    pub terms: Vec<TermValue>,
     /// Samples classified rightly as they were trained on.
     pub correct: u64,
     /// `[samples, feature_dim]`.

@@ -17,6 +17,7 @@ use super::judgement::judge_shard;
 use super::training::Trainer;
 use crate::mathematics::kernels::Float;
 use crate::network::norm_parameters;
+use crate::network::shard::Place;
 use crate::network::trace::Trace;
 use crate::state::Position;
 
@@ -44,20 +45,25 @@ impl<T: Float> Trainer<T> {
         }
         let (_, checked) = self.checkers(self.state.position.step).swap_remove(rank.index());
         let Some(shard) = checked else { return Ok(()) };
-        let taken = self.feed.take_checked(self.samples_of_shard(batch, shard))?;
-        self.load_checked(&taken)
+        let slice = self.slice_of_shard(batch, shard);
+        let taken = self.feed.take_checked(slice.len())?;
+        self.load_checked(&taken, Place { shard, first: slice.start })
     }
 
-    fn load_checked(&mut self, (pixels, labels): &super::feed::Taken) -> Result<(), TrainerError> {
+    fn load_checked(
+        &mut self,
+        (pixels, labels): &super::feed::Taken,
+        place: Place,
+    ) -> Result<(), TrainerError> {
         let engine = &mut self.engine;
         let shard = engine.shards.last_mut().expect("there is one for another rank's");
-        shard.load(pixels, labels, &engine.table)?;
+        shard.load(pixels, labels, &engine.table, place)?;
         engine.trace = Some(Trace::default());
         Ok(())
     }
 
-    fn samples_of_shard(&self, batch: usize, shard: usize) -> usize {
-        plan::slice(batch, self.config.shard_count(), LogicalShard(shard as u32)).len()
+    fn slice_of_shard(&self, batch: usize, shard: usize) -> Range<usize> {
+        plan::slice(batch, self.config.shard_count(), LogicalShard(shard as u32))
     }
 
     /// Two ranks have computed different things of a logical shard: goes back, and finds out with the others who is wrong.
@@ -81,10 +87,10 @@ impl<T: Float> Trainer<T> {
         let owned = self.engine.reduction.owned();
         let count = plan::slices(batch, self.config.shard_count(), &owned).len();
         let own = self.feed.again(position, owned.clone(), count)?;
-        let checked =
-            self.feed.again(position, shard..shard + 1, self.samples_of_shard(batch, shard))?;
+        let slice = self.slice_of_shard(batch, shard);
+        let checked = self.feed.again(position, shard..shard + 1, slice.len())?;
         self.load(batch, &own)?;
-        self.load_checked(&checked)?;
+        self.load_checked(&checked, Place { shard, first: slice.start })?;
         self.engine.renew_parameters(&self.state)?;
         let norms = norm_parameters::<T>(&self.state.layout, &self.state.flat)?;
         let rows = self.engine.reduction.no_rows();

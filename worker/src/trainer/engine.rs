@@ -4,6 +4,7 @@ use crate::bridge::shared::Shared;
 use crate::fault::Faults;
 use crate::machine::shard_pool::ShardPool;
 use crate::mathematics::batch_norm::NormParameters;
+use crate::mathematics::batch_terms::Terms;
 use crate::mathematics::kernels::Float;
 use crate::network::pass::Pass;
 use crate::network::pixels::PixelTable;
@@ -27,6 +28,8 @@ pub struct Engine<T> {
     pub table: PixelTable<T>,
     /// The generation's sums.
     pub reduction: Reduction,
+    /// What of the loss looks at every sample of a batch.
+    pub terms: Terms,
 }
 
 impl<T: Float> Engine<T> {
@@ -62,6 +65,7 @@ impl<T: Float> Engine<T> {
             norms,
             reduction: &mut self.reduction,
             batch,
+            terms: &self.terms,
             faults,
         }
     }

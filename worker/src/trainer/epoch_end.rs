@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use common::config::Loss;
 use common::ids::{Epoch, Step};
 use common::metrics::{EpochMetrics, TestMetrics};
 
@@ -65,7 +64,7 @@ impl<T: Float> Trainer<T> {
             labels: record.labels.clone(),
             predictions: record.predictions.clone(),
         };
-        let centers = (self.config.loss == Loss::Center)
+        let centers = (self.config.loss.has_centers())
             .then(|| Points { dim, values: self.state.centers.clone() });
         let metrics = self.metrics(test.as_ref(), centers.as_ref());
         let dataset = self.facts.dataset.clone();
@@ -79,11 +78,14 @@ impl<T: Float> Trainer<T> {
         let samples = record.labels.len().max(1) as f64;
         let (softmax_loss, center_loss) =
             (record.softmax_loss / samples, record.center_loss / samples);
+        let terms = self.engine.terms.metrics(&record.terms, samples);
+        let losses = terms.0.iter().fold(softmax_loss + center_loss, |sum, term| sum + term.loss);
         EpochMetrics {
             epoch: self.state.position.epoch,
-            loss: softmax_loss + center_loss,
+            loss: losses,
             softmax_loss,
             center_loss,
+            terms,
             train_accuracy: record.correct as f64 / samples,
             lr: self.last_learning_rate(),
             images_per_second: self.reporter.epoch.images_per_second(),
@@ -110,7 +112,7 @@ impl<T: Float> Trainer<T> {
             data: self.state.layout.architecture.data,
         };
         let features = if let Some(run) = &self.on_device {
-            let evaluation = run.accelerator.evaluation(&self.state)?;
+            let evaluation = run.accelerator.evaluation(&self.state, &self.engine.terms)?;
             let classify = |parts: &mut [Part]| {
                 parts.iter().map(|part| evaluation.rows_of(part)).collect::<Result<_, _>>()
             };
@@ -124,6 +126,7 @@ impl<T: Float> Trainer<T> {
                 activations: activations(&self.state.running, &norms),
                 table: &self.engine.table,
                 feature_dim: set.feature_dim,
+                terms: &self.engine.terms,
             };
             let classify = |parts: &mut [Part]| evaluation.classify(parts);
             set.run(&mut self.engine.reduction, read, classify)?

@@ -11,7 +11,7 @@ use common::ids::{Epoch, Step};
 use common::plan;
 
 use super::agreement::OldVectors;
-use super::device_run::{DeviceRun, look_until, own_samples};
+use super::device_run::{DeviceRun, own_samples};
 use super::ending::Outcome;
 use super::error::{TrainerError, Verdict};
 use super::report::Losses;
@@ -19,7 +19,8 @@ use super::request::Request;
 use super::training::Trainer;
 use crate::accelerator::numbers::{Orders, Report, Verdict as StepVerdict, adam_corrections};
 use crate::accelerator::ring::IN_FLIGHT;
-use crate::accelerator::{Accelerator, StepRequest};
+use crate::accelerator::wait::look_until;
+use crate::accelerator::{Accelerator, Marker, StepRequest};
 use crate::collective::CollectiveError;
 use crate::fault::{Part, Phase};
 use crate::mathematics::kernels::Float;
@@ -101,7 +102,8 @@ impl<T: Float> Trainer<T> {
         let run = on_device.as_mut().expect("a device computes");
         let reduction = &mut engine.reduction;
         let own = plan::slices(batch, config.shard_count(), &reduction.owned()).len();
-        let request = StepRequest { config, reduction, faults, batch, orders };
+        let terms = &engine.terms;
+        let request = StepRequest { config, reduction, faults, batch, orders, terms };
         run.accelerator.ask(state, request)?;
         run.consumed += own;
         Ok(())
@@ -224,9 +226,14 @@ impl<T: Float> Trainer<T> {
         let report = self.wait_for_oldest()?;
         self.settle_told_claims(&report)?;
         let Position { epoch, step_in_epoch, step } = self.state.position;
+        let terms = self.oldest().terms.clone();
+        let losses = Losses { softmax: report.softmax_loss, center: report.center_loss, terms };
         let failure = match report.verdict() {
             StepVerdict::Committed => None,
-            StepVerdict::InfiniteLoss(loss) => Some(TrainerError::NonFinite { epoch, step, loss }),
+            StepVerdict::InfiniteLoss => {
+                let loss = losses.total();
+                Some(TrainerError::NonFinite { epoch, step, loss })
+            }
             StepVerdict::InfiniteState | StepVerdict::Frozen => {
                 Some(TrainerError::NonFiniteState { epoch, step })
             }
@@ -238,10 +245,8 @@ impl<T: Float> Trainer<T> {
         }
         self.set_out(self.way_back(OldVectors::OnDevice));
         let marker = self.accelerator().ring.commit().expect("a step was waited for");
-        let losses = Losses { softmax: report.softmax_loss, center: report.center_loss };
         let state = &mut self.state;
-        state.record.softmax_loss += losses.softmax * marker.batch as f64;
-        state.record.center_loss += losses.center * marker.batch as f64;
+        losses.add_to(&mut state.record, marker.batch);
         state.record.correct += report.right as u64;
         state.batches_tracked += 1;
         state.optimizer.steps += 1;
@@ -253,7 +258,7 @@ impl<T: Float> Trainer<T> {
         if let Some(flip) = self.faults.flip(Phase::Commit, Part::is_of_state) {
             self.accelerator().strike(flip);
         }
-        self.tell((epoch, step), (losses, marker.learning_rate), failure)?;
+        self.tell((epoch, step), (&losses, marker.learning_rate), failure)?;
         self.confirm_earlier()?;
         let now = Instant::now();
         let elapsed = now - std::mem::replace(&mut self.run().last_commit, now);
@@ -266,7 +271,7 @@ impl<T: Float> Trainer<T> {
     fn tell(
         &mut self,
         (epoch, step): (Epoch, Step),
-        numbers: (Losses, f64),
+        numbers: (&Losses, f64),
         failure: Option<TrainerError>,
     ) -> Result<(), TrainerError> {
         // Where the run stops that follows once everything is committed.
@@ -304,11 +309,16 @@ impl<T: Float> Trainer<T> {
         Ok(())
     }
 
+    /// The oldest step under way.
+    fn oldest(&self) -> &Marker {
+        let run = self.on_device.as_ref().expect("a device computes");
+        run.accelerator.ring.oldest().expect("a step is under way")
+    }
+
     /// The report of the oldest step under way.
     fn wait_for_oldest(&mut self) -> Result<Report, TrainerError> {
         let limit = self.longest_wait();
-        let run = self.on_device.as_ref().expect("a device computes");
-        let marker = run.accelerator.ring.oldest().expect("a step is under way");
+        let marker = self.oldest();
         let slot = marker.slot;
         let is_reached = look_until(limit, || {
             let is_reached = marker.event.is_reached().map_err(ComputeError::from)?;

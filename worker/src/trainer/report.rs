@@ -13,10 +13,11 @@ use common::metrics::StepMetrics;
 use super::error::TrainerError;
 use crate::fault::Faults;
 use crate::link::{Link, Outbox, Uplink, Upload};
+use crate::mathematics::batch_terms::{self, TermValue, Terms};
 use crate::mathematics::kernels::digest::Digest;
 use crate::results::artist::{Artist, FEATURES, Gallery, features_path};
 use crate::results::epoch_features::EpochFeatures;
-use crate::state::Checkpoint;
+use crate::state::{Checkpoint, EpochRecord};
 
 /// What this rank reports.
 pub struct Reporter {
@@ -40,19 +41,33 @@ struct Sender {
 }
 
 /// The losses of one global batch.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Losses {
     /// Mean negative log-likelihood.
     pub softmax: f64,
     /// Center loss, 0 where it is switched off.
     pub center: f64,
+    /// What looks at every sample of the batch.
+    pub terms: Vec<TermValue>,
 }
 
 impl Losses {
     /// What is minimised.
     pub fn total(&self) -> f64 {
-        self.softmax + self.center
+        total([self.softmax, self.center], &self.terms)
     }
+
+    /// Adds a step of so many samples to the epoch's record.
+    pub fn add_to(&self, record: &mut EpochRecord, samples: usize) {
+        record.softmax_loss += self.softmax * samples as f64;
+        record.center_loss += self.center * samples as f64;
+        batch_terms::add_step(&mut record.terms, &self.terms, samples);
+    }
+}
+
+/// The sum of all losses.
+pub fn total([softmax, center]: [f64; 2], terms: &[TermValue]) -> f64 {
+    terms.iter().fold(softmax + center, |sum, term| sum + term.loss)
 }
 
 /// Samples over time.
@@ -115,7 +130,8 @@ impl Reporter {
     pub fn step(
         &mut self,
         (epoch, step): (Epoch, Step),
-        (losses, learning_rate): (Losses, f64),
+        (losses, learning_rate): (&Losses, f64),
+        terms: &Terms,
         digests: Vec<u64>,
     ) {
         let metrics = StepMetrics {
@@ -124,6 +140,7 @@ impl Reporter {
             loss: losses.total(),
             softmax_loss: losses.softmax,
             center_loss: losses.center,
+            terms: terms.metrics(&losses.terms, 1.0),
             lr: learning_rate,
             images_per_second: self.since_report.images_per_second(),
             digests,
@@ -131,6 +148,9 @@ impl Reporter {
         self.since_report = Pace::default();
         self.kept.extend(&metrics.digests);
         self.kept.extend(&[metrics.loss, metrics.softmax_loss, metrics.center_loss, metrics.lr]);
+        for term in &losses.terms {
+            self.kept.extend(&[term.loss, term.anchors as f64]);
+        }
         self.outbox.push(Upload::Step(metrics));
     }
 

@@ -20,9 +20,10 @@ use crate::accelerator::recorded::Recorded;
 use crate::accelerator::{Accelerator, Sizes};
 use crate::bridge::cuda;
 use crate::bridge::shared::Shared;
-use crate::collective::Collective;
+use crate::collective::{Collective, Recordable};
 use crate::link::Outbox;
 use crate::machine::shard_pool::ShardPool;
+use crate::mathematics::batch_terms::Terms;
 use crate::mathematics::kernels::Float;
 use crate::network::pixels::PixelTable;
 use crate::network::shard::Shard;
@@ -193,6 +194,7 @@ impl<T: Float> Trainer<T> {
                 shards,
                 trace: None,
                 reduction,
+                terms: Terms::of(&config.loss),
             },
             config,
             facts,
@@ -263,8 +265,12 @@ fn on_device(
         batch: task.config.batch_size as usize,
         compared: if is_compared { collective.world_size().index() } else { 0 },
     };
-    let recorded =
-        Recorded::new(&task.graphs, task.config.batch_size as usize, collective.recordable())?;
+    let exchanges = match task.config.loss.terms.is_empty() {
+        true => collective.recordable(),
+        false if task.graphs.required => return Err(ComputeError::LossCannotBeRecorded),
+        false => Recordable::No,
+    };
+    let recorded = Recorded::new(&task.graphs, task.config.batch_size as usize, exchanges)?;
     Ok(Some(DeviceRun::new(Accelerator::new(state, place, (&sizes, recorded), &table)?)))
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use common::ids::{LogicalShard, Rank, Step};
+use common::ids::{LogicalShard, Step};
 use common::plan;
 use tch::Tensor;
 
 use super::agreement::OldVectors;
-use super::change::{Change, SUMS, center_loss, center_numbers, sums_of};
+use super::change::{Change, SUMS, batch_context, center_loss, center_numbers, sums_of};
 use super::error::TrainerError;
 use super::feed::Taken;
 use super::report::Losses;
@@ -15,10 +15,11 @@ use super::request::Request;
 use super::training::Trainer;
 use crate::fault::{Part, Phase};
 use crate::mathematics::batch_norm::NormParameters;
+use crate::mathematics::batch_terms::BatchTerms;
 use crate::mathematics::kernels::Float;
 use crate::network::norm_parameters;
 use crate::network::pass::{Forward, Head, Pass};
-use crate::network::shard::BatchContext;
+use crate::network::shard::Place;
 use crate::reduction::small::{Contribution, PendingSum, Rows, Summed};
 use crate::state::Position;
 
@@ -45,10 +46,11 @@ impl<T: Float> Trainer<T> {
         let head = self.lose(&norms, batch, &forward)?;
         let results = self.start_results(&head, batch)?;
         self.reach(Phase::Backward);
-        let gradient = self.pass(&norms, batch).backward(&forward, head.gradient_sums)?;
+        let Head { gradient_sums, terms, .. } = head;
+        let gradient = self.pass(&norms, batch).backward(&forward, gradient_sums)?;
         let results = self.engine.reduction.finish_sum(results)?;
         self.reach(Phase::Optimizer);
-        self.commit(batch, &forward, &gradient, results)?;
+        self.commit(batch, (&forward, terms), &gradient, results)?;
         self.reach(Phase::Commit);
         self.measure(batch, started.elapsed());
         Ok(())
@@ -90,10 +92,11 @@ impl<T: Float> Trainer<T> {
         let shards = self.config.shard_count();
         let pixels_each = self.state.layout.architecture.data.numbers();
         for (index, shard) in self.engine.reduction.owned().zip(&mut self.engine.shards) {
-            let count = plan::slice(batch, shards, LogicalShard(index as u32)).len();
-            let (own_pixels, other_pixels) = pixels.split_at(count * pixels_each);
-            let (own_labels, other_labels) = labels.split_at(count);
-            shard.load(own_pixels, own_labels, &self.engine.table)?;
+            let slice = plan::slice(batch, shards, LogicalShard(index as u32));
+            let (own_pixels, other_pixels) = pixels.split_at(slice.len() * pixels_each);
+            let (own_labels, other_labels) = labels.split_at(slice.len());
+            let place = Place { shard: index, first: slice.start };
+            shard.load(own_pixels, own_labels, &self.engine.table, place)?;
             (pixels, labels) = (other_pixels, other_labels);
         }
         Ok(())
@@ -119,19 +122,12 @@ impl<T: Float> Trainer<T> {
                 rows.extend([f64::from(*label), f64::from(*prediction)]);
             }
         }
-        let numbers = (self.engine.reduction.world_size().ranks())
-            .map(|rank| WISHES + self.samples_of_rank(batch, rank) * (dim + 2))
-            .collect();
+        let samples = self.engine.reduction.samples_of_ranks(batch).into_iter();
+        let numbers = samples.map(|samples| WISHES + samples * (dim + 2)).collect();
         let length = SUMS + center_numbers(&self.config, &self.state);
         let rows = Rows { own: rows, numbers };
         let contribution = Contribution { partials: &partials, length, rows };
         Ok(self.engine.reduction.start_sum(contribution)?)
-    }
-
-    fn samples_of_rank(&self, batch: usize, rank: Rank) -> usize {
-        let shards = self.config.shard_count();
-        let owned = plan::shards_of(shards, self.engine.reduction.world_size(), rank);
-        plan::slices(batch, shards, &owned).len()
     }
 
     /// Runs the head of the network and the losses.
@@ -141,8 +137,7 @@ impl<T: Float> Trainer<T> {
         batch: usize,
         forward: &Forward<T>,
     ) -> Result<Head, TrainerError> {
-        let center = center_loss(&self.config, &self.state.centers, forward, batch);
-        let context = BatchContext { loss: self.config.loss, center, batch };
+        let context = batch_context(&self.config, &self.state.centers, forward, batch);
         Ok(self.engine.pass(norms, batch, &self.faults).head(forward, context)?)
     }
 
@@ -151,7 +146,7 @@ impl<T: Float> Trainer<T> {
     fn commit(
         &mut self,
         batch: usize,
-        forward: &Forward<T>,
+        (forward, terms): (&Forward<T>, BatchTerms),
         gradient: &Tensor,
         results: Summed,
     ) -> Result<(), TrainerError> {
@@ -160,14 +155,16 @@ impl<T: Float> Trainer<T> {
         let losses = Losses {
             softmax: sums[0] / batch as f64,
             center: center.map_or(0.0, |center| center.value(sums[1])),
+            terms: terms.values,
         };
         let Position { epoch, step_in_epoch, step } = self.state.position;
         let back = self.way_back(OldVectors::Spare);
         let learning_rate = self.learning_rate_at(self.state.position);
-        let change = Change { forward, gradient, differences, batch, learning_rate };
+        let to_centers = &terms.to_centers[..];
+        let change = Change { forward, gradient, differences, to_centers, batch, learning_rate };
         let written = change.apply(&mut self.state, &mut self.agreement.spare, &self.config)?;
         self.set_out(back);
-        self.record(batch, losses, sums[2] as u64, &results.rows);
+        self.record(batch, &losses, sums[2] as u64, &results.rows);
         self.state.position =
             Position { epoch, step_in_epoch: Step(step_in_epoch.0 + 1), step: Step(step.0 + 1) };
         let kept = match written.finite {
@@ -177,21 +174,18 @@ impl<T: Float> Trainer<T> {
             false => Err(TrainerError::NonFiniteState { epoch, step }),
             true => {
                 let stops = self.agreed == Some(Request::Stop);
-                self.keep_step((epoch, step), (losses, learning_rate), self.is_stored(stops))
+                self.keep_step((epoch, step), (&losses, learning_rate), self.is_stored(stops))
             }
         };
         self.claim_step(&written.digests, kept.err())
     }
 
     /// Adds the step to the epoch's record, and takes note of what the ranks were asked for.
-    fn record(&mut self, batch: usize, losses: Losses, correct: u64, rows: &[f64]) {
+    fn record(&mut self, batch: usize, losses: &Losses, correct: u64, rows: &[f64]) {
         let width = self.config.feature_dim as usize + 2;
-        let counts: Vec<usize> = (self.engine.reduction.world_size().ranks())
-            .map(|rank| self.samples_of_rank(batch, rank))
-            .collect();
+        let counts = self.engine.reduction.samples_of_ranks(batch);
         let record = &mut self.state.record;
-        record.softmax_loss += losses.softmax * batch as f64;
-        record.center_loss += losses.center * batch as f64;
+        losses.add_to(record, batch);
         record.correct += correct;
         // The first rank is the one that stores.
         self.reporter.acknowledge(rows[1] as u64);

@@ -126,12 +126,13 @@ impl<T: Float> Trainer<T> {
     fn report_step(
         &mut self,
         (epoch, step): (Epoch, Step),
-        losses: Losses,
+        losses: &Losses,
         learning_rate: f64,
     ) -> Result<(), TrainerError> {
         if self.is_told(step) {
             let digests = self.state.digests::<T>().map_err(ComputeError::from)?;
-            self.reporter.step((epoch, step), (losses, learning_rate), digests);
+            let numbers = (losses, learning_rate);
+            self.reporter.step((epoch, step), numbers, &self.engine.terms, digests);
         }
         Ok(())
     }
@@ -147,7 +148,7 @@ impl<T: Float> Trainer<T> {
     pub(super) fn keep_step(
         &mut self,
         of: (Epoch, Step),
-        (losses, learning_rate): (Losses, f64),
+        (losses, learning_rate): (&Losses, f64),
         is_stored: bool,
     ) -> Result<(), TrainerError> {
         self.report_step(of, losses, learning_rate)?;

@@ -5,54 +5,60 @@ use std::path::Path;
 use crate::harness::{Launch, data, results::check_same};
 
 /// Eleven steps an epoch, two epochs, the last batch of each short.
-fn launch(root: &Path, tensors: bool) -> Launch {
+fn launch(root: &Path, (loss, tensors): (&str, bool)) -> Launch {
     let launch = Launch::new(root)
+        .with(&["--loss", loss])
         .with(&["--network", "mlp", "--dataset", data::mnist(), "--train-samples", "205"])
         .with(&["--test-samples", "50", "--batch-size", "20", "--epochs", "2", "--lr", "0.01"])
         .with(&["--log-every", "1", "--checkpoint-every", "3", "--logical-shards", "4"]);
     if tensors { launch.with_tensors_on("cpu") } else { launch }
 }
 
-fn check_workers_losses_and_resuming(tensors: bool) {
+/// Numbers of workers, lost ones, and a resumed run, with this loss; its value in every step.
+pub fn check_workers_losses_and_resuming(loss: &str, tensors: bool) -> Vec<f64> {
     let folder = tempfile::tempdir().unwrap();
     let root = |name: &str| folder.path().join(name);
-    let one = launch(&root("one"), tensors).workers(1).complete();
-    let losses: Vec<f64> =
-        one.steps().iter().map(|line| line["softmax_loss"].as_f64().unwrap()).collect();
-    // Without the short last batches of both epochs. Digits that the program draws are learned slowly at first.
-    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-    assert!(mean(&losses[16..21]) < 0.95 * mean(&losses[..5]), "it learns: {losses:?}");
+    let launch = |root: &Path| launch(root, (loss, tensors));
+    let one = launch(&root("one")).workers(1).complete();
+    let losses: Vec<f64> = one.steps().iter().map(|line| line["loss"].as_f64().unwrap()).collect();
     let (numbers, plans): (&[u32], &[_]) = match tensors {
         false => (&[2, 4, 5], &[(1, 7, "backward"), (0, 13, "sum")]),
         // `tensors` and `graphs` have more of the same code.
         true => (&[3], &[(0, 13, "backward")]),
     };
     for &workers in numbers {
-        let found = launch(&root(&format!("{workers}")), tensors).workers(workers).complete();
+        let found = launch(&root(&format!("{workers}"))).workers(workers).complete();
         check_same(&found, &one, &format!("{workers} workers"));
     }
     for (rank, step, phase) in plans {
         let plan = format!("generation=1,rank={rank},step={step},phase={phase},action=kill");
-        let lost = launch(&root(phase), tensors).workers(2).with_fault(&plan).complete();
+        let lost = launch(&root(phase)).workers(2).with_fault(&plan).complete();
         let log = root(phase).join(format!("logs/worker-{rank}.log"));
         assert!(std::fs::read_to_string(log).unwrap().contains("a planned fault"), "{plan}");
         check_same(&lost, &one, &plan);
     }
-    let begun = launch(&root("resumed"), tensors).workers(2).with(&["--max-steps", "14"]);
+    let begun = launch(&root("resumed")).workers(2).with(&["--max-steps", "14"]);
     assert_eq!(begun.complete().steps().len(), 14);
     let resumed = Launch::resume(&root("resumed")).with(&["--max-steps", "22"]);
     let resumed = if tensors { resumed.with_tensors_on("cpu") } else { resumed };
     check_same(&resumed.workers(3).complete(), &one, "resumed within an epoch");
+    losses
+}
+
+/// Without the short last batches of both epochs. Digits that the program draws are learned slowly at first.
+pub fn check_learning(losses: &[f64]) {
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(mean(&losses[16..21]) < 0.95 * mean(&losses[..5]), "it learns: {losses:?}");
 }
 
 #[test]
 fn workers_losses_and_resuming_change_nothing() {
-    check_workers_losses_and_resuming(false);
+    check_learning(&check_workers_losses_and_resuming("center", false));
 }
 
 #[test]
 fn workers_losses_and_resuming_change_nothing_of_a_cpus_tensors() {
-    check_workers_losses_and_resuming(true);
+    check_learning(&check_workers_losses_and_resuming("center", true));
 }
 
 /// A few steps of a network without evaluation.

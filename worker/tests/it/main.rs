@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod alike;
+mod batch_losses;
 mod broken;
 mod chaos;
 mod endings;

@@ -163,6 +163,28 @@ fn the_fully_connected_network_with_adam_and_the_rule_of_the_paper() {
 }
 
 #[test]
+fn supervised_contrastive_loss() {
+    check("supcon", 3);
+}
+
+#[test]
+fn batch_hard_triplets() {
+    check("triplet", 3);
+    check("triplet-soft", 2);
+}
+
+#[test]
+fn contrastive_center_loss() {
+    check("contrastive-center", 3);
+}
+
+#[test]
+fn softmax_losses_with_a_margin() {
+    check("arcface", 3);
+    check("cosface", 2);
+}
+
+#[test]
 fn adam() {
     check("adam", 1);
 }

@@ -24,6 +24,7 @@ from torch.func import functional_call
 
 from torch import nn
 
+from batch_losses import TERMS, parse
 from network import CLASSES, NETWORKS, center_distances, class_counts
 
 EXPECTED = Path(__file__).with_name("expected.json")
@@ -40,7 +41,7 @@ class Case:
     batch_size: int
     train_samples: int
     steps: int = 20
-    loss: str = "center"  # center | softmax | cross-entropy
+    loss: str = "center"  # as --loss takes it, with default parameters
     center_rule: str = "autograd"  # autograd | wen
     optimizer: str = "sgd"  # sgd | adam
     network: str = "cnn"  # cnn | mlp
@@ -56,6 +57,13 @@ CASES = {
     "cross-entropy": Case(40, 800, loss="cross-entropy"),
     "adam": Case(40, 800, optimizer="adam"),
     "mlp": Case(100, 260, network="mlp"),
+    "supcon": Case(97, 260, network="mlp", loss="softmax + 0.5*supcon"),
+    "supcon-cnn": Case(100, 260, loss="softmax + center + 0.1*supcon"),
+    "triplet": Case(97, 260, network="mlp", loss="softmax + triplet"),
+    "triplet-soft": Case(97, 260, network="mlp", loss="cross-entropy + center + 0.25*triplet-soft"),
+    "contrastive-center": Case(97, 260, network="mlp", loss="softmax + 2*contrastive-center"),
+    "arcface": Case(97, 260, network="mlp", loss="arcface"),
+    "cosface": Case(97, 260, network="mlp", loss="0.5*cosface + center"),
     "mlp-wen-adam": Case(97, 1940, network="mlp", center_rule="wen", optimizer="adam"),
 }
 
@@ -133,15 +141,20 @@ def batches(case, reverse=False):
 
 
 def losses(case, network, centers, images, labels):
-    """Softmax loss and center loss of one global batch."""
+    """Of one global batch: softmax loss, center loss, the terms over the whole batch by name; and the features."""
     features, scores = forward(case, network, images)
-    if case.loss == "cross-entropy":
-        return F.cross_entropy(scores, labels), torch.zeros(()), features
-    nll = F.nll_loss(F.log_softmax(scores, 1), labels, reduction="none")
-    if case.loss == "softmax":
-        return nll.mean(), torch.zeros(()), features
-    distances = center_distances(features, labels, centers, counts(case, labels))
-    return batch_mean(case, nll), CENTER_WEIGHT / 2 * batch_mean(case, distances), features
+    softmax, center, terms = torch.zeros(()), torch.zeros(()), {}
+    for name, weight in parse(case.loss):
+        if name == "cross-entropy":
+            softmax = F.cross_entropy(scores, labels)
+        elif name == "softmax":
+            softmax = batch_mean(case, F.nll_loss(F.log_softmax(scores, 1), labels, reduction="none"))
+        elif name == "center":
+            distances = center_distances(features, labels, centers, counts(case, labels))
+            center = CENTER_WEIGHT / 2 * batch_mean(case, distances)
+        else:
+            terms[name] = weight * TERMS[name](features, labels, centers, network.output.weight)
+    return softmax, center, terms, features
 
 
 def forward(case, network, images):
@@ -179,19 +192,23 @@ def train(case, reverse=False):
     network_optimizer, center_optimizer = optimizers(case, network, centers)
     history, first_gradient = [], None
     for images, labels in batches(case, reverse):
-        softmax_loss, center_loss, features = losses(case, network, centers, images, labels)
-        loss = softmax_loss + center_loss
+        softmax_loss, center_loss, terms, features = losses(case, network, centers, images, labels)
+        loss = softmax_loss + center_loss + sum(terms.values())
         network_optimizer.zero_grad()
         center_optimizer.zero_grad()
         loss.backward()
+        for parameter in network.parameters():
+            # A margin needs no bias: as any number that the loss does not depend on, it only decays.
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         if first_gradient is None:
             first_gradient = torch.cat([p.grad.flatten() for p in network.parameters()])
         network_optimizer.step()
         if case.center_rule == "wen":
             wen_step(centers, features, labels)
-        elif case.loss == "center":
+        elif "center" in case.loss:
             center_optimizer.step()
-        history.append((loss.item(), softmax_loss.item(), center_loss.item()))
+        named = {name: term.item() for name, term in terms.items()}
+        history.append((loss.item(), softmax_loss.item(), center_loss.item(), named))
     return network, centers.detach(), history, first_gradient
 
 
@@ -232,7 +249,7 @@ def mean_of_means(values):
 
 def record(case, network, centers, history):
     tensors = dict(network.named_parameters()) | dict(network.named_buffers())
-    loss, softmax_loss, center_loss = zip(*history)
+    loss, softmax_loss, center_loss, terms = zip(*history)
     return {
         "batch_size": case.batch_size,
         "train_samples": case.train_samples,
@@ -244,6 +261,7 @@ def record(case, network, centers, history):
         "loss": loss,
         "softmax_loss": softmax_loss,
         "center_loss": center_loss,
+        "terms": {name: [step[name] for step in terms] for name in terms[0]},
         "norm": {name: t.double().norm().item() for name, t in tensors.items() if t.is_floating_point()},
         "sum": {name: t.double().sum().item() for name, t in tensors.items() if t.is_floating_point()},
         "centers": centers.flatten().tolist(),
@@ -303,6 +321,9 @@ def largest_difference(expected, found, path=""):
     worst = (0.0, path)
     for name in ("loss", "softmax_loss", "center_loss", "centers"):
         for i, (a, b) in enumerate(zip(expected[name], found[name], strict=True)):
+            worst = max(worst, (abs(a - b) / (abs(a) or 1.0), f"{path}{name}[{i}]"))
+    for name, values in expected.get("terms", {}).items():
+        for i, (a, b) in enumerate(zip(values, found["terms"][name], strict=True)):
             worst = max(worst, (abs(a - b) / (abs(a) or 1.0), f"{path}{name}[{i}]"))
     for name, norm in expected["norm"].items():
         worst = max(worst, (abs(norm - found["norm"][name]) / norm, f"{path}norm {name}"))

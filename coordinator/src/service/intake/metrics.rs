@@ -2,7 +2,7 @@
 //!
 //! A run that diverges reports no such line: its worker says that it failed, and why.
 
-use common::metrics::{EpochMetrics, Record, StepMetrics, TestMetrics};
+use common::metrics::{EpochMetrics, Record, StepMetrics, TermsMetrics, TestMetrics};
 use common::status::ServiceError;
 
 use super::{Intake, refused};
@@ -32,7 +32,8 @@ impl Intake {
             return Err(format!("digests of {count} tensors, there are {tensors}"));
         }
         let StepMetrics { loss, softmax_loss, center_loss, lr, images_per_second, .. } = *metrics;
-        check_training([loss, softmax_loss, center_loss, lr, images_per_second])
+        check_training([loss, softmax_loss, center_loss, lr, images_per_second])?;
+        self.check_terms(&metrics.terms)
     }
 
     fn check_epoch(&self, metrics: &EpochMetrics) -> Result<(), String> {
@@ -42,8 +43,24 @@ impl Intake {
         }
         let EpochMetrics { loss, softmax_loss, center_loss, lr, images_per_second, .. } = *metrics;
         check_training([loss, softmax_loss, center_loss, lr, images_per_second])?;
+        self.check_terms(&metrics.terms)?;
         check_share("train_accuracy", metrics.train_accuracy)?;
         check_test(&metrics.test, self.classes)
+    }
+
+    /// They are those of the run's loss, in its order.
+    fn check_terms(&self, TermsMetrics(terms): &TermsMetrics) -> Result<(), String> {
+        let names = terms.iter().map(|term| term.name.as_str());
+        if !names.eq(self.terms.iter().copied()) {
+            let told: Vec<&str> = terms.iter().map(|term| term.name.as_str()).collect();
+            return Err(format!("terms {told:?} of the loss, there are {:?}", self.terms));
+        }
+        let most = self.train_samples;
+        if let Some(term) = terms.iter().find(|term| term.anchors > most) {
+            return Err(format!("{} anchors of {}, of {most} samples", term.anchors, term.name));
+        }
+        let losses: Vec<_> = terms.iter().map(|term| (term.name.as_str(), term.loss)).collect();
+        check_numbers(&losses)
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Intake {
     tensors: Vec<TensorSpec>,
     /// How many tensors of a state there are.
     digests: usize,
+    /// The terms of the loss over the whole batch.
+    terms: Vec<&'static str>,
 }
 
 impl Intake {
@@ -67,6 +69,7 @@ impl Intake {
             formats: config.picture_format.clone(),
             tensors: config.tensors(data.shape()),
             digests: digests::names(config, data.shape()).len(),
+            terms: config.loss.terms.iter().map(|term| term.name).collect(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Feature files: there and back, the same bytes every time, and no panic on what is not one.
 
-use common::metrics::TestMetrics;
+use common::metrics::{TermMetrics, TermsMetrics, TestMetrics};
 
 use super::*;
 
@@ -22,6 +22,11 @@ fn sample() -> EpochFeatures {
             loss: 0.1 + 0.2,
             softmax_loss: third,
             center_loss: 1e-17,
+            terms: TermsMetrics(vec![TermMetrics {
+                name: "triplet-soft".into(),
+                loss: third,
+                anchors: 7,
+            }]),
             train_accuracy: 0.97,
             lr: 1e-3,
             images_per_second: 0.0,

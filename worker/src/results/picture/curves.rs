@@ -1,7 +1,7 @@
 //! `curves.png`: losses, accuracy and learning rate over the epochs.
 
 use common::config::PictureFormat;
-use common::metrics::EpochMetrics;
+use common::metrics::{EpochMetrics, TermMetrics};
 use plotters::element::{Circle, PathElement};
 use plotters::style::{Color, RGBColor};
 
@@ -31,10 +31,17 @@ const BLACK: RGBColor = RGBColor(0x30, 0x30, 0x30);
 const BLUE: RGBColor = RGBColor(0x1f, 0x5f, 0xc4);
 const RED: RGBColor = RGBColor(0xd6, 0x27, 0x28);
 const GREEN: RGBColor = RGBColor(0x1a, 0x85, 0x3a);
+/// Of the loss's terms over the whole batch.
+const TERMS: [RGBColor; 4] = [
+    RGBColor(0x8a, 0x4f, 0xb8),
+    RGBColor(0xe0, 0x7b, 0x00),
+    RGBColor(0x00, 0x8c, 0x95),
+    RGBColor(0x8c, 0x56, 0x4b),
+];
 
 /// One line of a panel.
 struct Curve {
-    name: &'static str,
+    name: String,
     color: RGBColor,
     /// Epoch and value; epochs without a finite value are left out.
     points: Vec<[f64; 2]>,
@@ -84,23 +91,35 @@ pub fn draw_curves(history: History, format: PictureFormat) -> Result<Vec<u8>, P
 }
 
 fn panels(epochs: &[EpochMetrics]) -> [Panel; 3] {
-    let curve = |name, color, value: fn(&EpochMetrics) -> Option<f64>| {
+    let curve = |name: &str, color, value: &dyn Fn(&EpochMetrics) -> Option<f64>| {
         let point = |metrics: &EpochMetrics| {
             let value = value(metrics).filter(|value| value.abs() < 1e100);
             value.map(|value| [metrics.epoch.0 as f64, value])
         };
-        Curve { name, color, points: epochs.iter().filter_map(point).collect() }
+        let points = epochs.iter().filter_map(point).collect();
+        Curve { name: name.to_string(), color, points }
     };
-    let mut losses = vec![curve("softmax", BLUE, |m| Some(m.softmax_loss))];
+    let names = epochs.first().map_or(&[][..], |metrics| &metrics.terms.0).iter();
+    let names: Vec<&str> = names.map(|term| term.name.as_str()).collect();
+    let mut losses = Vec::new();
+    if names.is_empty() || epochs.iter().any(|metrics| metrics.softmax_loss != 0.0) {
+        losses.push(curve("softmax", BLUE, &|m| Some(m.softmax_loss)));
+    }
     if epochs.iter().any(|metrics| metrics.center_loss != 0.0) {
-        losses.insert(0, curve("total", BLACK, |m| Some(m.loss)));
-        losses.push(curve("center", RED, |m| Some(m.center_loss)));
+        losses.push(curve("center", RED, &|m| Some(m.center_loss)));
     }
-    let mut shares = vec![curve("train", BLUE, |m| Some(m.train_accuracy))];
+    for (name, color) in names.into_iter().zip(TERMS.into_iter().cycle()) {
+        let is_it = |term: &&TermMetrics| term.name == name;
+        losses.push(curve(name, color, &|m| m.terms.0.iter().find(is_it).map(|term| term.loss)));
+    }
+    if losses.len() > 1 {
+        losses.insert(0, curve("total", BLACK, &|m| Some(m.loss)));
+    }
+    let mut shares = vec![curve("train", BLUE, &|m| Some(m.train_accuracy))];
     if epochs.iter().any(|metrics| metrics.test.test_accuracy.is_some()) {
-        shares.push(curve("test", RED, |m| m.test.test_accuracy));
+        shares.push(curve("test", RED, &|m| m.test.test_accuracy));
     }
-    let rates = vec![curve("network", GREEN, |m| Some(m.lr))];
+    let rates = vec![curve("network", GREEN, &|m| Some(m.lr))];
     [
         Panel { heading: "loss", unit: Measure::Loss, curves: losses },
         Panel { heading: "accuracy", unit: Measure::Share, curves: shares },

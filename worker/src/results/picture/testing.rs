@@ -1,7 +1,7 @@
 //! Features for tests: ten clusters on rays, from integers alone.
 
 use common::ids::Epoch;
-use common::metrics::EpochMetrics;
+use common::metrics::{EpochMetrics, TermsMetrics};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 
@@ -50,6 +50,7 @@ pub(crate) fn spread_clusters(n: usize, dim: usize, spread: f64, epoch: u64) -> 
         loss: 0.38,
         softmax_loss: 0.29,
         center_loss: 0.09,
+        terms: TermsMetrics::default(),
         train_accuracy: accuracy(&train).unwrap_or(0.0),
         lr: 1e-3,
         images_per_second: 0.0,

@@ -12,15 +12,16 @@ use crate::bridge::shared::Shared;
 use crate::collective::SoloCollective;
 use crate::fault::Faults;
 use crate::machine::shard_pool::ShardPool;
+use crate::mathematics::batch_terms::Terms;
 use crate::mathematics::kernels::Float;
 use crate::mathematics::optimizer::Vectors;
 use crate::network::pixels::PixelTable;
-use crate::network::shard::{BatchContext, Shard};
+use crate::network::shard::{Place, Shard};
 use crate::network::{ComputeError, Prepared, norm_parameters};
 use crate::reduction::Reduction;
 use crate::results::evaluate::{Evaluation, Part, activations};
 use crate::state::State;
-use crate::trainer::change::{Change, SUMS, center_loss, center_numbers, sums_of};
+use crate::trainer::change::{Change, SUMS, batch_context, center_numbers, sums_of};
 use crate::trainer::engine::Engine;
 use crate::trainer::error::TrainerError;
 use crate::trainer::setup::products;
@@ -46,6 +47,7 @@ pub fn run<T: Float>(
         parameters: Shared::new(prepared),
         table: PixelTable::new(config, case.data.channels),
         reduction: Reduction::new(Box::new(SoloCollective::default()), shards, Order::Ordered),
+        terms: Terms::of(&config.loss),
     };
     let batch = config.batch_size as usize;
     let data = case.data;
@@ -53,7 +55,8 @@ pub fn run<T: Float>(
     for (index, shard) in engine.shards.iter_mut().enumerate() {
         let slice = plan::slice(batch, shards, LogicalShard(index as u32));
         let own = &pixels[slice.start * data.numbers()..slice.end * data.numbers()];
-        shard.load(own, &labels[slice], &engine.table)?;
+        let place = Place { shard: index, first: slice.start };
+        shard.load(own, &labels[slice], &engine.table, place)?;
     }
     let mut spare = Vectors::like(&state.flat, &state.optimizer);
     for _ in 0..STEPS {
@@ -77,8 +80,7 @@ fn step<T: Float>(
     let norms = norm_parameters::<T>(&state.layout, &state.flat)?;
     let rows = engine.reduction.no_rows();
     let forward = engine.pass(&norms, batch, &faults).forward(rows)?;
-    let center = center_loss(config, &state.centers, &forward, batch);
-    let context = BatchContext { loss: config.loss, center, batch };
+    let context = batch_context(config, &state.centers, &forward, batch);
     let head = engine.pass(&norms, batch, &faults).head(&forward, context)?;
     let parts = engine.shards.iter().zip(&head.parts);
     let partials: Vec<Vec<f64>> = parts.map(|(shard, part)| sums_of(shard, part)).collect();
@@ -88,10 +90,12 @@ fn step<T: Float>(
     let gradient = engine.pass(&norms, batch, &faults).backward(&forward, head.gradient_sums)?;
     let sums = engine.reduction.sum(&partials, SUMS + center_numbers(config, state))?;
     transcript.numbers(sums.iter().copied());
+    transcript.numbers(head.terms.values.iter().map(|term| term.loss));
     let change = Change {
         forward: &forward,
         gradient: &gradient,
         differences: &sums[SUMS..],
+        to_centers: &head.terms.to_centers,
         batch,
         learning_rate: LEARNING_RATE,
     };
@@ -113,6 +117,7 @@ fn evaluate<T: Float>(
         activations: activations(&state.running, &norms),
         table: &engine.table,
         feature_dim: case.config.feature_dim as usize,
+        terms: &engine.terms,
     };
     let part = |count: &usize| {
         let (pixels, labels) = samples(*count, state.layout.architecture.data);

@@ -11,15 +11,16 @@ use super::transcript::Transcript;
 use super::{LEARNING_RATE, STEPS};
 use crate::accelerator::numbers::{Orders, adam_corrections};
 use crate::accelerator::recorded::Recorded;
+use crate::accelerator::wait::look_until;
 use crate::accelerator::{Accelerator, Sizes, StepRequest};
 use crate::collective::{Recordable, SoloCollective};
 use crate::fault::Faults;
 use crate::machine::graphs::Graphs;
+use crate::mathematics::batch_terms::Terms;
 use crate::network::ComputeError;
 use crate::reduction::Reduction;
 use crate::results::evaluate::Part;
 use crate::state::State;
-use crate::trainer::device_run::look_until;
 use crate::trainer::error::TrainerError;
 use crate::trainer::setup::{pixel_table_of, products};
 
@@ -47,6 +48,7 @@ pub fn run(case: &Case, device: Device, transcript: &mut Transcript) -> Result<(
     let mut reduction = Reduction::new(Box::new(SoloCollective::default()), shards, Order::Ordered);
     let (pixels, labels) = samples(all, state.layout.architecture.data);
     accelerator.take_samples(&pixels, &labels)?;
+    let terms = Terms::of(&config.loss);
     for step in 0..STEPS {
         let orders = Orders {
             learning_rate: LEARNING_RATE,
@@ -57,14 +59,15 @@ pub fn run(case: &Case, device: Device, transcript: &mut Transcript) -> Result<(
             claim: 0,
         };
         let faults = &Faults::default();
-        let request = StepRequest { config, reduction: &mut reduction, faults, batch, orders };
+        let (reduction, terms) = (&mut reduction, &terms);
+        let request = StepRequest { config, reduction, faults, batch, orders, terms };
         accelerator.ask(&state, request)?;
         wait(&mut accelerator, transcript)?;
     }
     accelerator.bring_back(&mut state, all)?;
     transcript.state(&state).map_err(ComputeError::from)?;
     transcript.numbers(state.record.features.iter().copied());
-    let evaluation = accelerator.evaluation(&state)?;
+    let evaluation = accelerator.evaluation(&state, &terms)?;
     for count in &case.test_slices {
         let (pixels, labels) = samples(*count, state.layout.architecture.data);
         transcript.numbers(evaluation.rows_of(&Part { pixels, labels })?);
@@ -79,6 +82,7 @@ fn wait(accelerator: &mut Accelerator, transcript: &mut Transcript) -> Result<()
         return Err(ComputeError::DeviceHangs { after: PATIENCE }.into());
     }
     let slot = marker.slot;
+    transcript.numbers(marker.terms.iter().map(|term| term.loss));
     accelerator.ring.agree();
     accelerator.ring.commit();
     let report = accelerator.report(slot)?;

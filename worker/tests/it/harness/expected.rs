@@ -49,6 +49,9 @@ pub struct Case {
     pub loss: Vec<f64>,
     pub softmax_loss: Vec<f64>,
     pub center_loss: Vec<f64>,
+    /// Of the terms over the whole batch, by name.
+    #[serde(default)]
+    pub terms: BTreeMap<String, Vec<f64>>,
     pub norm: BTreeMap<String, f64>,
     pub sum: BTreeMap<String, f64>,
     pub centers: Vec<f64>,
@@ -73,19 +76,22 @@ impl Case {
         let steps = results.steps();
         assert_eq!(steps.len() as u64, self.steps, "a line of metrics for every step");
         let kinds = [
-            ("loss", &self.loss),
-            ("softmax_loss", &self.softmax_loss),
-            ("center_loss", &self.center_loss),
+            ("loss".to_string(), &self.loss),
+            ("softmax_loss".to_string(), &self.softmax_loss),
+            ("center_loss".to_string(), &self.center_loss),
         ];
-        let compare = |(kind, expected): (&'static str, &Vec<f64>)| {
+        let terms = self.terms.iter();
+        let terms =
+            terms.map(|(name, values)| (format!("{}_loss", name.replace('-', "_")), values));
+        let compare = |(kind, expected): (String, &Vec<f64>)| {
             let pairs = steps.iter().zip(expected.clone()).enumerate();
             let compare = pairs.map(|(step, (line, expected))| {
-                let difference = single(line[kind].as_f64().unwrap(), expected);
+                let difference = single(line[&kind].as_f64().unwrap(), expected);
                 (difference, format!("{kind} of step {step}"))
             });
             compare.collect::<Vec<_>>()
         };
-        kinds.into_iter().flat_map(compare).collect()
+        kinds.into_iter().chain(terms).flat_map(compare).collect()
     }
 
     fn of_tensors(&self, results: &Results) -> Vec<(f64, String)> {
