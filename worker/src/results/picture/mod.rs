@@ -29,6 +29,8 @@ mod svg;
 #[cfg(test)]
 mod testing;
 mod ticks;
+#[cfg(test)]
+mod unchanged;
 
 pub use animation::Animation;
 pub use confusion::draw_confusion;
