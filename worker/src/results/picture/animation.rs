@@ -11,7 +11,7 @@ use super::style::Unit;
 use super::surface::Surface;
 use crate::results::epoch_features::EpochFeatures;
 
-/// Half the size of a picture: 800 × 400 pixels.
+/// Half the size of a picture: 800 × 400 pixels for ten digits, wider where the legend is.
 const UNIT: Unit = Unit(0.5);
 /// How long a frame stays, in hundredths of a second.
 const DELAY: u16 = 30;
@@ -25,13 +25,13 @@ const LAST_DELAY: u16 = 200;
 /// components, so that clusters may turn from one to the next.
 pub struct Animation {
     extent: Extent,
-    palette: Palette,
     started: Option<Started>,
 }
 
 /// What the first frame fixes, and the frame that waits to know whether it is the last.
 struct Started {
     encoder: Encoder<Vec<u8>>,
+    palette: Palette,
     size: (u32, u32),
     waiting: Vec<u8>,
 }
@@ -39,7 +39,7 @@ struct Started {
 impl Animation {
     /// An animation whose axes hold `extent` in every frame. It repeats for ever.
     pub fn new(extent: Extent) -> Self {
-        Self { extent, palette: Palette::new(), started: None }
+        Self { extent, started: None }
     }
 
     /// Adds an epoch's frame.
@@ -47,18 +47,20 @@ impl Animation {
         let scene = Scene::new(features)?;
         // Also the check that this epoch can be drawn.
         Extent::around(&scene)?;
-        let layout = Layout::new(&scene, UNIT);
+        let layout = Layout::new(&scene, &features.class_names, UNIT);
         let size = self.started.as_ref().map_or(layout.size(), |started| started.size);
         let mut surface = Surface::bitmap(size);
         layout.paint(&mut surface, features, &scene, &self.extent)?;
         let Surface::Bitmap(raster) = surface else { unreachable!("a bitmap stays one") };
-        let pixels = self.palette.index(&raster.pixels);
         match &mut self.started {
             Some(started) => {
                 started.write(DELAY)?;
-                started.waiting = pixels;
+                started.waiting = started.palette.index(&raster.pixels);
             }
-            None => self.started = Some(Started::new(size, pixels, &self.palette)?),
+            None => {
+                let palette = Palette::new(features.class_names.len());
+                self.started = Some(Started::new(size, &raster.pixels, palette)?);
+            }
         }
         Ok(())
     }
@@ -72,11 +74,12 @@ impl Animation {
 }
 
 impl Started {
-    fn new(size: (u32, u32), waiting: Vec<u8>, palette: &Palette) -> Result<Self, PictureError> {
+    fn new(size: (u32, u32), pixels: &[u8], mut palette: Palette) -> Result<Self, PictureError> {
+        let waiting = palette.index(pixels);
         let (width, height) = (size.0 as u16, size.1 as u16);
         let mut encoder = Encoder::new(Vec::new(), width, height, &palette.bytes())?;
         encoder.set_repeat(Repeat::Infinite)?;
-        Ok(Self { encoder, size, waiting })
+        Ok(Self { encoder, palette, size, waiting })
     }
 
     fn write(&mut self, delay: u16) -> Result<(), PictureError> {

@@ -56,13 +56,13 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::results::picture::style::CLASS_COLORS;
+    use crate::results::picture::colors::class_colors;
 
     /// Features of what else is built choose the compressor: there is to be one, whose bytes are the same everywhere.
     #[test]
     fn a_bitmap_is_compressed_alike_whatever_is_built_with_it() {
         let mut raster = Raster::new(64, 48);
-        for (class, color) in (0..).zip(CLASS_COLORS) {
+        for (class, color) in (0..).zip(class_colors(10)) {
             raster.disc((6.0 * class as f32, 24.0), 5.0, (color, 200));
         }
         let digest = Sha256::digest(png(&raster).unwrap());

@@ -1,18 +1,18 @@
-//! `epoch=K.png`: the features of the training samples and of the test set, side by side.
+//! `epoch=K.png`: the features of the training samples and of the test set, side by side; right of them the `legend`.
 
 use common::config::PictureFormat;
-use plotters::element::{Circle, Rectangle};
-use plotters::style::{Color, TextStyle};
+use plotters::style::TextStyle;
 
 use super::axes::{Axes, Labels, Scale};
+use super::colors::class_colors;
 use super::encode::render;
 use super::error::PictureError;
 use super::extent::{Extent, Window};
+use super::legend::Legend;
+use super::marks::Marks;
+use super::names::Names;
 use super::scene::Scene;
-use super::style::{
-    AXES_BACKGROUND, CENTERED, CLASS_COLORS, FAINT_INK, INK, LEFT, LEFT_MIDDLE, RIGHT, Unit, bold,
-    class_color, count, percent, stroke, text,
-};
+use super::style::{FAINT_INK, INK, LEFT, RIGHT, Unit, bold, count, percent, text};
 use super::surface::{Area, Surface};
 use super::{badge, centers};
 use crate::results::epoch_features::{EpochFeatures, FeatureSet};
@@ -23,21 +23,22 @@ const MARGIN: i32 = 96;
 const SIDE: i32 = 628;
 const TOP: i32 = 100;
 const HEIGHT: i32 = 800;
-/// Right of the last axes.
-const LEGEND: i32 = 152;
+/// On either side of the legend.
+const BESIDE_LEGEND: i32 = 32;
 const DOT_RADIUS: f64 = 1.6;
 /// Between two parts of the title.
 const BETWEEN: &str = "   ·   ";
 
 /// Draws one epoch: training samples as they were trained on, test set, centers. 1600 × 800 pixels; without a test set
-/// one panel, 876 × 800. For features that are not two numbers, their first two principal components.
+/// one panel, 876 × 800; wider where the classes' names need it. For features that are not two numbers, their first two
+/// principal components.
 pub fn draw_features(
     features: &EpochFeatures,
     format: PictureFormat,
 ) -> Result<Vec<u8>, PictureError> {
     let scene = Scene::new(features)?;
     let extent = Extent::around(&scene)?;
-    let layout = Layout::new(&scene, Unit(1.0));
+    let layout = Layout::new(&scene, &features.class_names, Unit(1.0));
     render(format, layout.size(), |surface| layout.paint(surface, features, &scene, &extent))
 }
 
@@ -45,6 +46,8 @@ pub fn draw_features(
 pub(super) struct Layout {
     unit: Unit,
     panels: i32,
+    legend: Legend,
+    marks: Marks,
 }
 
 /// One axes and what belongs into it.
@@ -56,14 +59,19 @@ struct Panel<'a> {
 }
 
 impl Layout {
-    pub fn new(scene: &Scene, unit: Unit) -> Self {
-        Self { unit, panels: if scene.test.is_some() { 2 } else { 1 } }
+    pub fn new(scene: &Scene, class_names: &[String], unit: Unit) -> Self {
+        let names = Names::new(class_names);
+        let marks = Marks::new(&names);
+        let numbered = marks.are_numbers && !scene.centers.is_empty();
+        let legend = Legend::new(&names, numbered, unit);
+        Self { unit, panels: if scene.test.is_some() { 2 } else { 1 }, legend, marks }
     }
 
     /// Width and height of the picture, in pixels.
     pub fn size(&self) -> (u32, u32) {
-        let width = self.panels * (MARGIN + SIDE) + LEGEND;
-        (self.unit.px(width) as u32, self.unit.px(HEIGHT) as u32)
+        let unit = self.unit;
+        let panels = unit.px(self.panels * (MARGIN + SIDE) + 2 * BESIDE_LEGEND);
+        ((panels + self.legend.width) as u32, unit.px(HEIGHT) as u32)
     }
 
     /// Paints the whole picture, its axes holding `extent`.
@@ -78,20 +86,24 @@ impl Layout {
         let panels = self.fill_panels(features, scene, window);
         let area = surface.area();
         self.title(&area, features, scene)?;
-        self.legend(&area, !scene.centers.is_empty())?;
+        let place = (self.legend_left(), self.unit.px(TOP));
+        self.legend.draw(&area, place)?;
+        if !scene.centers.is_empty() {
+            centers::explain(&area, self.legend.below(place), (&self.marks, self.unit))?;
+        }
         for panel in &panels {
             self.frame(&area, panel, scene)?;
         }
         drop(area);
+        let class_colors = class_colors(features.class_names.len());
         for panel in &panels {
             let places = panel.points.iter().map(|point| panel.axes.place(*point));
-            let colors = panel.set.labels.iter().map(|label| CLASS_COLORS[usize::from(*label)]);
+            let colors = panel.set.labels.iter().map(|label| class_colors[usize::from(*label)]);
             surface.dots(places.zip(colors), self.dot_radius());
         }
         let area = surface.area();
-        panels
-            .iter()
-            .try_for_each(|panel| centers::draw(&area, &panel.axes, &scene.centers, self.unit))
+        let marks = (&self.marks, self.unit);
+        panels.iter().try_for_each(|panel| centers::draw(&area, &panel.axes, &scene.centers, marks))
     }
 
     /// Dots shrink less than the rest, to stay visible.
@@ -134,7 +146,7 @@ impl Layout {
     ) -> Result<(), PictureError> {
         let (unit, metrics) = (self.unit, &features.metrics);
         let (left, baseline) = (unit.px(MARGIN), unit.px(46));
-        let (_, mut end) = self.legend_sides();
+        let mut end = self.legend_left() + self.legend.width;
         if features.synthetic {
             end = badge::synthetic(area, end, unit)? - unit.px(20);
         }
@@ -175,36 +187,8 @@ impl Layout {
         Ok(())
     }
 
-    fn legend_sides(&self) -> (i32, i32) {
-        let left = self.unit.px(self.panels * (MARGIN + SIDE) + 32);
-        (left, left + self.unit.px(88))
-    }
-
-    /// The column right of the axes: every class's colour on the axes' background, and the centers' mark.
-    fn legend(&self, area: &Area, centers: bool) -> Result<(), PictureError> {
-        let unit = self.unit;
-        let ((left, right), top) = (self.legend_sides(), unit.px(TOP));
-        let row = |index: usize| top + unit.px(30 + 42 * index as i32);
-        let rows = CLASS_COLORS.len();
-        let bottom = row(rows - 1) + unit.px(30);
-        let heading = text(unit.text(19.0), INK, CENTERED);
-        area.draw_text("class", &heading, ((left + right) / 2, top - unit.px(11)))?;
-        area.draw(&Rectangle::new([(left, top), (right, bottom)], AXES_BACKGROUND.filled()))?;
-        area.draw(&Rectangle::new([(left, top), (right, bottom)], stroke(INK, unit.px(1))))?;
-        let label = text(unit.text(21.0), INK, LEFT_MIDDLE);
-        for class in 0..rows {
-            let y = row(class);
-            let color = class_color(class).filled();
-            area.draw(&Circle::new((left + unit.px(28), y), unit.px(10), color))?;
-            area.draw_text(&class.to_string(), &label, (left + unit.px(52), y))?;
-        }
-        if centers {
-            let y = bottom + unit.px(36);
-            centers::dot(area, (left + unit.px(10), y), unit)?;
-            let label = text(unit.text(19.0), INK, LEFT_MIDDLE);
-            area.draw_text("center", &label, (left + unit.px(26), y))?;
-        }
-        Ok(())
+    fn legend_left(&self) -> i32 {
+        self.unit.px(self.panels * (MARGIN + SIDE) + BESIDE_LEGEND)
     }
 }
 

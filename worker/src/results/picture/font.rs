@@ -1,7 +1,7 @@
 //! The two embedded fonts, and where each glyph of a line of text goes.
 //!
-//! DejaVu Sans and DejaVu Sans Bold, cut down to Latin letters and a few signs (`font/`, licence beside them). The
-//! texts of pictures are laid out here rather than by plotters, which drops the space in front of a glyph and rounds
+//! DejaVu Sans and DejaVu Sans Bold, cut down to Latin, Greek and Cyrillic letters and a few signs (`font/`, licence
+//! beside them). What else a class may be called is for `names` to find out, by [`has_glyph`]. The texts of pictures are laid out here rather than by plotters, which drops the space in front of a glyph and rounds
 //! every position to whole pixels.
 
 use std::sync::LazyLock;
@@ -21,6 +21,11 @@ fn embedded(bytes: &'static [u8]) -> FontRef<'static> {
 
 /// Height of a capital letter, as a share of the font's size.
 const CAPITAL_HEIGHT: f32 = 0.729;
+
+/// Whether both fonts have a glyph for a letter or sign.
+pub(super) fn has_glyph(sign: char) -> bool {
+    [&*REGULAR, &*BOLD].iter().all(|font| font.glyph_id(sign).0 != 0)
+}
 
 /// Which of the two fonts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,11 +148,11 @@ mod tests {
 
     #[test]
     fn the_fonts_hold_every_sign_that_is_used() {
-        for font in [&*REGULAR, &*BOLD] {
-            for sign in (' '..='~').chain("±·×–—…−≤≥".chars()) {
-                assert_ne!(font.glyph_id(sign).0, 0, "{sign:?} is missing");
-            }
+        let letters = ('À'..='ſ').chain('α'..='ω').chain('А'..='я');
+        for sign in (' '..='~').chain("±·×–—…−≤≥→".chars()).chain(letters) {
+            assert!(has_glyph(sign), "{sign:?} is missing");
         }
+        assert!(!has_glyph('字') && !has_glyph('\n'));
     }
 
     #[test]

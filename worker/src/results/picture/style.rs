@@ -1,23 +1,8 @@
-//! Colours and sizes that all pictures share.
+//! Colours and sizes that all pictures share. Those of the classes are in `colors`.
 
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontStyle, RGBColor, ShapeStyle, TextStyle};
 
-use super::raster::Rgb;
-
-/// The colours of the classes 0…9.
-pub(super) const CLASS_COLORS: [Rgb; 10] = [
-    [0xff, 0x00, 0x00],
-    [0xff, 0xff, 0x00],
-    [0x00, 0xff, 0x00],
-    [0x00, 0xff, 0xff],
-    [0x00, 0x00, 0xff],
-    [0xff, 0x00, 0xff],
-    [0x99, 0x00, 0x00],
-    [0x99, 0x99, 0x00],
-    [0x00, 0x99, 0x00],
-    [0x00, 0x99, 0x99],
-];
 /// Behind the dots: dark enough for yellow and cyan, light enough for blue and dark red.
 pub(super) const AXES_BACKGROUND: RGBColor = RGBColor(0xd9, 0xd9, 0xdf);
 /// Lines of the grid.
@@ -97,12 +82,6 @@ pub(super) fn count(number: usize) -> String {
         text.push(digit);
     }
     text
-}
-
-/// A class's colour.
-pub(super) fn class_color(class: usize) -> RGBColor {
-    let [r, g, b] = CLASS_COLORS[class];
-    RGBColor(r, g, b)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Svg {
 
     /// Outlines of a line of text, moved and turned by `transform`.
     pub fn text(&mut self, text: &str, path: &str, transform: &str, paint: &Paint) {
-        let label = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        let label: String = text.chars().map(escaped).collect();
         let fill = paint.fill();
         self.element(format_args!(
             "<path aria-label=\"{label}\" transform=\"{transform}\" d=\"{path}\" {fill}/>"
@@ -100,6 +100,18 @@ impl Svg {
 
     fn element(&mut self, element: std::fmt::Arguments) {
         writeln!(self.body, "{element}").expect("a string takes everything");
+    }
+}
+
+/// A character within quotes; those that XML forbids become the sign for what cannot be read.
+fn escaped(sign: char) -> String {
+    match sign {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        '\u{fffe}' | '\u{ffff}' => '\u{fffd}'.to_string(),
+        _ if sign.is_control() => '\u{fffd}'.to_string(),
+        _ => sign.to_string(),
     }
 }
 

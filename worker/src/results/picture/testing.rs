@@ -1,4 +1,4 @@
-//! Features for tests: ten clusters on rays, from integers alone.
+//! Features for tests: ten clusters on rays, from integers alone; and as many as there are names.
 
 use common::ids::Epoch;
 use common::metrics::{EpochMetrics, TermsMetrics};
@@ -60,6 +60,46 @@ pub(crate) fn spread_clusters(n: usize, dim: usize, spread: f64, epoch: u64) -> 
     let class_names = (0..10).map(|class| class.to_string()).collect();
     let (synthetic, test) = (false, Some(test));
     EpochFeatures { metrics, dataset, synthetic, class_names, train, test, centers }
+}
+
+/// `n` samples in the plane, a cluster for each name, and a test set of a sixth of that; every class is now and then
+/// taken for the next.
+pub(crate) fn named_clusters(class_names: &[String], n: usize) -> EpochFeatures {
+    let mut features = ten_clusters(0, 2);
+    let classes = class_names.len();
+    features.class_names = class_names.into();
+    features.dataset = "images".to_owned();
+    // A sunflower's seeds: every center is about as far from its neighbours.
+    let center = |class: usize| {
+        let (angle, reach) =
+            (2.399_963 * class as f64, ((class as f64 + 0.5) / classes as f64).sqrt());
+        [reach * libm::cos(angle), reach * libm::sin(angle)]
+    };
+    let spread = 0.35 / (classes as f64).sqrt();
+    let set = |n: usize, seed: u64| {
+        let mut set =
+            FeatureSet { features: Points { dim: 2, values: vec![] }, ..FeatureSet::default() };
+        for i in 0..n {
+            let class = i % classes;
+            let base = seed * 1_000_003 + 4 * i as u64;
+            let [x, y] = center(class);
+            set.features.values.extend([x + spread * noise(base), y + spread * noise(base + 1)]);
+            set.labels.push(class as u16);
+            let taken = if noise(base + 2) > 1.3 { class + 1 + i / classes % 3 } else { class };
+            set.predictions.push((taken % classes) as u16);
+        }
+        set
+    };
+    (features.train, features.test) = (set(n, 1), Some(set(n / 6, 2)));
+    let centers = (0..classes).flat_map(center).collect();
+    features.centers = Some(Points { dim: 2, values: centers });
+    features.metrics.train_accuracy = accuracy(&features.train).unwrap_or(0.0);
+    features
+}
+
+/// `0`, `1`, `2` and so on.
+pub(crate) fn numbers(classes: usize) -> Vec<String> {
+    (0..classes).map(|class| class.to_string()).collect()
 }
 
 fn ray(class: usize, k: usize) -> f64 {

@@ -1,7 +1,7 @@
 //! The animation, read back frame by frame.
 
 use super::*;
-use crate::results::picture::testing::spread_clusters;
+use crate::results::picture::testing::{named_clusters, numbers, spread_clusters};
 
 fn animate(epochs: &[EpochFeatures]) -> Vec<u8> {
     let extents = epochs.iter().map(|features| Extent::of(features).unwrap());
@@ -49,4 +49,20 @@ fn the_axes_stay_where_they_are() {
 fn no_epoch_is_an_error() {
     let extent = Extent::of(&spread_clusters(10, 2, 1.0, 0)).unwrap();
     assert!(matches!(Animation::new(extent).finish(), Err(PictureError::NoEpoch)));
+}
+
+#[test]
+fn any_number_of_classes_is_animated() {
+    for classes in [2, 11, 100, 1000] {
+        let epochs = vec![named_clusters(&numbers(classes), 4 * classes)];
+        let bytes = animate(&epochs);
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::RGBA);
+        let mut decoder = options.read_info(bytes.as_slice()).unwrap();
+        let frame = decoder.read_next_frame().unwrap().unwrap();
+        for color in crate::results::picture::colors::class_colors(classes.min(100)) {
+            let found = frame.buffer.as_chunks::<4>().0.iter().any(|pixel| pixel[..3] == color);
+            assert!(found, "{color:?} of {classes} classes");
+        }
+    }
 }

@@ -2,13 +2,16 @@
 
 use super::*;
 use crate::results::epoch_features::Points;
-use crate::results::picture::testing::{decode, decode_jpeg, ten_clusters};
+use crate::results::picture::style;
+use crate::results::picture::testing::{
+    decode, decode_jpeg, named_clusters, numbers, ten_clusters,
+};
 
 /// The axes of the full-size picture, as painted.
 fn axes_of(features: &EpochFeatures, panel: i32) -> Axes {
     let scene = Scene::new(features).unwrap();
     let window = Extent::around(&scene).unwrap().window(SIDE, SIDE);
-    Layout::new(&scene, Unit(1.0)).axes(panel, window)
+    Layout::new(&scene, &features.class_names, Unit(1.0)).axes(panel, window)
 }
 
 #[test]
@@ -16,6 +19,7 @@ fn every_class_appears_in_its_colour_where_its_samples_lie() {
     let mut features = ten_clusters(3_000, 2);
     features.centers = None;
     let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
+    let colors = class_colors(10);
     assert_eq!(image.dimensions(), (1600, 800));
     for (panel, set) in [(0, &features.train), (1, features.test.as_ref().unwrap())] {
         let axes = axes_of(&features, panel);
@@ -23,7 +27,7 @@ fn every_class_appears_in_its_colour_where_its_samples_lie() {
         for (row, label) in set.features.rows().zip(&set.labels) {
             let (x, y) = axes.pixel([row[0], row[1]]);
             let class = usize::from(*label);
-            right[class] += i32::from(image.pixel(x as u32, y as u32) == CLASS_COLORS[class]);
+            right[class] += i32::from(image.pixel(x as u32, y as u32) == colors[class]);
         }
         // Some dots lie under others.
         let least = set.len() as i32 / 10 * 8 / 10;
@@ -54,7 +58,7 @@ fn the_legend_lies_outside_the_axes() {
     let mut features = ten_clusters(60, 2);
     let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
     let right = axes_of(&features, 1).right as u32;
-    for color in CLASS_COLORS {
+    for color in class_colors(10) {
         let column = |x: u32| (0..800).any(|y| image.pixel(x, y) == color);
         assert!((right + 1..1600).any(column), "{color:?} is not in the legend");
     }
@@ -64,7 +68,7 @@ fn the_legend_lies_outside_the_axes() {
     features.centers = None;
     let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
     let axes = axes_of(&features, 0);
-    let [background, grid] = [AXES_BACKGROUND, super::super::style::GRID].map(|c| [c.0, c.1, c.2]);
+    let [background, grid] = [style::AXES_BACKGROUND, style::GRID].map(|c| [c.0, c.1, c.2]);
     for y in axes.top + 1..axes.bottom {
         for x in axes.left + 1..axes.right {
             let pixel = image.pixel(x as u32, y as u32);
@@ -172,5 +176,58 @@ fn odd_features_are_drawn_or_refused_but_never_hang() {
     for bad in [f64::NAN, f64::INFINITY, 1e200] {
         features.train.features.values[3] = bad;
         draw_features(&features, PictureFormat::Png).unwrap_err();
+    }
+}
+
+#[test]
+fn two_classes_to_a_thousand_are_drawn_within_the_picture() {
+    let long = |classes: usize| -> Vec<String> {
+        (0..classes).map(|class| format!("{class} is a rather long name")).collect()
+    };
+    for classes in [2, 10, 11, 49, 100, 1000] {
+        for names in [numbers(classes), long(classes)] {
+            let features = named_clusters(&names, 3 * classes);
+            let image = decode(&draw_features(&features, PictureFormat::Png).unwrap());
+            let (width, height) = image.dimensions();
+            assert!((1600..=2012).contains(&width) && height == 800, "{width} × {height}");
+            let at_edge = |x, y| x < 4 || y < 4 || x + 4 >= width || y + 4 >= height;
+            let mut pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+            let ink = pixels.find(|&(x, y)| at_edge(x, y) && image.pixel(x, y) != [255; 3]);
+            assert_eq!(ink, None, "{classes}");
+        }
+    }
+}
+
+#[test]
+fn numbers_at_centers_are_explained_by_the_legend() {
+    let names: Vec<String> = (0..20).map(|class| format!("kind of bird {class}")).collect();
+    let mut features = named_clusters(&names, 200);
+    let svg = |features: &EpochFeatures| {
+        String::from_utf8(draw_features(features, PictureFormat::Svg).unwrap()).unwrap()
+    };
+    let with_centers = svg(&features);
+    assert!(with_centers.matches("aria-label=\"19\"").count() > 1);
+    assert!(with_centers.contains("aria-label=\"kind of bird 19\""));
+    features.centers = None;
+    assert!(!svg(&features).contains("aria-label=\"19\""));
+}
+
+#[test]
+fn odd_names_are_shown_harmlessly() {
+    let odd = ["", " \t ", "שלום עולם", "\u{202e}evil\u{0}\u{1b}[31m", "<&\">'", "猫", "a\nb"];
+    let mut names: Vec<String> = odd.iter().map(|name| (*name).to_owned()).collect();
+    names.push("x".repeat(200));
+    names.push("0".to_owned());
+    let mut features = named_clusters(&names, 90);
+    features.dataset = "a <strange> \u{7} \"name\" & more".to_owned();
+    for draw in [draw_features, crate::results::picture::draw_confusion] {
+        draw(&features, PictureFormat::Png).unwrap();
+        let svg = String::from_utf8(draw(&features, PictureFormat::Svg).unwrap()).unwrap();
+        assert!(svg.chars().all(|sign| sign == '\n' || !sign.is_control()));
+        assert!(!svg.contains('\u{202e}') && !svg.contains("<&"));
+        for shown in ["#0", "#2", "evil[31m", "&lt;&amp;&quot;&gt;'", "#5", "a b", "xxxx"] {
+            let shown = shown.replace("&gt;", ">");
+            assert!(svg.contains(&format!("aria-label=\"{shown}")), "{shown}");
+        }
     }
 }
