@@ -72,7 +72,9 @@ impl Setting {
             21..=60 => {
                 Self { radius: 6, letters: 17, half: 9, distances: &[17, 27, 38], always: false }
             }
-            61..=200 => Self { radius: 4, letters: 14, half: 8, distances: &[13, 20], always: false },
+            61..=200 => {
+                Self { radius: 4, letters: 14, half: 8, distances: &[13, 20], always: false }
+            }
             _ => Self { radius: 3, letters: 12, half: 7, distances: &[11, 15], always: false },
         }
     }

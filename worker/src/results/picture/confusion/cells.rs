@@ -86,7 +86,7 @@ pub fn accuracies(area: &Area, confusion: &Confusion, grid: &Grid) -> Result<(),
     for (class, share) in class_accuracy(confusion).into_iter().enumerate() {
         let y = grid.corner(class, 0).1;
         let (top, bottom) = match grid.numbered() {
-            true => (y + 14, y + cell - 14),
+            true => (y + cell / 5, y + cell - cell / 5),
             false => (y, y + cell - 1 - cell / 8),
         };
         let end = |share: f64| column + (f64::from(COLUMN_WIDTH) * share).round() as i32;
