@@ -164,7 +164,8 @@ fn the_fully_connected_network_with_adam_and_the_rule_of_the_paper() {
 
 #[test]
 fn supervised_contrastive_loss() {
-    check("supcon", 3);
+    check("supcon", 2);
+    check("supcon-cnn", 3);
 }
 
 #[test]
