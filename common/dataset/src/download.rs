@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 use ureq::Agent;
 
-use super::known::{self, LARGEST};
+use super::known;
 use super::published::Checksum;
 
 /// How long and how often to try.
@@ -38,6 +38,8 @@ impl Patience {
         attempts: 3,
         pause: Duration::from_millis(500),
     };
+    /// For an archive of hundreds of megabytes.
+    pub const LONG: Patience = Patience { attempt: Duration::from_secs(3600), ..Self::FULL };
     /// For one that can be done without: a machine without network shall not wait.
     pub const BRIEF: Patience =
         Patience { connect: Duration::from_secs(2), attempts: 1, ..Self::FULL };
@@ -52,6 +54,8 @@ pub struct Request<'a> {
     pub file: &'a str,
     /// What it must be.
     pub checksum: Checksum,
+    /// The most bytes that are taken.
+    pub largest: u64,
     /// Where it goes; made if it is not there.
     pub folder: &'a Path,
     /// How long to try.
@@ -71,8 +75,8 @@ pub enum DownloadError {
     },
     /// Every mirror failed.
     #[error(
-        "cannot download {file}:\n{}\nput it into {} yourself (another place: --data-dir), name a folder that holds all \
-         four files as --dataset, or train on digits drawn by the program with --dataset synthetic",
+        "cannot download {file}:\n{}\nput it into {} yourself (another place: --data-dir), name a folder that holds the \
+         data set as --dataset, or train on digits drawn by the program with --dataset synthetic",
         failures.iter().map(|(url, why)| format!("  {url}: {why}")).collect::<Vec<_>>().join("\n"),
         folder.display()
     )]
@@ -100,9 +104,9 @@ pub enum Failure {
         /// What happened.
         source: io::Error,
     },
-    /// More bytes than any of these files has.
-    #[error("it serves more than {LARGEST} bytes under this name")]
-    TooLarge,
+    /// More bytes than the file has.
+    #[error("it serves more than {0} bytes under this name")]
+    TooLarge(u64),
     /// The file came, but cannot be decompressed.
     #[error("what it serves is damaged ({0}); it was removed")]
     Damaged(#[source] io::Error),
@@ -176,7 +180,7 @@ fn attempt(request: &Request<'_>, url: &str) -> Result<PathBuf, Failure> {
         .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(request.folder)
         .map_err(Failure::Write)?;
-    let length = transfer(&agent(request.patience), url, &mut partial)?;
+    let length = transfer(&agent(request.patience), url, request.largest, &mut partial)?;
     check(partial.path(), request.checksum)?;
     partial.as_file().sync_all().map_err(Failure::Write)?;
     let path = request.folder.join(request.file);
@@ -196,11 +200,16 @@ fn agent(patience: Patience) -> Agent {
 }
 
 /// Copies what an address serves; gives its length.
-fn transfer(agent: &Agent, url: &str, file: &mut NamedTempFile) -> Result<u64, Failure> {
+fn transfer(
+    agent: &Agent,
+    url: &str,
+    largest: u64,
+    file: &mut NamedTempFile,
+) -> Result<u64, Failure> {
     tracing::info!(%url, "downloading");
     let response = agent.get(url).call().map_err(|error| Failure::Request(Box::new(error)))?;
     let bar = progress(response.body().content_length());
-    let mut reader = response.into_body().into_reader().take(LARGEST + 1);
+    let mut reader = response.into_body().into_reader().take(largest.saturating_add(1));
     let mut buffer = vec![0; 1 << 16];
     let mut received = 0;
     loop {
@@ -214,7 +223,7 @@ fn transfer(agent: &Agent, url: &str, file: &mut NamedTempFile) -> Result<u64, F
         bar.inc(count as u64);
     }
     bar.finish_and_clear();
-    if received > LARGEST { Err(Failure::TooLarge) } else { Ok(received) }
+    if received > largest { Err(Failure::TooLarge(largest)) } else { Ok(received) }
 }
 
 /// A bar on standard error; invisible where that is no terminal.

@@ -20,8 +20,14 @@ fn fetch(mirrors: &[&str], checksum: Checksum) -> (Result<Vec<u8>, DownloadError
     let parent = tempfile::tempdir().expect("temporary folder");
     let folder = parent.path().join("made/on/demand");
     let mirrors: Vec<String> = mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
-    let request =
-        Request { mirrors: &mirrors, file: "file.gz", checksum, folder: &folder, patience: HASTY };
+    let request = Request {
+        mirrors: &mirrors,
+        file: "file.gz",
+        checksum,
+        largest: 1000,
+        folder: &folder,
+        patience: HASTY,
+    };
     let outcome = download(&request).map(|path| std::fs::read(path).expect("is there"));
     let names = std::fs::read_dir(&folder).expect("was made");
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -133,6 +139,7 @@ fn a_silent_mirror_is_given_up() {
         mirrors: &[mirror.address],
         file: "file.gz",
         checksum: SHA256,
+        largest: 1000,
         folder: folder.path(),
         patience: Patience { attempt: Duration::from_millis(300), attempts: 1, ..HASTY },
     });
@@ -148,9 +155,18 @@ fn a_folder_that_cannot_be_written_is_no_mirrors_fault() {
         mirrors: std::slice::from_ref(&mirror.address),
         file: "file.gz",
         checksum: SHA256,
+        largest: 1000,
         folder: &file.path().join("below-a-file"),
         patience: HASTY,
     });
     assert!(matches!(outcome, Err(DownloadError::Folder { .. })));
     assert_eq!(mirror.requests(), 0);
+}
+
+#[test]
+fn what_is_longer_than_it_can_be_is_not_taken() {
+    let mirror = Mirror::start(|_, _| ok(&[b'x'; 1001]));
+    let (outcome, names) = fetch(&[&mirror.address], SHA256);
+    assert!(matches!(only_failure(outcome), Failure::TooLarge(1000)));
+    assert_eq!((mirror.requests(), names.len()), (1, 0));
 }

@@ -1,14 +1,15 @@
 //! What can go wrong with data, in words for the user: what, where, and what to do.
 //!
-//! Raised throughout [`super`], shown by the coordinator. The format's own errors are in [`super::idx`], the network's
-//! in [`super::download`].
+//! Raised throughout [`super`], shown by the coordinator. The formats' own errors are in
+//! [`super::formats::problem`], the network's in [`super::download`].
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::download::DownloadError;
-use super::idx::IdxError;
+use super::formats::emnist::Division;
+use super::formats::problem::{FileError, list};
 use super::known::PublishedFile;
 use super::names::NAMES;
 
@@ -44,9 +45,100 @@ pub enum DatasetError {
         /// Its usual name, without `.gz`.
         name: &'static str,
     },
+    /// A data set lacks a file.
+    #[error("{} holds no {name}; put it there or choose another data set", place.display())]
+    MissingMember {
+        /// The folder or archive.
+        place: PathBuf,
+        /// Its usual name.
+        name: String,
+    },
+    /// No folder and no file.
+    #[error("{} is not there; check the path, known names are {}", .0.display(), NAMES.join(", "))]
+    NotThere(PathBuf),
+    /// A folder or file that holds no data set that is known.
+    #[error(
+        "{} holds no data set that is known: {}. Looked for are IDX files named as MNIST's (train-images-idx3-ubyte, …), \
+         QMNIST's or EMNIST's, CIFAR's binary version, and NumPy arrays (x_train.npy, …, or mnist.npz); other names can be \
+         given as TRAIN_IMAGES,TRAIN_LABELS,TEST_IMAGES,TEST_LABELS",
+        path.display(),
+        if *is_file { "it is one file of another kind".to_owned() } else { format!("there lie {}", list(found)) }
+    )]
+    Unrecognised {
+        /// What was given.
+        path: PathBuf,
+        /// Whether it is a file.
+        is_file: bool,
+        /// Names of what lies in it.
+        found: Vec<String>,
+    },
+    /// EMNIST without saying which.
+    #[error(
+        "{}EMNIST is divided in several ways; name one: --dataset {}",
+        place.as_ref().map_or(String::new(), |place| format!("{} holds EMNIST. ", place.display())),
+        list(&with_place(divisions, place.as_ref()))
+    )]
+    WhichDivision {
+        /// Where they are; nothing where the name was given.
+        place: Option<PathBuf>,
+        /// Those to choose from.
+        divisions: Vec<Division>,
+    },
+    /// A place that lacks the division asked for.
+    #[error(
+        "{} does not hold {}, but {}; choose another place or name",
+        place.display(), wanted.name(), list(&with_place(found, None))
+    )]
+    NoDivision {
+        /// Where it was looked for.
+        place: PathBuf,
+        /// What was asked for.
+        wanted: Division,
+        /// What is there.
+        found: Vec<Division>,
+    },
+    /// Training and test images differ.
+    #[error(
+        "the images to train on are {} pixels, those to test on {}; resize one of them",
+        size(train),
+        size(test)
+    )]
+    SizeMismatch {
+        /// Channels, height and width.
+        train: [usize; 3],
+        /// Channels, height and width.
+        test: [usize; 3],
+    },
+    /// A list of names that does not fit the labels.
+    #[error(
+        "{} names {names} classes, but the labels go up to {}, which makes {classes}; give each class a line, in the \
+         order of the labels",
+        file.display(), classes - 1
+    )]
+    NameCount {
+        /// The list.
+        file: PathBuf,
+        /// How many it has.
+        names: usize,
+        /// Classes by the labels.
+        classes: usize,
+    },
+    /// A label beyond the classes of a known set.
+    #[error("the labels go up to {label}, but {name} has {classes} classes; fetch the right files")]
+    BeyondClasses {
+        /// The set.
+        name: String,
+        /// The highest label.
+        label: usize,
+        /// Classes that it has.
+        classes: usize,
+    },
+    /// Nothing a network can be trained on.
+    #[error("{0}; choose other data")]
+    Shape(String),
     /// A file is not what it should be.
     #[error(transparent)]
-    Idx(#[from] IdxError),
+    File(#[from] FileError),
     /// A file of a published data set lies under another one's name.
     #[error(
         "{} is {found}, not {expected}; put the right file there, or name what there is: --dataset {}",
@@ -80,4 +172,14 @@ pub enum DatasetError {
     /// A file is neither here nor to be had.
     #[error(transparent)]
     Download(#[from] DownloadError),
+}
+
+/// Names as `--dataset` takes them.
+fn with_place(divisions: &[Division], place: Option<&PathBuf>) -> Vec<String> {
+    let ending = place.map_or(String::new(), |place| format!(":{}", place.display()));
+    divisions.iter().map(|division| format!("{}{ending}", division.name())).collect()
+}
+
+fn size([channels, height, width]: &[usize; 3]) -> String {
+    format!("{height}×{width}×{channels}")
 }

@@ -11,11 +11,11 @@ use std::path::Path;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::idx;
-use super::published::{Checksum, FASHION_MNIST, KMNIST, MNIST, Part, Published};
+use super::formats::content::Content;
+use super::published::{Checksum, FOUR_FILES, Part, Published};
 use common::hexadecimal;
 
-/// Upper bound of a file, compressed or not, in bytes: twice the training images.
+/// Upper bound of one of four files, compressed or not, in bytes: twice the training images.
 pub const LARGEST: u64 = 100_000_000;
 
 /// A file of a published data set.
@@ -46,7 +46,7 @@ impl PublishedFile {
 
 impl fmt::Display for PublishedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.part.file_name(), self.set.name)
+        write!(f, "{} of {}", self.set.file_name(self.part), self.set.name)
     }
 }
 
@@ -65,14 +65,13 @@ pub fn identify(path: &Path, expected: PublishedFile) -> io::Result<Identity> {
         Checksum::ContentSha256(digits) => digits == content,
         Checksum::ArchiveMd5(digits) => digits == archive,
     };
-    let all = [&MNIST, &FASHION_MNIST, &KMNIST]
-        .into_iter()
-        .flat_map(|set| Part::ALL.map(|part| PublishedFile { set, part }));
+    let all =
+        FOUR_FILES.into_iter().flat_map(|set| Part::ALL.map(|part| PublishedFile { set, part }));
     if let Some(file) = all.into_iter().find(is) {
         return Ok(Identity::Published(file));
     }
     match expected.checksum() {
-        Checksum::ArchiveMd5(_) if !idx::open(path)?.is_compressed() => Ok(Identity::NotComparable),
+        Checksum::ArchiveMd5(_) if !Content::open(path)?.is_packed() => Ok(Identity::NotComparable),
         _ => Ok(Identity::Unknown),
     }
 }
@@ -90,7 +89,7 @@ pub fn digest(path: &Path, checksum: Checksum) -> io::Result<String> {
 
 fn content_digest(path: &Path) -> io::Result<String> {
     // Little that is compressed may be endless when it is not.
-    digest_of::<Sha256>(idx::open(path)?.take(LARGEST))
+    digest_of::<Sha256>(Content::open(path)?.take(LARGEST))
 }
 
 fn archive_digest(path: &Path) -> io::Result<String> {

@@ -1,9 +1,10 @@
 //! The samples of a run, from `--dataset` to bytes in memory. A tour:
 //!
 //! - [`source`]: what `--dataset` names; [`names`]: the words that it knows;
-//! - [`load`](load()): from that name to a [`Dataset`], downloading or drawing where needed;
+//! - [`load`](load()): from that name to a [`Dataset`], downloading or drawing where needed; `kind`: what a folder holds;
+//!   `assemble`: from what files hold to a data set; `provide`: published sets, found or downloaded, and compared;
 //! - [`samples`]: images and labels in memory;
-//! - [`idx`]: the file format, read strictly; `idx_problem`: what is wrong with a file; `gzip`: how it is unpacked;
+//! - [`formats`]: the file formats, read strictly;
 //! - [`known`]: whether what lies under a known name is what was published;
 //! - [`published`]: which files exist on which mirrors, and their checksums;
 //! - [`download`]: fetching them;
@@ -12,14 +13,15 @@
 //!
 //! Called by the coordinator alone: workers get their samples from it. Nothing here reads the environment.
 
+mod assemble;
 pub mod download;
 pub mod error;
-mod gzip;
-pub mod idx;
-mod idx_problem;
+pub mod formats;
+mod kind;
 pub mod known;
 mod load;
 pub mod names;
+mod provide;
 pub mod published;
 pub mod samples;
 pub mod source;

@@ -3,14 +3,17 @@
 //! Called by the coordinator once per run. Looks for files, has them downloaded where they are missing, reads them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::download::{self, DownloadError, Patience, Request};
+use super::assemble::{assemble, numbered};
+use super::download::Patience;
 use super::error::DatasetError;
-use super::idx::{read_images, read_labels};
-use super::known::{self, Identity, PublishedFile};
-use super::published::{MNIST, Part, Published};
-use super::samples::{Dataset, Samples};
+use super::formats::emnist::{self, Division};
+use super::formats::pair::read_pair;
+use super::formats::{ClassNames, Reading, Splits, cifar};
+use super::kind::Kind;
+use super::provide::{compare_archive, provide, provide_archive, read_published};
+use super::published::{self, EMNIST, MNIST, Part};
+use super::samples::Dataset;
 use super::source::DatasetSource;
 use super::synthetic::{self, Split};
 use common::data_shape::DataShape;
@@ -26,6 +29,8 @@ pub struct LoadOptions {
     pub train_samples: Option<usize>,
     /// The first so many samples to test on; `None` for all.
     pub test_samples: Option<usize>,
+    /// Height and width of images that lie in rows of numbers; the images of other files have to have it, too.
+    pub image_size: Option<(usize, usize)>,
     /// Other digits from other seeds, where they are drawn.
     pub synthetic_seed: u64,
     /// Addresses, each ending in `/`, in place of the published mirrors.
@@ -39,36 +44,52 @@ impl LoadOptions {
     }
 
     /// The files that are needed.
-    fn parts(&self) -> &'static [Part] {
+    pub(super) fn parts(&self) -> &'static [Part] {
         if self.wants_test() { &Part::ALL } else { &Part::ALL[..2] }
+    }
+
+    /// What files are read for.
+    pub(super) fn reading(&self) -> Reading {
+        Reading { image_size: self.image_size, test: self.wants_test(), ..Reading::default() }
     }
 }
 
 /// Gets the samples of a run.
 pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, DatasetError> {
-    let dataset = match source {
+    let reading = options.reading();
+    let splits = match source {
         DatasetSource::Auto => return auto(options),
         DatasetSource::Synthetic => return Ok(draw(options)),
         DatasetSource::Published(published) => {
             let folder = provide(published, options, Patience::FULL)?;
             read_published(published, &folder, options)?
         }
-        DatasetSource::Folder(folder) => read_folder(folder, options)?,
+        DatasetSource::Cifar(variant) => read_cifar(*variant, options)?,
+        DatasetSource::Emnist(division, Some(path)) => {
+            let place = emnist::place(path)?;
+            read_emnist(place.ok_or_else(|| absent(path, *division))?, *division, &reading)?
+        }
+        DatasetSource::Emnist(division, None) => read_published_emnist(*division, options)?,
+        DatasetSource::Folder(path) => Kind::of(path)?.read(path, &reading)?,
         DatasetSource::Files { train, test } => {
-            let read = |[images, labels]: &[PathBuf; 2]| read_pair(images, labels);
-            let test = test.as_ref().filter(|_| options.wants_test());
-            (read(train)?, test.map(read).transpose()?.unwrap_or_default())
+            let read = |[images, labels]: &[PathBuf; 2]| read_pair(images, labels, &reading);
+            let test = test.as_ref().filter(|_| reading.test);
+            Splits {
+                train: read(train)?,
+                test: test.map(read).transpose()?,
+                names: ClassNames::Numbered,
+            }
         }
     };
-    Ok(first_of(source.name(), dataset, options))
+    assemble(source.name(), splits, options)
 }
 
 /// MNIST, or the synthetic digits if MNIST cannot be had; a file that is there but damaged is an error all the same.
 fn auto(options: &LoadOptions) -> Result<Dataset, DatasetError> {
     match provide(&MNIST, options, Patience::BRIEF) {
         Ok(folder) => {
-            let samples = read_published(&MNIST, &folder, options)?;
-            Ok(first_of(MNIST.name.to_owned(), samples, options))
+            let splits = read_published(&MNIST, &folder, options)?;
+            assemble(MNIST.name.to_owned(), splits, options)
         }
         Err(reason) => {
             tracing::warn!(%reason, "no MNIST to be had: TRAINING ON SYNTHETIC DIGITS, results are not those of MNIST");
@@ -92,111 +113,59 @@ fn draw(options: &LoadOptions) -> Dataset {
     }
 }
 
-fn first_of(
-    name: String,
-    (mut train, mut test): (Samples, Samples),
-    options: &LoadOptions,
-) -> Dataset {
-    train.truncate(options.train_samples.unwrap_or(usize::MAX));
-    test.truncate(options.test_samples.unwrap_or(usize::MAX));
-    let shape = DataShape::MNIST;
-    Dataset { name, shape, class_names: numbered(shape.classes), train, test, synthetic: false }
-}
-
-/// The names of classes that have none: their numbers.
-fn numbered(classes: usize) -> Arc<[String]> {
-    (0..classes).map(|class| class.to_string()).collect()
-}
-
-/// The folder of a published data set, its missing files downloaded.
-fn provide(
-    published: &'static Published,
-    options: &LoadOptions,
-    patience: Patience,
-) -> Result<PathBuf, DownloadError> {
-    if let (Some(folder), "mnist") = (&options.mnist_dir, published.name) {
-        return Ok(folder.clone());
-    }
-    let folder = options.data_dir.join(published.name);
-    let published_mirrors = || published.mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
-    let mirrors: Vec<String> = options.mirrors.clone().unwrap_or_else(published_mirrors);
-    for &part in options.parts() {
-        if find(&folder, part).is_none() {
-            download::download(&Request {
-                mirrors: &mirrors,
-                file: &format!("{}.gz", part.file_name()),
-                checksum: published.checksum(part),
-                folder: &folder,
-                patience,
-            })?;
-        }
-    }
-    Ok(folder)
-}
-
-/// Reads the files of a published data set. One that belongs to another set is refused; one that was never published
-/// is used, and said.
-fn read_published(
-    set: &'static Published,
-    folder: &Path,
-    options: &LoadOptions,
-) -> Result<(Samples, Samples), DatasetError> {
-    // What is wrong with a file as such is said first.
-    let samples = read_folder(folder, options)?;
-    for &part in options.parts() {
-        let Some(path) = find(folder, part) else { continue };
-        let expected = PublishedFile { set, part };
-        match known::identify(&path, expected) {
-            Ok(Identity::Published(found)) if found == expected => {}
-            Ok(Identity::Published(found)) => {
-                return Err(DatasetError::Another { path, found, expected });
-            }
-            Ok(Identity::NotComparable) => {}
-            Ok(Identity::Unknown) => tracing::warn!(
-                path = %path.display(),
-                "this file is not {expected} as published (its checksum is another): RESULTS ARE NOT THOSE OF {}",
-                set.name.to_uppercase()
-            ),
-            Err(why) => tracing::warn!(path = %path.display(), %why, "cannot be compared"),
-        }
-    }
-    Ok(samples)
-}
-
-/// Reads the training and test samples of a folder.
-fn read_folder(folder: &Path, options: &LoadOptions) -> Result<(Samples, Samples), DatasetError> {
-    let path = |&part: &Part| {
-        let missing =
-            || DatasetError::Missing { folder: folder.to_owned(), name: part.file_name() };
-        find(folder, part).ok_or_else(missing)
+fn read_cifar(variant: cifar::Variant, options: &LoadOptions) -> Result<Splits, DatasetError> {
+    let folder = options.data_dir.join(variant.name());
+    let set = published::cifar(variant);
+    let is_right = |found: &cifar::Found| found.variant() == variant;
+    let found = match cifar::find(&folder)?.filter(is_right) {
+        Some(found) => found,
+        None => cifar::Found::Archive(variant, provide_archive(set, &folder, options)?),
     };
-    // What is missing shows before anything large is read.
-    let files: Vec<PathBuf> = options.parts().iter().map(path).collect::<Result<_, _>>()?;
-    let mut pairs =
-        files.as_chunks::<2>().0.iter().map(|[images, labels]| read_pair(images, labels));
-    let mut next = || pairs.next().unwrap_or_else(|| Ok(Samples::default()));
-    Ok((next()?, next()?))
-}
-
-/// Reads images and the labels that belong to them.
-fn read_pair(images: &Path, labels: &Path) -> Result<Samples, DatasetError> {
-    let (pixels, classes) = (read_images(images)?, read_labels(labels)?);
-    let (image_count, label_count) = (pixels.len() / DataShape::MNIST.numbers(), classes.len());
-    if image_count == label_count {
-        return Ok(Samples::new(pixels, classes.into_iter().map(u16::from).collect()));
+    let splits = cifar::read(&found, &options.reading())?;
+    if let cifar::Found::Archive(_, path) = &found {
+        compare_archive(set, path, variant.name());
     }
-    let (images, labels) = (images.to_owned(), labels.to_owned());
-    Err(DatasetError::CountMismatch { images, image_count, labels, label_count })
+    Ok(splits)
 }
 
-/// The file of a part, plain or compressed, under its usual name or the one with a dot that some archives use.
-fn find(folder: &Path, part: Part) -> Option<PathBuf> {
-    let name = part.file_name();
-    let dotted = name.replace("-idx", ".idx");
-    [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")]
-        .into_iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file())
+fn read_published_emnist(
+    division: Division,
+    options: &LoadOptions,
+) -> Result<Splits, DatasetError> {
+    let folder = options.data_dir.join("emnist");
+    let place = match emnist::place(&folder)? {
+        Some(place) => place,
+        None => {
+            let path = provide_archive(&EMNIST, &folder, options)?;
+            emnist::place(&path)?.ok_or_else(|| absent(&path, division))?
+        }
+    };
+    let path = place.path().to_owned();
+    let splits = read_emnist(place, division, &options.reading())?;
+    if path.is_file() {
+        compare_archive(&EMNIST, &path, division.name());
+    }
+    Ok(splits)
+}
+
+fn read_emnist(
+    mut place: emnist::Place,
+    division: Division,
+    reading: &Reading,
+) -> Result<Splits, DatasetError> {
+    let found = emnist::divisions(&place);
+    if found.contains(&division) {
+        return emnist::read(&mut place, division, reading);
+    }
+    Err(DatasetError::NoDivision { place: place.path().to_owned(), wanted: division, found })
+}
+
+fn absent(path: &Path, wanted: Division) -> DatasetError {
+    if path.exists() {
+        DatasetError::NoDivision { place: path.to_owned(), wanted, found: Vec::new() }
+    } else {
+        DatasetError::NotThere(path.to_owned())
+    }
 }
 
 #[cfg(test)]

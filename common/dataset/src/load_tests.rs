@@ -1,9 +1,12 @@
 //! Tests of [`super`], with real MNIST where `CONCENTRIC_MNIST_DIR` names its folder.
 
 use super::*;
-use crate::idx;
-use crate::published::KMNIST;
+use crate::formats::idx;
+use crate::formats::test_files::{data as made, folder_of, folder_with};
+use crate::known::{self, Identity, PublishedFile};
+use crate::published::{FASHION_MNIST, KMNIST, QMNIST_FILES};
 use crate::test_server::{Mirror, nobody, ok};
+use common::data_shape::DataShape;
 
 /// Real MNIST, or `None`, loudly.
 fn real_mnist() -> Option<PathBuf> {
@@ -38,7 +41,7 @@ fn write_small(folder: &Path, suffix: &str) {
         (Part::TestImages, images(3)),
         (Part::TestLabels, labels(3)),
     ] {
-        std::fs::write(folder.join(format!("{}{suffix}", part.file_name())), bytes).unwrap();
+        std::fs::write(folder.join(format!("{}{suffix}", MNIST.file_name(part))), bytes).unwrap();
     }
 }
 
@@ -109,7 +112,7 @@ fn a_damaged_file_is_an_error_even_for_auto() {
     let folder = data.path().join("mnist");
     write_small(&folder, "");
     assert_eq!(load(&DatasetSource::Auto, &offline(data.path())).unwrap().name, "mnist");
-    std::fs::write(folder.join(Part::TestLabels.file_name()), [0, 0, 8, 1, 0]).unwrap();
+    std::fs::write(folder.join(MNIST.file_name(Part::TestLabels)), [0, 0, 8, 1, 0]).unwrap();
     let message = load(&DatasetSource::Auto, &offline(data.path())).unwrap_err().to_string();
     assert!(message.contains("t10k-labels-idx1-ubyte: is cut off"), "{message}");
 }
@@ -123,7 +126,7 @@ fn folders_and_files_are_read_by_path() {
         assert_eq!(dataset.train.labels(), [0, 1, 2, 3, 4]);
     };
     write_small(folder.path(), "");
-    let path = |part: Part| folder.path().join(part.file_name()).display().to_string();
+    let path = |part: Part| folder.path().join(MNIST.file_name(part)).display().to_string();
     check(&folder.path().display().to_string(), 3);
     let train = format!("{},{}", path(Part::TrainImages), path(Part::TrainLabels));
     check(&train, 0);
@@ -138,7 +141,7 @@ fn folders_and_files_are_read_by_path() {
 fn a_folder_without_a_file_says_which() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "");
-    std::fs::remove_file(folder.path().join(Part::TestImages.file_name())).unwrap();
+    std::fs::remove_file(folder.path().join(MNIST.file_name(Part::TestImages))).unwrap();
     for source in [DatasetSource::Folder(folder.path().into()), DatasetSource::Published(&MNIST)] {
         let options =
             LoadOptions { mnist_dir: Some(folder.path().into()), ..LoadOptions::default() };
@@ -151,13 +154,13 @@ fn a_folder_without_a_file_says_which() {
 fn what_lies_under_a_known_name_is_compared_with_what_was_published() {
     let data = tempfile::tempdir().unwrap();
     write_small(data.path(), "");
-    let file = |part: Part| data.path().join(part.file_name());
+    let file = |part: Part| data.path().join(MNIST.file_name(part));
     let identity = |set, part| known::identify(&file(part), PublishedFile { set, part }).unwrap();
     assert_eq!(identity(&MNIST, Part::TrainLabels), Identity::Unknown);
     assert_eq!(identity(&KMNIST, Part::TrainLabels), Identity::NotComparable);
     let Some(real) = real_mnist() else { return };
     for part in Part::ALL {
-        let packed = real.join(format!("{}.gz", part.file_name()));
+        let packed = real.join(format!("{}.gz", MNIST.file_name(part)));
         std::fs::copy(packed, file(part)).unwrap();
         let found = Identity::Published(PublishedFile { set: &MNIST, part });
         assert_eq!((identity(&MNIST, part), identity(&KMNIST, part)), (found, found));
@@ -178,7 +181,7 @@ fn test_files_are_not_asked_for_where_there_is_no_test() {
     let folder = tempfile::tempdir().unwrap();
     write_small(folder.path(), "");
     let [images, labels] = [Part::TestImages, Part::TestLabels].map(|part| {
-        let path = folder.path().join(part.file_name());
+        let path = folder.path().join(MNIST.file_name(part));
         std::fs::remove_file(&path).unwrap();
         path.display().to_string()
     });
@@ -187,7 +190,7 @@ fn test_files_are_not_asked_for_where_there_is_no_test() {
         test_samples: Some(0),
         ..LoadOptions::default()
     };
-    let path = |part: Part| folder.path().join(part.file_name()).display().to_string();
+    let path = |part: Part| folder.path().join(MNIST.file_name(part)).display().to_string();
     let train = format!("{},{}", path(Part::TrainImages), path(Part::TrainLabels));
     for source in [
         DatasetSource::Folder(folder.path().into()),
@@ -207,6 +210,154 @@ fn counts_must_agree() {
     let (images, labels) = (folder.path().join("i"), folder.path().join("l"));
     std::fs::write(&images, idx::encode_images(&[7; 2 * DataShape::MNIST.numbers()])).unwrap();
     std::fs::write(&labels, idx::encode_labels(&[1, 2, 3])).unwrap();
-    let message = read_pair(&images, &labels).unwrap_err().to_string();
+    let message = read_pair(&images, &labels, &Reading::default()).unwrap_err().to_string();
     assert!(message.contains("2 images") && message.contains("3 labels"), "{message}");
+}
+
+#[test]
+fn known_names_have_their_classes() {
+    let data = tempfile::tempdir().unwrap();
+    for (set, last) in [(&MNIST, "9"), (&KMNIST, "wo"), (&FASHION_MNIST, "Ankle boot")] {
+        write_small(&data.path().join(set.name), "");
+        let dataset = load(&DatasetSource::Published(set), &offline(data.path())).unwrap();
+        assert_eq!((&dataset.class_names[9][..], dataset.shape), (last, DataShape::MNIST));
+    }
+}
+
+#[test]
+fn qmnist_is_read_under_its_own_names() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().join("qmnist");
+    std::fs::create_dir(&folder).unwrap();
+    let parts = ["grey.idx3", "qmnist-labels.idx2", "grey.idx3", "qmnist-labels.idx2"];
+    for (from, name) in parts.into_iter().zip(QMNIST_FILES) {
+        std::fs::copy(made(from), folder.join(name)).unwrap();
+    }
+    for source in ["qmnist".to_owned(), folder.display().to_string()] {
+        let dataset = load(&source.parse().unwrap(), &offline(data.path())).unwrap();
+        assert_eq!((dataset.train.labels(), dataset.test.len()), (&[2, 0, 1][..], 3));
+        assert_eq!(dataset.shape.classes, if source == "qmnist" { 10 } else { 3 });
+    }
+}
+
+#[test]
+fn a_folder_may_name_its_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small(folder.path(), "");
+    let source = DatasetSource::Folder(folder.path().into());
+    let names = |text: &str| {
+        std::fs::write(folder.path().join("class_names.txt"), text).unwrap();
+        load(&source, &LoadOptions::default())
+    };
+    assert_eq!(names("a\nb\nc\nd\ne\n").unwrap().class_names.join(""), "abcde");
+    let message = names("a\nb\n").unwrap_err().to_string();
+    assert!(
+        message.contains("class_names.txt names 2 classes, but the labels go up to 4"),
+        "{message}"
+    );
+}
+
+#[test]
+fn small_digits_are_read_whatever_their_file() {
+    let pixels: Vec<u8> = (0..5 * 64).map(|index| (index % 17) as u8).collect();
+    let labels = [1, 0, 3, 2, 4];
+    let idx = (idx::encode(&[5, 8, 8], &pixels), idx::encode(&[5], &labels));
+    let rows = (
+        crate::formats::npy::encode(&[5, 64], &pixels),
+        crate::formats::npy::encode(&[5], &labels),
+    );
+    let mut sets = Vec::new();
+    for (images, labels) in [idx, rows] {
+        let folder = folder_with(&[("i", &images), ("l", &labels)]);
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let source = format!("{},{}", path("i"), path("l")).parse().unwrap();
+        let options = LoadOptions { image_size: Some((8, 8)), ..LoadOptions::default() };
+        sets.push(load(&source, &options).unwrap());
+    }
+    assert_eq!(sets[0].shape, DataShape { channels: 1, height: 8, width: 8, classes: 5 });
+    assert_eq!(sets[0].train, sets[1].train);
+}
+
+#[test]
+fn archives_are_read_by_name_and_by_path() {
+    let data = tempfile::tempdir().unwrap();
+    for (from, folder) in [
+        ("gzip.zip", "emnist"),
+        ("cifar-10-binary.tar.gz", "cifar-10"),
+        ("cifar-100-binary.tar.gz", "cifar-100"),
+    ] {
+        std::fs::create_dir(data.path().join(folder)).unwrap();
+        std::fs::copy(made(from), data.path().join(folder).join(from)).unwrap();
+    }
+    let path = |below: &str| data.path().join(below).display().to_string();
+    let check = |source: &str, name: &str, samples: (usize, usize), last_class: &str| {
+        let dataset = load(&source.parse().unwrap(), &offline(data.path())).unwrap();
+        assert_eq!(
+            (&dataset.name[..], dataset.train.len(), dataset.test.len()),
+            (name, samples.0, samples.1)
+        );
+        assert_eq!(dataset.class_names.last().unwrap(), last_class, "{source}");
+    };
+    check("emnist-letters", "emnist-letters", (3, 2), "Z/z");
+    check("emnist-digits", "emnist-digits", (3, 2), "9");
+    check(&format!("emnist-letters:{}", path("emnist/gzip.zip")), "emnist-letters", (3, 2), "Z/z");
+    check("cifar-10", "cifar-10", (10, 1), "truck");
+    check("cifar-100", "cifar-100", (2, 1), "worm");
+    check(&path("cifar-100"), "cifar-100", (2, 1), "worm");
+    check(&path("cifar-10/cifar-10-binary.tar.gz"), "cifar-10-binary", (10, 1), "truck");
+    check(&made("mnist.npz").display().to_string(), "mnist", (3, 2), "2");
+    let message = |source: &str| {
+        load(&source.parse().unwrap(), &offline(data.path())).unwrap_err().to_string()
+    };
+    let several = message(&path("emnist"));
+    assert!(several.contains("name one: --dataset emnist-digits:/"), "{several}");
+    let absent = message("emnist-balanced");
+    assert!(
+        absent.contains("does not hold emnist-balanced, but emnist-digits, emnist-letters"),
+        "{absent}"
+    );
+    let elsewhere = message(&format!("emnist-letters:{}", path("cifar-10")));
+    assert!(elsewhere.contains("does not hold emnist-letters, but nothing"), "{elsewhere}");
+}
+
+#[test]
+fn an_archive_is_downloaded_once_and_only_as_published() {
+    let mirror = Mirror::start(|_, name| ok(&std::fs::read(made(name)).unwrap()));
+    let data = tempfile::tempdir().unwrap();
+    let options =
+        LoadOptions { mirrors: Some(vec![mirror.address.clone()]), ..offline(data.path()) };
+    for source in ["cifar-10", "emnist-letters"] {
+        let message = load(&source.parse().unwrap(), &options).unwrap_err().to_string();
+        assert!(message.contains("checksum"), "{message}");
+    }
+    assert_eq!(mirror.requests(), 2);
+    assert!(!data.path().join("cifar-10/cifar-10-binary.tar.gz").exists());
+}
+
+#[test]
+fn a_folder_of_something_else_is_told_what_was_looked_for() {
+    let folder = folder_with(&[("notes.md", b"x"), ("photo.txt", b"y")]);
+    let message = |path: &Path| {
+        load(&DatasetSource::Folder(path.into()), &LoadOptions::default()).unwrap_err().to_string()
+    };
+    let other = message(folder.path());
+    for words in ["there lie notes.md, photo.txt", "train-images-idx3-ubyte", "x_train.npy"] {
+        assert!(other.contains(words), "{other}");
+    }
+    assert!(message(&folder.path().join("none")).contains("is not there; check the path"));
+    assert!(message(&folder.path().join("notes.md")).contains("one file of another kind"));
+    let parent = folder_with(&[]);
+    std::fs::create_dir(parent.path().join("deeper")).unwrap();
+    assert!(message(parent.path()).contains("there lie deeper/"));
+    assert!(message(folder_with(&[]).path()).contains("there lie nothing"));
+}
+
+#[test]
+fn any_numbers_of_channels_and_classes_reach_the_shape() {
+    let folder = folder_of(&[("colour.idx4", "i"), ("labels.i2", "l")]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let source = format!("{},{}", path("i"), path("l")).parse().unwrap();
+    let dataset = load(&source, &LoadOptions::default()).unwrap();
+    let shape = DataShape { channels: 3, height: 4, width: 5, classes: 1000 };
+    assert_eq!((dataset.shape, dataset.train.labels()), (shape, &[300, 0, 999][..]));
 }

@@ -3,7 +3,22 @@
 //! [`super::source`] looks a misspelt name up here, [`super::error`] lists them all.
 
 /// Every name `--dataset` knows.
-pub const NAMES: [&str; 5] = ["auto", "mnist", "fashion-mnist", "kmnist", "synthetic"];
+pub const NAMES: [&str; 14] = [
+    "auto",
+    "mnist",
+    "fashion-mnist",
+    "kmnist",
+    "qmnist",
+    "emnist-balanced",
+    "emnist-byclass",
+    "emnist-bymerge",
+    "emnist-digits",
+    "emnist-letters",
+    "emnist-mnist",
+    "cifar-10",
+    "cifar-100",
+    "synthetic",
+];
 
 /// The known name that is nearest to a given one, if one is near.
 pub fn nearest(given: &str) -> Option<&'static str> {

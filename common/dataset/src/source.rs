@@ -6,19 +6,25 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::DatasetError;
+use super::formats::cifar::Variant;
+use super::formats::emnist::Division;
 use super::names::nearest;
-use super::published::{FASHION_MNIST, KMNIST, MNIST, Published};
+use super::published::{FASHION_MNIST, KMNIST, MNIST, Published, QMNIST};
 
 /// Where a run's samples come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DatasetSource {
     /// MNIST where it is here or can be downloaded, otherwise the synthetic digits, with a warning.
     Auto,
-    /// One of the published data sets, downloaded where it is not here.
+    /// One of the data sets that are published as four files, downloaded where it is not here.
     Published(&'static Published),
+    /// CIFAR-10 or CIFAR-100, downloaded where it is not here.
+    Cifar(Variant),
+    /// A division of EMNIST: of the folder or archive that is given, otherwise downloaded where it is not here.
+    Emnist(Division, Option<PathBuf>),
     /// Digits drawn by the program itself.
     Synthetic,
-    /// A folder that holds the four files under their usual names.
+    /// A folder that holds a data set under usual names, or an archive of one.
     Folder(PathBuf),
     /// Files by path.
     Files {
@@ -35,6 +41,8 @@ impl DatasetSource {
         match self {
             DatasetSource::Auto => MNIST.name.to_owned(),
             DatasetSource::Published(published) => published.name.to_owned(),
+            DatasetSource::Cifar(variant) => variant.name().to_owned(),
+            DatasetSource::Emnist(division, _) => division.name().to_owned(),
             DatasetSource::Synthetic => "synthetic".to_owned(),
             DatasetSource::Folder(folder) => plain_name(folder),
             DatasetSource::Files { train: [images, _], .. } => plain_name(images),
@@ -49,14 +57,30 @@ impl FromStr for DatasetSource {
         if text.contains(',') {
             return file_list(text);
         }
+        if let Some((name, path)) = text.split_once(':')
+            && let Some(division) = Division::of_name(&plain(name))
+        {
+            let path = Some(path).filter(|path| !path.is_empty()).map(PathBuf::from);
+            return Ok(DatasetSource::Emnist(division, path));
+        }
         if text.contains(['/', '\\']) || text.starts_with('.') {
             return Ok(DatasetSource::Folder(text.into()));
         }
-        match text.to_lowercase().replace('_', "-").as_str() {
+        let name = plain(text);
+        if let Some(division) = Division::of_name(&name) {
+            return Ok(DatasetSource::Emnist(division, None));
+        }
+        match name.as_str() {
             "auto" => Ok(DatasetSource::Auto),
             "mnist" => Ok(DatasetSource::Published(&MNIST)),
             "fashion-mnist" => Ok(DatasetSource::Published(&FASHION_MNIST)),
             "kmnist" => Ok(DatasetSource::Published(&KMNIST)),
+            "qmnist" => Ok(DatasetSource::Published(&QMNIST)),
+            "cifar-10" => Ok(DatasetSource::Cifar(Variant::Ten)),
+            "cifar-100" => Ok(DatasetSource::Cifar(Variant::Hundred)),
+            "emnist" => {
+                Err(DatasetError::WhichDivision { place: None, divisions: Division::ALL.to_vec() })
+            }
             "synthetic" => Ok(DatasetSource::Synthetic),
             other => Err(DatasetError::UnknownName {
                 given: text.to_owned(),
@@ -64,6 +88,11 @@ impl FromStr for DatasetSource {
             }),
         }
     }
+}
+
+/// A name as it is looked up.
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
 }
 
 fn file_list(text: &str) -> Result<DatasetSource, DatasetError> {
@@ -108,7 +137,15 @@ mod tests {
         check("MNIST", DatasetSource::Published(&MNIST), "mnist");
         check("fashion_mnist", DatasetSource::Published(&FASHION_MNIST), "fashion-mnist");
         check("kmnist", DatasetSource::Published(&KMNIST), "kmnist");
+        check("qmnist", DatasetSource::Published(&QMNIST), "qmnist");
         check("synthetic", DatasetSource::Synthetic, "synthetic");
+        check("CIFAR_10", DatasetSource::Cifar(Variant::Ten), "cifar-10");
+        check("cifar-100", DatasetSource::Cifar(Variant::Hundred), "cifar-100");
+        let letters =
+            |path: Option<&str>| DatasetSource::Emnist(Division::Letters, path.map(PathBuf::from));
+        check("emnist_letters", letters(None), "emnist-letters");
+        check("emnist-letters:../a:b", letters(Some("../a:b")), "emnist-letters");
+        check("c:/data", DatasetSource::Folder("c:/data".into()), "data");
         check("./mnist", DatasetSource::Folder("./mnist".into()), "mnist");
         check("/data/My digits/", DatasetSource::Folder("/data/My digits/".into()), "my-digits");
         check(".", DatasetSource::Folder(".".into()), "custom");
@@ -127,6 +164,8 @@ mod tests {
         check("minst", Some("mnist"));
         check("fashionmnist", Some("fashion-mnist"));
         check("synthetics", Some("synthetic"));
+        check("cifar10", Some("cifar-10"));
+        check("emnist-leters", Some("emnist-letters"));
         check("imagenet", None);
         check("", None);
         let message = "minst".parse::<DatasetSource>().unwrap_err().to_string();
@@ -134,6 +173,12 @@ mod tests {
             message.contains("did you mean `mnist`?") && message.contains("./minst"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn emnist_alone_is_told_its_divisions() {
+        let message = "emnist".parse::<DatasetSource>().unwrap_err().to_string();
+        assert!(message.contains("emnist-letters") && message.contains("byclass"), "{message}");
     }
 
     #[test]

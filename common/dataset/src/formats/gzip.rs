@@ -1,6 +1,6 @@
 //! Gzip as gzip(1) takes it: one member or several, one after the other, and zeros after the last.
 //!
-//! [`super::idx`] reads through it. Archives that were padded to whole blocks, by tape programs and some mirrors, end in
+//! [`super::content`] reads through it. Archives that were padded to whole blocks, by tape programs and some mirrors, end in
 //! such zeros; anything else there is damage.
 
 use std::io::{self, BufRead, Read};
