@@ -2,18 +2,21 @@
 
 #![no_main]
 
-use common::architecture::IMAGE_PIXELS;
-use dataset::idx;
-use fuzz::with_file;
+use dataset::formats::{Reading, read_images, read_labels};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    with_file("data.idx", data, |path| {
-        if let Ok(images) = idx::read_images(path) {
-            assert!(!images.is_empty() && images.len() % IMAGE_PIXELS == 0);
+    // Rows of numbers are images only where their size is given, others only where it is not.
+    for image_size in [None, Some((4, 5))] {
+        let reading = Reading { image_size, limit: 1 << 24, ..Reading::default() };
+        if let Ok(images) = read_images(data, &reading) {
+            let numbers = images.channels * images.height * images.width;
+            assert!(images.count() > 0 && images.count() * numbers == images.pixels.len());
+            assert!(image_size.is_none_or(|size| size == (images.height, images.width)));
+            assert!(matches!(images.channels, 1 | 3));
         }
-        if let Ok(labels) = idx::read_labels(path) {
-            assert!(!labels.is_empty() && labels.iter().all(|label| *label < 10));
+        if let Ok(labels) = read_labels(data, &reading) {
+            assert!(!labels.is_empty() && labels.iter().all(|label| *label < 1000));
         }
-    });
+    }
 });
