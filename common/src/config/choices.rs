@@ -118,3 +118,5 @@ choice!(
         Svg = "svg",
     }
 );
+
+pub(super) use choice;

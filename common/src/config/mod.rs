@@ -2,6 +2,7 @@
 //!
 //! - [`Config`]: the settings, their flags, variables and defaults;
 //! - [`choices`]: the words some of them take;
+//! - [`images`]: how the images of a folder become samples;
 //! - [`layers`]: flag over variable over file over recipe over default; [`recipes`]: settings that go together;
 //! - [`loss`]: what is minimised, as a sum of terms;
 //! - [`normalisation`]: how pixels become the network's input;
@@ -12,6 +13,7 @@
 //! The coordinator resolves it; workers receive the result. Nothing here reads the environment by itself.
 
 pub mod choices;
+pub mod images;
 pub mod layers;
 pub mod loss;
 pub mod normalisation;
@@ -25,6 +27,7 @@ pub use choices::{
     CenterRule, LrSchedule, Network, Optimizer, PictureFormat, Precision, Recipe, Reduction,
 };
 pub use loss::{Loss, LossTerm, ScoreLoss};
+pub use images::{ImageMode, ImageSize, Resize};
 pub use normalisation::PerChannel;
 pub use settings::Config;
 
