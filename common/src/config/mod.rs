@@ -26,8 +26,8 @@ pub mod validate;
 pub use choices::{
     CenterRule, LrSchedule, Network, Optimizer, PictureFormat, Precision, Recipe, Reduction,
 };
-pub use loss::{Loss, LossTerm, ScoreLoss};
 pub use images::{ImageMode, ImageSize, Resize};
+pub use loss::{Loss, LossTerm, ScoreLoss};
 pub use normalisation::PerChannel;
 pub use settings::Config;
 
