@@ -22,6 +22,9 @@ pub fn assemble(
     if let Some(test) = test.as_ref().map(|test| test.images.size()).filter(|test| *test != size) {
         return Err(DatasetError::SizeMismatch { train: size, test });
     }
+    if let Some((height, width)) = options.image_size.filter(|given| *given != (size[1], size[2])) {
+        return Err(DatasetError::OtherSize { found: size, height, width });
+    }
     let labels = || train.labels.iter().chain(test.iter().flat_map(|test| &test.labels));
     let last = usize::from(labels().copied().max().unwrap_or_default());
     let class_names = named(&name, names, last)?;
@@ -133,5 +136,10 @@ mod tests {
         check(&[0, 3], None, listed(5), "n.txt names 5 classes, but the labels go up to 3");
         check(&[0, 3], None, ClassNames::Fixed(names(3)), "up to 3, but a has 3 classes");
         check(&[0, 0], None, ClassNames::Numbered, "1 classes to tell apart");
+        let options = LoadOptions { image_size: Some((4, 1)), ..LoadOptions::default() };
+        let splits =
+            Splits { train: pair(&[0, 1], small), test: None, names: ClassNames::Numbered };
+        let message = assemble("a".to_owned(), splits, &options).unwrap_err().to_string();
+        assert!(message.contains("are 2×2×1 pixels, but --image-size says 4x1"), "{message}");
     }
 }

@@ -109,6 +109,20 @@ pub enum DatasetError {
         /// Channels, height and width.
         test: [usize; 3],
     },
+    /// Images of another size than was asked for.
+    #[error(
+        "the images are {} pixels, but --image-size says {height}x{width}; leave that out, or resize the images in the \
+         files",
+        size(found)
+    )]
+    OtherSize {
+        /// Channels, height and width.
+        found: [usize; 3],
+        /// As it was given.
+        height: usize,
+        /// As it was given.
+        width: usize,
+    },
     /// A list of names that does not fit the labels.
     #[error(
         "{} names {names} classes, but the labels go up to {}, which makes {classes}; give each class a line, in the \

@@ -35,7 +35,7 @@ impl Kind {
         if let Some(names) = four_files::recognise(path) {
             return Ok(Kind::Idx(names));
         }
-        if let Some(place) = emnist::place(path)? {
+        if let Some(place) = emnist::place(path, None)? {
             return Ok(Kind::Emnist(place));
         }
         if let Some(found) = cifar::find(path)? {

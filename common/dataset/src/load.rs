@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::assemble::{assemble, numbered};
 use super::download::Patience;
 use super::error::DatasetError;
-use super::formats::emnist::{self, Division};
+use super::formats::emnist::{self, Division, Place};
 use super::formats::pair::read_pair;
 use super::formats::{ClassNames, Reading, Splits, cifar};
 use super::kind::Kind;
@@ -29,7 +29,7 @@ pub struct LoadOptions {
     pub train_samples: Option<usize>,
     /// The first so many samples to test on; `None` for all.
     pub test_samples: Option<usize>,
-    /// Height and width of images that lie in rows of numbers; the images of other files have to have it, too.
+    /// Height and width of images that lie in rows of numbers; all others have to have it, too.
     pub image_size: Option<(usize, usize)>,
     /// Other digits from other seeds, where they are drawn.
     pub synthetic_seed: u64,
@@ -66,8 +66,9 @@ pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, Da
         }
         DatasetSource::Cifar(variant) => read_cifar(*variant, options)?,
         DatasetSource::Emnist(division, Some(path)) => {
-            let place = emnist::place(path)?;
-            read_emnist(place.ok_or_else(|| absent(path, *division))?, *division, &reading)?
+            let place = emnist::place(path, Some(*division))?;
+            let mut place = place.map_or_else(|| absent(path, *division), Ok)?;
+            emnist::read(&mut place, *division, &reading)?
         }
         DatasetSource::Emnist(division, None) => read_published_emnist(*division, options)?,
         DatasetSource::Folder(path) => Kind::of(path)?.read(path, &reading)?,
@@ -133,39 +134,29 @@ fn read_published_emnist(
     options: &LoadOptions,
 ) -> Result<Splits, DatasetError> {
     let folder = options.data_dir.join("emnist");
-    let place = match emnist::place(&folder)? {
+    let mut place = match emnist::place(&folder, Some(division))? {
         Some(place) => place,
         None => {
             let path = provide_archive(&EMNIST, &folder, options)?;
-            emnist::place(&path)?.ok_or_else(|| absent(&path, division))?
+            let place = emnist::place(&path, Some(division))?;
+            place.map_or_else(|| absent(&path, division), Ok)?
         }
     };
-    let path = place.path().to_owned();
-    let splits = read_emnist(place, division, &options.reading())?;
-    if path.is_file() {
-        compare_archive(&EMNIST, &path, division.name());
+    let splits = emnist::read(&mut place, division, &options.reading())?;
+    if let Place::Archive(archive) = &place {
+        compare_archive(&EMNIST, archive.path(), division.name());
     }
     Ok(splits)
 }
 
-fn read_emnist(
-    mut place: emnist::Place,
-    division: Division,
-    reading: &Reading,
-) -> Result<Splits, DatasetError> {
-    let found = emnist::divisions(&place);
-    if found.contains(&division) {
-        return emnist::read(&mut place, division, reading);
+/// What to say where a division is not in a place.
+fn absent(path: &Path, wanted: Division) -> Result<Place, DatasetError> {
+    if !path.exists() {
+        return Err(DatasetError::NotThere(path.to_owned()));
     }
-    Err(DatasetError::NoDivision { place: place.path().to_owned(), wanted: division, found })
-}
-
-fn absent(path: &Path, wanted: Division) -> DatasetError {
-    if path.exists() {
-        DatasetError::NoDivision { place: path.to_owned(), wanted, found: Vec::new() }
-    } else {
-        DatasetError::NotThere(path.to_owned())
-    }
+    let found = emnist::place(path, None)?.map(|place| emnist::divisions(&place));
+    let found = found.unwrap_or_default();
+    Err(DatasetError::NoDivision { place: path.to_owned(), wanted, found })
 }
 
 #[cfg(test)]

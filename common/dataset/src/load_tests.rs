@@ -311,11 +311,13 @@ fn archives_are_read_by_name_and_by_path() {
     };
     let several = message(&path("emnist"));
     assert!(several.contains("name one: --dataset emnist-digits:/"), "{several}");
-    let absent = message("emnist-balanced");
+    let absent = message(&format!("emnist-balanced:{}", path("emnist")));
     assert!(
         absent.contains("does not hold emnist-balanced, but emnist-digits, emnist-letters"),
         "{absent}"
     );
+    // It is published with all of them.
+    assert!(message("emnist-balanced").contains("cannot download gzip.zip"));
     let elsewhere = message(&format!("emnist-letters:{}", path("cifar-10")));
     assert!(elsewhere.contains("does not hold emnist-letters, but nothing"), "{elsewhere}");
 }

@@ -35,6 +35,9 @@ pub enum DatasetSource {
     },
 }
 
+/// Endings of files that hold a whole data set, which no name has.
+const ARCHIVES: [&str; 5] = [".npz", ".zip", ".tar.gz", ".tgz", ".tar"];
+
 impl DatasetSource {
     /// A name fit for a folder: lower-case letters, digits, `-` and `_`.
     pub fn name(&self) -> String {
@@ -63,7 +66,8 @@ impl FromStr for DatasetSource {
             let path = Some(path).filter(|path| !path.is_empty()).map(PathBuf::from);
             return Ok(DatasetSource::Emnist(division, path));
         }
-        if text.contains(['/', '\\']) || text.starts_with('.') {
+        let is_archive = || ARCHIVES.iter().any(|ending| text.ends_with(ending));
+        if text.contains(['/', '\\']) || text.starts_with('.') || is_archive() {
             return Ok(DatasetSource::Folder(text.into()));
         }
         let name = plain(text);
@@ -149,6 +153,7 @@ mod tests {
         check("./mnist", DatasetSource::Folder("./mnist".into()), "mnist");
         check("/data/My digits/", DatasetSource::Folder("/data/My digits/".into()), "my-digits");
         check(".", DatasetSource::Folder(".".into()), "custom");
+        check("mnist.npz", DatasetSource::Folder("mnist.npz".into()), "mnist");
         check("a.idx.gz, b", files(["a.idx.gz", "b"], None), "a");
         check("a,b,c,d", files(["a", "b"], Some(["c", "d"])), "a");
     }

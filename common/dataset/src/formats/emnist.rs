@@ -94,30 +94,28 @@ impl Division {
     }
 }
 
-/// Where its files are: in a folder, unpacked or as the published archive, or in the archive itself.
-pub fn place(path: &Path) -> Result<Option<Place>, FileError> {
+/// Where the files of a division are, or of any: in a folder, unpacked or as the published archive, or in the archive
+/// itself.
+pub fn place(path: &Path, wanted: Option<Division>) -> Result<Option<Place>, FileError> {
+    let holds = |place: &Place| {
+        let found = divisions(place);
+        wanted.map_or(!found.is_empty(), |wanted| found.contains(&wanted))
+    };
     if path.is_file() {
-        return if is_zip(path) {
-            holding_some(Place::Archive(Box::new(Archive::open(path)?)))
-        } else {
-            Ok(None)
-        };
+        let archive = if is_zip(path) { Some(archive(path)?) } else { None };
+        return Ok(archive.filter(holds));
     }
-    for folder in SUBFOLDERS.map(|name| path.join(name)) {
-        if let Some(place) = holding_some(Place::Folder(folder))? {
-            return Ok(Some(place));
-        }
+    let folders = SUBFOLDERS.map(|name| Place::Folder(path.join(name)));
+    if let Some(folder) = folders.into_iter().find(holds) {
+        return Ok(Some(folder));
     }
-    for archive in ARCHIVES.map(|name| path.join(name)) {
-        if archive.is_file() {
-            return holding_some(Place::Archive(Box::new(Archive::open(&archive)?)));
-        }
-    }
-    Ok(None)
+    let packed = ARCHIVES.map(|name| path.join(name)).into_iter().find(|path| path.is_file());
+    let archive = packed.map(|path| archive(&path)).transpose()?;
+    Ok(archive.filter(holds))
 }
 
-fn holding_some(place: Place) -> Result<Option<Place>, FileError> {
-    Ok(if divisions(&place).is_empty() { None } else { Some(place) })
+fn archive(path: &Path) -> Result<Place, FileError> {
+    Ok(Place::Archive(Box::new(Archive::open(path)?)))
 }
 
 /// The divisions whose images to train on are there.

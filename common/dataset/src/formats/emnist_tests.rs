@@ -8,7 +8,7 @@ use crate::formats::test_files::{data, folder_of, folder_with, pixels};
 const ZIP: &str = "gzip.zip";
 
 fn archive() -> Place {
-    place(&data(ZIP)).unwrap().expect("holds EMNIST")
+    place(&data(ZIP), None).unwrap().expect("holds EMNIST")
 }
 
 /// The archive unpacked, without folders.
@@ -32,7 +32,7 @@ fn unpacked() -> tempfile::TempDir {
 #[test]
 fn images_are_turned_upright_and_letters_counted_from_0() {
     let folder = unpacked();
-    for mut place in [archive(), place(folder.path()).unwrap().unwrap()] {
+    for mut place in [archive(), place(folder.path(), None).unwrap().unwrap()] {
         assert_eq!(divisions(&place), [Division::Digits, Division::Letters]);
         for division in divisions(&place) {
             let splits = read(&mut place, division, &Reading::default()).unwrap();
@@ -52,13 +52,24 @@ fn images_are_turned_upright_and_letters_counted_from_0() {
 #[test]
 fn archives_and_folders_are_found_where_people_keep_them() {
     let beside = folder_of(&[(ZIP, "emnist.zip")]);
-    assert!(matches!(place(beside.path()), Ok(Some(Place::Archive(_)))));
+    assert!(matches!(place(beside.path(), None), Ok(Some(Place::Archive(_)))));
     let folder = unpacked();
     let parent = folder_with(&[]);
     std::fs::rename(folder.path(), parent.path().join("raw")).unwrap();
-    assert!(matches!(place(parent.path()), Ok(Some(Place::Folder(_)))));
-    assert!(place(&data("k49-train-imgs.npz")).unwrap().is_none());
-    assert!(place(folder_with(&[]).path()).unwrap().is_none());
+    assert!(matches!(place(parent.path(), None), Ok(Some(Place::Folder(_)))));
+    assert!(place(&data("k49-train-imgs.npz"), None).unwrap().is_none());
+    assert!(place(folder_with(&[]).path(), None).unwrap().is_none());
+}
+
+#[test]
+fn the_place_is_one_that_holds_what_is_wanted() {
+    let folder = unpacked();
+    std::fs::copy(data(ZIP), folder.path().join(ZIP)).unwrap();
+    std::fs::remove_file(folder.path().join("emnist-digits-train-images-idx3-ubyte.gz")).unwrap();
+    let of = |division| place(folder.path(), Some(division));
+    assert!(matches!(of(Division::Letters), Ok(Some(Place::Folder(_)))));
+    assert!(matches!(of(Division::Digits), Ok(Some(Place::Archive(_)))));
+    assert!(matches!(of(Division::Balanced), Ok(None)));
 }
 
 #[test]
@@ -77,7 +88,7 @@ fn what_is_missing_or_wrong_is_named() {
     let check = |change: &dyn Fn(&Path), words: &str| {
         let folder = unpacked();
         change(folder.path());
-        let mut place = place(folder.path()).unwrap().unwrap();
+        let mut place = place(folder.path(), None).unwrap().unwrap();
         let message = read(&mut place, Division::Letters, &Reading::default()).unwrap_err();
         assert!(message.to_string().contains(words), "{message}");
     };
@@ -113,7 +124,7 @@ fn claiming(size: u32) -> tempfile::TempDir {
 #[test]
 fn a_member_gives_no_more_than_it_claims_and_claims_no_more_than_the_limit() {
     let message = |folder: &tempfile::TempDir| {
-        let mut place = place(folder.path()).unwrap().unwrap();
+        let mut place = place(folder.path(), None).unwrap().unwrap();
         let reading = Reading { limit: 1 << 20, ..Reading::default() };
         read(&mut place, Division::Letters, &reading).unwrap_err().to_string()
     };
@@ -126,6 +137,6 @@ fn a_member_gives_no_more_than_it_claims_and_claims_no_more_than_the_limit() {
     );
     let mut cut = std::fs::read(data(ZIP)).unwrap();
     cut.truncate(cut.len() - 30);
-    let message = place(folder_with(&[(ZIP, &cut)]).path()).unwrap_err().to_string();
+    let message = place(folder_with(&[(ZIP, &cut)]).path(), None).unwrap_err().to_string();
     assert!(message.contains("zip archive, but cut off or damaged"), "{message}");
 }

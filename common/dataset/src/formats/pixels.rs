@@ -106,21 +106,17 @@ fn layout_of(header: &Header, reading: &Reading) -> Result<Layout, Problem> {
         },
         _ => return Err(dimensions(header)),
     };
-    check_size(layout, reading)?;
+    check_size(layout)?;
     if header.sizes[0] == 0 { Err(Problem::Empty(Role::Images)) } else { Ok(layout) }
 }
 
-fn check_size(layout: Layout, reading: &Reading) -> Result<(), Problem> {
+fn check_size(layout: Layout) -> Result<(), Problem> {
     let Layout { height: rows, width: columns, .. } = layout;
     let sides = 1..=DataShape::LARGEST_SIDE as u64;
-    if !sides.contains(&rows) || !sides.contains(&columns) {
-        return Err(Problem::ImageSize { rows, columns });
-    }
-    match reading.image_size {
-        Some((height, width)) if (height as u64, width as u64) != (rows, columns) => {
-            Err(Problem::OtherSize { rows, columns, height, width })
-        }
-        _ => Ok(()),
+    if sides.contains(&rows) && sides.contains(&columns) {
+        Ok(())
+    } else {
+        Err(Problem::ImageSize { rows, columns })
     }
 }
 

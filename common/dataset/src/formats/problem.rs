@@ -134,21 +134,6 @@ pub enum Problem {
         /// Their width.
         columns: u64,
     },
-    /// Images of another size than was asked for.
-    #[error(
-        "holds images of {rows}×{columns} pixels, but --image-size says {height}x{width}: leave that out, or resize the \
-         images in the file"
-    )]
-    OtherSize {
-        /// Their height.
-        rows: u64,
-        /// Their width.
-        columns: u64,
-        /// As it was given.
-        height: usize,
-        /// As it was given.
-        width: usize,
-    },
     /// Fewer bytes than the header promises.
     #[error("is cut off: {expected} bytes expected, {found} found; delete it and fetch it again")]
     Truncated {
