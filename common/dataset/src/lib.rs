@@ -5,6 +5,7 @@
 //!   `assemble`: from what files hold to a data set; `provide`: published sets, found or downloaded, and compared;
 //! - [`samples`]: images and labels in memory;
 //! - [`formats`]: the file formats, read strictly;
+//! - [`images`]: folders of pictures, a folder for each class;
 //! - [`known`]: whether what lies under a known name is what was published;
 //! - [`published`]: which files exist on which mirrors, and their checksums;
 //! - [`download`]: fetching them;
@@ -17,6 +18,7 @@ mod assemble;
 pub mod download;
 pub mod error;
 pub mod formats;
+pub mod images;
 mod kind;
 pub mod known;
 mod load;
