@@ -22,7 +22,8 @@ pub fn assemble(
     if let Some(test) = test.as_ref().map(|test| test.images.size()).filter(|test| *test != size) {
         return Err(DatasetError::SizeMismatch { train: size, test });
     }
-    if let Some((height, width)) = options.image_size.filter(|given| *given != (size[1], size[2])) {
+    let given = options.image_size.map(|size| (size.height(), size.width()));
+    if let Some((height, width)) = given.filter(|given| *given != (size[1], size[2])) {
         return Err(DatasetError::OtherSize { found: size, height, width });
     }
     let labels = || train.labels.iter().chain(test.iter().flat_map(|test| &test.labels));
@@ -85,6 +86,8 @@ fn empty_classes(labels: &[u16], names: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use common::config::ImageSize;
+
     use super::*;
     use crate::formats::Images;
 
@@ -136,7 +139,8 @@ mod tests {
         check(&[0, 3], None, listed(5), "n.txt names 5 classes, but the labels go up to 3");
         check(&[0, 3], None, ClassNames::Fixed(names(3)), "up to 3, but a has 3 classes");
         check(&[0, 0], None, ClassNames::Numbered, "1 classes to tell apart");
-        let options = LoadOptions { image_size: Some((4, 1)), ..LoadOptions::default() };
+        let options =
+            LoadOptions { image_size: ImageSize::new(4, 1).ok(), ..LoadOptions::default() };
         let splits =
             Splits { train: pair(&[0, 1], small), test: None, names: ClassNames::Numbered };
         let message = assemble("a".to_owned(), splits, &options).unwrap_err().to_string();

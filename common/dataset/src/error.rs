@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::download::DownloadError;
 use super::formats::emnist::Division;
 use super::formats::problem::{FileError, list};
+use super::images::ImagesError;
 use super::known::PublishedFile;
 use super::names::NAMES;
 
@@ -58,7 +59,8 @@ pub enum DatasetError {
     NotThere(PathBuf),
     /// A folder or file that holds no data set that is known.
     #[error(
-        "{} holds no data set that is known: {}. Looked for are IDX files named as MNIST's (train-images-idx3-ubyte, …), \
+        "{} holds no data set that is known: {}. Looked for are a folder of images for each class (DIR/CLASS/… or \
+         DIR/train/CLASS/…), IDX files named as MNIST's (train-images-idx3-ubyte, …), \
          QMNIST's or EMNIST's, CIFAR's binary version, and NumPy arrays (x_train.npy, …, or mnist.npz); other names can be \
          given as TRAIN_IMAGES,TRAIN_LABELS,TEST_IMAGES,TEST_LABELS",
         path.display(),
@@ -72,6 +74,9 @@ pub enum DatasetError {
         /// Names of what lies in it.
         found: Vec<String>,
     },
+    /// A folder of images is no data set, or has one that cannot be used.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// EMNIST without saying which.
     #[error(
         "{}EMNIST is divided in several ways; name one: --dataset {}",

@@ -1,18 +1,40 @@
 //! What kind of data set a folder, or an archive in place of one, holds.
 //!
-//! Called by [`super::load()`] for what was given by path. The kinds are tried in the order of [`Kind`]; each looks for
-//! names alone.
+//! Called by [`super::load()`] for what was given by path. Files are looked for by their names in the order of `Files`, then
+//! folders of images.
 
 use std::path::Path;
 
+use super::assemble::assemble;
 use super::error::DatasetError;
 use super::formats::four_files::{self, FileNames};
 use super::formats::place::{Place, file_names};
 use super::formats::{Reading, Splits, cifar, class_names, emnist, numpy};
+use super::images;
+use super::load::LoadOptions;
+use super::samples::Dataset;
 
-/// What can lie in a folder.
+/// The data set at `path`, under this name.
+///
+/// # Errors
+/// There is nothing, nothing that is known, or something is wrong with it.
+pub fn load(name: String, path: &Path, options: &LoadOptions) -> Result<Dataset, DatasetError> {
+    if !path.exists() {
+        return Err(DatasetError::NotThere(path.to_owned()));
+    }
+    if let Some(files) = Files::at(path)? {
+        options.warn_of_unused(&name);
+        return assemble(name, files.read(path, &options.reading())?, options);
+    }
+    if images::looks_like(path) {
+        return Ok(images::load(path, name, &options.images())?);
+    }
+    Err(unrecognised(path))
+}
+
+/// Files of samples that are known by their names.
 #[derive(Debug)]
-pub enum Kind {
+enum Files {
     /// Four IDX files under these names.
     Idx(&'static FileNames),
     /// Files of EMNIST, of one division or several.
@@ -23,45 +45,34 @@ pub enum Kind {
     NumPy(numpy::Found),
 }
 
-impl Kind {
-    /// Looks at what there is.
-    ///
-    /// # Errors
-    /// There is nothing, nothing that is known, or an archive that cannot be opened.
-    pub fn of(path: &Path) -> Result<Self, DatasetError> {
-        if !path.exists() {
-            return Err(DatasetError::NotThere(path.to_owned()));
-        }
+impl Files {
+    fn at(path: &Path) -> Result<Option<Self>, DatasetError> {
         if let Some(names) = four_files::recognise(path) {
-            return Ok(Kind::Idx(names));
+            return Ok(Some(Self::Idx(names)));
         }
         if let Some(place) = emnist::place(path, None)? {
-            return Ok(Kind::Emnist(place));
+            return Ok(Some(Self::Emnist(place)));
         }
         if let Some(found) = cifar::find(path)? {
-            return Ok(Kind::Cifar(found));
+            return Ok(Some(Self::Cifar(found)));
         }
-        if let Some(found) = numpy::find(path)? {
-            return Ok(Kind::NumPy(found));
-        }
-        Err(unrecognised(path))
+        Ok(numpy::find(path)?.map(Self::NumPy))
     }
 
-    /// Reads what was found at `path`.
-    pub fn read(self, path: &Path, reading: &Reading) -> Result<Splits, DatasetError> {
+    fn read(self, path: &Path, reading: &Reading) -> Result<Splits, DatasetError> {
         match self {
-            Kind::Idx(names) => {
+            Self::Idx(names) => {
                 four_files::read(path, names, reading, class_names::in_folder(path)?)
             }
-            Kind::Emnist(mut place) => match emnist::divisions(&place)[..] {
+            Self::Emnist(mut place) => match emnist::divisions(&place)[..] {
                 [only] => emnist::read(&mut place, only, reading),
                 ref several => Err(DatasetError::WhichDivision {
                     place: Some(path.to_owned()),
                     divisions: several.to_vec(),
                 }),
             },
-            Kind::Cifar(found) => cifar::read(&found, reading),
-            Kind::NumPy(found) => numpy::read(&found, reading),
+            Self::Cifar(found) => cifar::read(&found, reading),
+            Self::NumPy(found) => numpy::read(&found, reading),
         }
     }
 }

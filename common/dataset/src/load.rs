@@ -10,12 +10,14 @@ use super::error::DatasetError;
 use super::formats::emnist::{self, Division, Place};
 use super::formats::pair::read_pair;
 use super::formats::{ClassNames, Reading, Splits, cifar};
-use super::kind::Kind;
+use super::images::ImageOptions;
+use super::kind;
 use super::provide::{compare_archive, provide, provide_archive, read_published};
 use super::published::{self, EMNIST, MNIST, Part};
 use super::samples::Dataset;
 use super::source::DatasetSource;
 use super::synthetic::{self, Split};
+use common::config::{ImageMode, ImageSize, Resize};
 use common::data_shape::DataShape;
 
 /// Where to look, and how much to take.
@@ -29,8 +31,17 @@ pub struct LoadOptions {
     pub train_samples: Option<usize>,
     /// The first so many samples to test on; `None` for all.
     pub test_samples: Option<usize>,
-    /// Height and width of images that lie in rows of numbers; all others have to have it, too.
-    pub image_size: Option<(usize, usize)>,
+    /// Height and width of samples: of images in folders, which are brought to it, and of images that lie in rows of numbers;
+    /// all others have to have it, too.
+    pub image_size: Option<ImageSize>,
+    /// Of images in folders.
+    pub image_mode: Option<ImageMode>,
+    /// What is done with images in folders that have another size.
+    pub resize: Resize,
+    /// The part of a folder's images that are tested with where it has no test set.
+    pub test_fraction: f64,
+    /// Whether images in folders that cannot be used are left out.
+    pub skip_broken: bool,
     /// Other digits from other seeds, where they are drawn.
     pub synthetic_seed: u64,
     /// Addresses, each ending in `/`, in place of the published mirrors.
@@ -50,12 +61,47 @@ impl LoadOptions {
 
     /// What files are read for.
     pub(super) fn reading(&self) -> Reading {
-        Reading { image_size: self.image_size, test: self.wants_test(), ..Reading::default() }
+        let image_size = self.image_size.map(|size| (size.height(), size.width()));
+        Reading { image_size, test: self.wants_test(), ..Reading::default() }
+    }
+
+    /// How folders of images are read.
+    pub(super) fn images(&self) -> ImageOptions {
+        ImageOptions {
+            size: self.image_size,
+            mode: self.image_mode,
+            resize: self.resize,
+            test_fraction: self.test_fraction,
+            skip_broken: self.skip_broken,
+            train_samples: self.train_samples,
+            test_samples: self.test_samples,
+            data_dir: self.data_dir.clone(),
+            ..ImageOptions::default()
+        }
+    }
+
+    /// Says what was given that only folders of images have a use for.
+    pub(super) fn warn_of_unused(&self, name: &str) {
+        let given = [
+            ("--image-mode", self.image_mode.is_some()),
+            ("--resize", self.resize != Resize::default()),
+            ("--test-fraction", self.test_fraction > 0.0),
+            ("--skip-broken", self.skip_broken),
+        ];
+        let given = given.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag);
+        let flags: Vec<&str> = given.collect();
+        if !flags.is_empty() {
+            let flags = flags.join(", ");
+            tracing::warn!(flags, "NOT USED: these are for folders of images, and {name} is none");
+        }
     }
 }
 
 /// Gets the samples of a run.
 pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, DatasetError> {
+    if !matches!(source, DatasetSource::Folder(_)) {
+        options.warn_of_unused(&source.name());
+    }
     let reading = options.reading();
     let splits = match source {
         DatasetSource::Auto => return auto(options),
@@ -71,7 +117,7 @@ pub fn load(source: &DatasetSource, options: &LoadOptions) -> Result<Dataset, Da
             emnist::read(&mut place, *division, &reading)?
         }
         DatasetSource::Emnist(division, None) => read_published_emnist(*division, options)?,
-        DatasetSource::Folder(path) => Kind::of(path)?.read(path, &reading)?,
+        DatasetSource::Folder(path) => return kind::load(source.name(), path, options),
         DatasetSource::Files { train, test } => {
             let read = |[images, labels]: &[PathBuf; 2]| read_pair(images, labels, &reading);
             let test = test.as_ref().filter(|_| reading.test);

@@ -271,7 +271,8 @@ fn small_digits_are_read_whatever_their_file() {
         let folder = folder_with(&[("i", &images), ("l", &labels)]);
         let path = |name: &str| folder.path().join(name).display().to_string();
         let source = format!("{},{}", path("i"), path("l")).parse().unwrap();
-        let options = LoadOptions { image_size: Some((8, 8)), ..LoadOptions::default() };
+        let options =
+            LoadOptions { image_size: ImageSize::new(8, 8).ok(), ..LoadOptions::default() };
         sets.push(load(&source, &options).unwrap());
     }
     assert_eq!(sets[0].shape, DataShape { channels: 1, height: 8, width: 8, classes: 5 });

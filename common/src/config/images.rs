@@ -23,7 +23,9 @@ choice!(
 
 choice!(
     /// What is done where an image has other proportions than a sample.
+    #[derive(Default)]
     Resize {
+        #[default]
         /// The image covers the sample; what stands out on two sides is cut off.
         Crop = "crop",
         /// The whole image lies in the middle of the sample, black beside it.

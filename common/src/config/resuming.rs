@@ -10,7 +10,7 @@ use crate::plan;
 
 /// Settings that a resumed run may change, because they do not shape the result so far. Those that are about how far the
 /// run goes must agree with how far it has got: [`Config::validate_position`].
-const FREE_ON_RESUME: [&str; 23] = [
+const FREE_ON_RESUME: [&str; 28] = [
     "workers",
     "spawn",
     "listen",
@@ -24,6 +24,12 @@ const FREE_ON_RESUME: [&str; 23] = [
     "heartbeat-timeout",
     "data-dir",
     "dataset",
+    // Other samples are refused by their digest.
+    "image-size",
+    "image-mode",
+    "resize",
+    "test-fraction",
+    "skip-broken",
     "epochs",
     "max-steps",
     "lr-schedule-epochs",

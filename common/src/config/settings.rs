@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::choices::{
     CenterRule, LrSchedule, Network, Optimizer, PictureFormat, Precision, Reduction,
 };
+use super::images::{ImageMode, ImageSize, Resize};
 use super::loss::Loss;
 use super::normalisation::PerChannel;
 use crate::architecture::{Architecture, TensorSpec};
@@ -92,7 +93,8 @@ pub struct Config {
     )]
     pub heartbeat_timeout: f64,
 
-    /// auto, mnist, fashion-mnist, kmnist, synthetic, a folder of IDX files, or IDX files by path, comma-separated
+    /// auto, synthetic, a published set (mnist, qmnist, fashion-mnist, kmnist, emnist-SPLIT, cifar-10, cifar-100), a folder of
+    /// images (DIR/CLASS/… or DIR/train/CLASS/…) or of IDX, EMNIST, CIFAR or NumPy files, or such files by path, comma-separated
     #[arg(long, env = "CONCENTRIC_DATASET", default_value = "auto", help_heading = "Data")]
     pub dataset: String,
     /// Folder that downloaded data sets are kept in
@@ -106,6 +108,30 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_TEST_SAMPLES", value_name = "K", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_samples: Option<u64>,
+    /// Height and width of samples, for folders of images and rows of numbers [default: the images' own, which must be one]
+    #[arg(long, env = "CONCENTRIC_IMAGE_SIZE", value_name = "SIDE|HxW", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<ImageSize>,
+    /// Colours of samples, for folders of images [default: grey where all images are, otherwise rgb]
+    #[arg(long, env = "CONCENTRIC_IMAGE_MODE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_mode: Option<ImageMode>,
+    /// What becomes of images of another size than --image-size
+    #[arg(long, env = "CONCENTRIC_RESIZE", default_value_t = Resize::Crop, help_heading = "Data")]
+    pub resize: Resize,
+    /// Part of the images that are tested with where a folder has no test set, 0 to below 1
+    #[arg(
+        long,
+        env = "CONCENTRIC_TEST_FRACTION",
+        default_value_t = 0.0,
+        value_name = "PART",
+        help_heading = "Data"
+    )]
+    pub test_fraction: f64,
+    /// Leave out images that cannot be read, and list them; without it the run does not start
+    #[arg(long, env = "CONCENTRIC_SKIP_BROKEN", num_args = 0..=1, default_missing_value = "true",
+          default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Data")]
+    pub skip_broken: bool,
     /// Samples evaluated together, over all workers
     #[arg(long, env = "CONCENTRIC_TEST_BATCH_SIZE", default_value_t = 500, help_heading = "Data")]
     pub test_batch_size: u64,

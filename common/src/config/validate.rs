@@ -54,6 +54,9 @@ impl Config {
             require(valid, key, || format!("is {value}, must be a finite number, 0 or more"))?;
         }
         self.validate_normalisation()?;
+        require((0.0..1.0).contains(&self.test_fraction), "test-fraction", || {
+            format!("is {}, must be 0 to below 1", self.test_fraction)
+        })?;
         let rounds_something = self.precision != Precision::Bf16 || self.network != Network::Mlp;
         require(rounds_something, "precision", || {
             "bf16 rounds what convolutions multiply, and --network mlp has none: give f32 or tf32"

@@ -81,7 +81,7 @@ static DATA: LazyLock<Arc<Data>> = LazyLock::new(|| {
     let samples = |count: usize| Samples::new(vec![1; count * 784], vec![1; count]);
     let identity = data_identity();
     let (train, test) = (samples(SAMPLES.0), samples(SAMPLES.1));
-    Arc::new(Data { identity, synthetic: false, train, test })
+    Arc::new(Data { identity, synthetic: false, measured: None, train, test })
 });
 
 /// A file below the run directory: which one it is, and its length.

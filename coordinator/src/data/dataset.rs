@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use common::data_shape::DataShape;
 use common::{hexadecimal, labels, wire};
+use dataset::samples::Measured;
 use dataset::{Dataset, Samples};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,8 @@ pub struct Data {
     pub identity: DataIdentity,
     /// Drawn by the program itself, not real.
     pub synthetic: bool,
+    /// Mean and deviation of the training samples, where somebody has measured them before.
+    pub measured: Option<Measured>,
     /// Training samples in use.
     pub train: Samples,
     /// Test samples in use, possibly none.
@@ -106,6 +109,11 @@ impl Data {
     /// # Errors
     /// They cannot be read.
     pub fn of(dataset: Dataset) -> io::Result<Self> {
+        let sha256 = match dataset.facts() {
+            Some(facts) => facts.sha256.clone(),
+            None => digest(dataset.shape, [&dataset.train, &dataset.test])?,
+        };
+        let measured = dataset.facts().map(|facts| facts.measured.clone());
         let Dataset { name, shape, class_names, train, test, synthetic } = dataset;
         let identity = DataIdentity {
             dataset: name,
@@ -113,9 +121,9 @@ impl Data {
             test_samples: test.len() as u64,
             image: [shape.channels, shape.height, shape.width],
             class_names: class_names.to_vec(),
-            sha256: digest(shape, [&train, &test])?,
+            sha256,
         };
-        Ok(Self { identity, synthetic, train, test })
+        Ok(Self { identity, synthetic, measured, train, test })
     }
 }
 

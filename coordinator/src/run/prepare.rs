@@ -12,6 +12,7 @@ use common::config::{Config, LrSchedule, Precision, schedule};
 use common::hexadecimal;
 use common::metrics::EpochMetrics;
 use dataset::LoadOptions;
+use dataset::samples::Measured;
 use proto::StartFrom;
 use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
@@ -206,9 +207,15 @@ fn open(plan: &RunPlan, root: &Path, log: &LogFile) -> Result<RunDirectory> {
 fn fit_to(config: &mut Config, data: &Data) -> Result<()> {
     let shape = data.identity.shape();
     config.validate_data(shape)?;
-    let measured =
-        config.normalises_by_data(shape).then(|| normalisation::measure(&data.train, shape));
-    config.resolve_normalisation(measured.transpose().context("cannot read the samples")?);
+    let measured = match &data.measured {
+        _ if !config.normalises_by_data(shape) => None,
+        Some(Measured { mean, deviation }) => Some((mean.clone(), deviation.clone())),
+        None => {
+            let measured = normalisation::measure(&data.train, shape);
+            Some(measured.context("cannot read the samples")?)
+        }
+    };
+    config.resolve_normalisation(measured);
     Ok(())
 }
 
@@ -221,6 +228,11 @@ fn load_data(plan: &RunPlan) -> Result<Data> {
         mnist_dir: plan.mnist_dir.clone(),
         train_samples: count(config.train_samples),
         test_samples: count(config.test_samples),
+        image_size: config.image_size,
+        image_mode: config.image_mode,
+        resize: config.resize,
+        test_fraction: config.test_fraction,
+        skip_broken: config.skip_broken,
         ..LoadOptions::default()
     };
     let dataset = dataset::load(&plan.dataset, &options)?;
