@@ -42,6 +42,8 @@ pub struct LoadOptions {
     pub test_fraction: f64,
     /// Whether images in folders that cannot be used are left out.
     pub skip_broken: bool,
+    /// Where decoded images are kept; in their folder or in `data_dir` where it is not given.
+    pub image_cache: Option<PathBuf>,
     /// Other digits from other seeds, where they are drawn.
     pub synthetic_seed: u64,
     /// Addresses, each ending in `/`, in place of the published mirrors.
@@ -75,6 +77,7 @@ impl LoadOptions {
             skip_broken: self.skip_broken,
             train_samples: self.train_samples,
             test_samples: self.test_samples,
+            cache: self.image_cache.clone(),
             data_dir: self.data_dir.clone(),
             ..ImageOptions::default()
         }

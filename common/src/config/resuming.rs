@@ -10,7 +10,7 @@ use crate::plan;
 
 /// Settings that a resumed run may change, because they do not shape the result so far. Those that are about how far the
 /// run goes must agree with how far it has got: [`Config::validate_position`].
-const FREE_ON_RESUME: [&str; 28] = [
+const FREE_ON_RESUME: [&str; 29] = [
     "workers",
     "spawn",
     "listen",
@@ -30,6 +30,7 @@ const FREE_ON_RESUME: [&str; 28] = [
     "resize",
     "test-fraction",
     "skip-broken",
+    "image-cache",
     "epochs",
     "max-steps",
     "lr-schedule-epochs",

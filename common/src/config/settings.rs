@@ -132,6 +132,10 @@ pub struct Config {
     #[arg(long, env = "CONCENTRIC_SKIP_BROKEN", num_args = 0..=1, default_missing_value = "true",
           default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Data")]
     pub skip_broken: bool,
+    /// Folder for decoded images [default: .concentric-cache in theirs, or one in --data-dir where nothing can be written there]
+    #[arg(long, env = "CONCENTRIC_IMAGE_CACHE", value_name = "FOLDER", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_cache: Option<PathBuf>,
     /// Samples evaluated together, over all workers
     #[arg(long, env = "CONCENTRIC_TEST_BATCH_SIZE", default_value_t = 500, help_heading = "Data")]
     pub test_batch_size: u64,

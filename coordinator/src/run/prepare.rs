@@ -233,6 +233,7 @@ fn load_data(plan: &RunPlan) -> Result<Data> {
         resize: config.resize,
         test_fraction: config.test_fraction,
         skip_broken: config.skip_broken,
+        image_cache: config.image_cache.clone(),
         ..LoadOptions::default()
     };
     let dataset = dataset::load(&plan.dataset, &options)?;
