@@ -260,7 +260,7 @@ fn a_folder_may_name_its_classes() {
 #[test]
 fn small_digits_are_read_whatever_their_file() {
     let pixels: Vec<u8> = (0..5 * 64).map(|index| (index % 17) as u8).collect();
-    let labels = [1, 0, 3, 2, 4];
+    let labels = [0, 1, 2, 3, 4];
     let idx = (idx::encode(&[5, 8, 8], &pixels), idx::encode(&[5], &labels));
     let rows = (
         crate::formats::npy::encode(&[5, 64], &pixels),
@@ -275,8 +275,25 @@ fn small_digits_are_read_whatever_their_file() {
             LoadOptions { image_size: ImageSize::new(8, 8).ok(), ..LoadOptions::default() };
         sets.push(load(&source, &options).unwrap());
     }
-    assert_eq!(sets[0].shape, DataShape { channels: 1, height: 8, width: 8, classes: 5 });
-    assert_eq!(sets[0].train, sets[1].train);
+    let folder = tempfile::tempdir().unwrap();
+    for (label, pixels) in pixels.chunks(64).enumerate() {
+        let class = folder.path().join(label.to_string());
+        std::fs::create_dir(&class).unwrap();
+        let grey = image::ExtendedColorType::L8;
+        image::save_buffer(class.join("x.png"), pixels, 8, 8, grey).unwrap();
+    }
+    let source = DatasetSource::Folder(folder.path().to_owned());
+    // The second time they come out of the file of decoded images.
+    for _ in 0..2 {
+        sets.push(load(&source, &LoadOptions::default()).unwrap());
+    }
+    let shape = DataShape { channels: 1, height: 8, width: 8, classes: 5 };
+    for set in &sets {
+        assert_eq!(
+            (set.shape, &set.class_names, &set.train),
+            (shape, &sets[0].class_names, &sets[0].train)
+        );
+    }
 }
 
 #[test]

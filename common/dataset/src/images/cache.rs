@@ -18,7 +18,7 @@ use super::ImageOptions;
 use super::header::Header;
 
 /// The folder of them in a data set's own.
-const OWN: &str = ".concentric-cache";
+pub(super) const OWN: &str = ".concentric-cache";
 /// The folder of them in the folder of all data.
 const SHARED: &str = "image-cache";
 const PREFIX: &str = "images-";

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::cache::OWN;
 use super::error::{ImagesError, few};
 
 /// File name extensions of images.
@@ -120,7 +121,7 @@ pub(super) fn below(root: &Path, relative: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
 }
 
-/// What lies in the folder `relative` below `root`, in the order of names.
+/// What lies in the folder `relative` below `root`, in the order of names, but for the decoded images.
 ///
 /// # Errors
 /// It cannot be read.
@@ -134,6 +135,7 @@ pub(super) fn entries(root: &Path, relative: &Path) -> Result<Vec<Entry>, Images
     };
     let mut entries: Vec<Entry> =
         fs::read_dir(&folder).map_err(unreadable)?.map(entry).collect::<Result<_, _>>()?;
+    entries.retain(|entry| entry.name() != OWN);
     entries.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(entries)
 }
