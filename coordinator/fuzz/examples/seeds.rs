@@ -181,6 +181,7 @@ fn step_metrics(epoch: u64, step: u64) -> ReportMetricsRequest {
         lr: 0.1,
         images_per_second: 400.0,
         digests: Vec::new(),
+        terms: Vec::new(),
     };
     ReportMetricsRequest { generation: 1, metrics: Some(Metrics::Step(metrics)) }
 }

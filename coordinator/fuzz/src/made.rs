@@ -9,7 +9,7 @@ use proto::{
     AddKeyRequest, Attempt, CheckingRank, Contacted, DrainRequest, EpochMetrics, Failed, Finished,
     GetArtifactRequest, GetKeysRequest, Heartbeat, HeldState, Hello, Leaving, Left, Pong,
     PutArtifactHeader, PutArtifactPiece, Reached, ReportMetricsRequest, SamplesRequest,
-    ScaleRequest, SetKeyRequest, StepMetrics, TestMetrics,
+    ScaleRequest, SetKeyRequest, StepMetrics, TermMetrics, TestMetrics,
 };
 use tonic::codegen::Bytes;
 

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 
 use common::ids::{Epoch, Step};
-use common::metrics::{Record, StepMetrics};
+use common::metrics::{Record, StepMetrics, TermsMetrics};
 use coordinator::data::{DATA_IDENTITY, DataIdentity};
 use coordinator::run_directory::{
     self, CHECKPOINTS, CheckpointPaths, EVENTS, METRICS, RunDirectory, ledger, model_file,
@@ -109,6 +109,7 @@ fn go_on(directory: &RunDirectory, done: u64) {
         lr: 0.1,
         images_per_second: 1.0,
         digests: Vec::new(),
+        terms: TermsMetrics::default(),
     });
     let length = || fs::metadata(directory.root().join(METRICS)).expect("it is there").len();
     let before = length();
