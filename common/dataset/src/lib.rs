@@ -4,6 +4,7 @@
 //! - [`load`](load()): from that name to a [`Dataset`], downloading or drawing where needed; `kind`: what a folder holds;
 //!   `assemble`: from what files hold to a data set; `provide`: published sets, found or downloaded, and compared;
 //! - [`samples`]: images and labels in memory;
+//! - [`measure`]: mean and deviation of each channel;
 //! - [`formats`]: the file formats, read strictly;
 //! - [`images`]: folders of pictures, a folder for each class;
 //! - [`known`]: whether what lies under a known name is what was published;
@@ -27,6 +28,7 @@ mod provide;
 pub mod published;
 pub mod samples;
 pub mod source;
+mod sums;
 pub mod synthetic;
 #[cfg(test)]
 mod test_server;
@@ -35,3 +37,4 @@ pub use error::DatasetError;
 pub use load::{LoadOptions, load};
 pub use samples::{Dataset, Samples};
 pub use source::DatasetSource;
+pub use sums::measure;

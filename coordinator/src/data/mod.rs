@@ -9,7 +9,6 @@
 
 mod dataset;
 pub mod initial_state;
-pub mod normalisation;
 pub mod samples;
 
 pub use dataset::{DATA_IDENTITY, Data, DataIdentity};

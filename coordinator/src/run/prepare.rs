@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use tonic::codegen::Bytes;
 
 use super::plan::RunPlan;
+use crate::data::Data;
 use crate::data::initial_state::{self, Taken};
-use crate::data::{Data, normalisation};
 use crate::log::LogFile;
 use crate::run_directory::ledger::{self, Completion, Summary};
 use crate::run_directory::{self, ResumePoint, RunDirectory};
@@ -209,13 +209,11 @@ fn fit_to(config: &mut Config, data: &Data) -> Result<()> {
     config.validate_data(shape)?;
     let measured = match &data.measured {
         _ if !config.normalises_by_data(shape) => None,
-        Some(Measured { mean, deviation }) => Some((mean.clone(), deviation.clone())),
-        None => {
-            let measured = normalisation::measure(&data.train, shape);
-            Some(measured.context("cannot read the samples")?)
-        }
+        Some(measured) => Some(measured.clone()),
+        None => Some(dataset::measure(&data.train, shape).context("cannot read the samples")?),
     };
-    config.resolve_normalisation(measured);
+    let numbers = measured.map(|Measured { mean, deviation }| (mean, deviation));
+    config.resolve_normalisation(numbers);
     Ok(())
 }
 

@@ -17,10 +17,10 @@ use super::fit::fit;
 use super::header::Header;
 use super::in_order::{in_order, threads};
 use super::layout::Listing;
-use super::sums::Sums;
 use super::survey::Form;
 use super::walk::Source;
 use super::{ImageOptions, progress};
+use crate::sums::Sums;
 
 /// Bytes of images that are decoded and not yet written.
 const WAITING: usize = 64 << 20;

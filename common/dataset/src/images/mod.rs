@@ -5,7 +5,7 @@
 //! - `survey`: what size and colours samples have where nobody said;
 //! - `decode`: from a file to a picture; `jpeg`: whether a JPEG file is whole; `colours`: from its colours to a sample's;
 //! - `fit`: from its size to a sample's; `resize`: the arithmetic of that;
-//! - `make`: all of it, on all cores, into one file; `in_order`: how the cores share it; `sums`: mean and deviation on the way;
+//! - `make`: all of it, on all cores, into one file; `in_order`: how the cores share it;
 //! - `cache`: where the file is kept; `header`: what is in it; `key`: whether it is the right one;
 //! - [`error`]: what can go wrong, and what to do then.
 //!
@@ -26,7 +26,6 @@ mod layout;
 mod make;
 mod resize;
 mod split;
-mod sums;
 mod survey;
 mod walk;
 
